@@ -1,0 +1,54 @@
+//! `App`: everything a request or a job needs, in one place.
+#![allow(unused_variables)]
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::provider::http;
+use crate::secrets::Secrets;
+use crate::store::{Store, declared};
+
+pub struct App {
+    /// The configuration in force. `load()` it once for each request.
+    pub config: ArcSwap<Config>,
+    pub store: Store,
+    pub clock: Clock,
+    pub secrets: Secrets,
+    pub http: Arc<http::Client>,
+    /// Wakes the workers: some duty may be due now.
+    pub wake: Notify,
+    /// Says that some push was settled: whoever waits looks at its own row again.
+    pub settled: Notify,
+}
+
+impl App {
+    /// Opens the store and applies the configuration to it.
+    pub async fn open(config: Config, secrets: Secrets, clock: Clock) -> Result<Arc<App>, String> {
+        let store = Store::open(&config.storage.url).map_err(|e| e.to_string())?;
+        let app = App {
+            config: ArcSwap::from_pointee(config.clone()),
+            store,
+            clock,
+            secrets,
+            http: Arc::new(http::Client::new()),
+            wake: Notify::new(),
+            settled: Notify::new(),
+        };
+        app.apply(config).await?;
+        Ok(Arc::new(app))
+    }
+
+    /// Puts a (checked) configuration in force, without dropping a connection or a sync token.
+    pub async fn apply(&self, config: Config) -> Result<(), String> {
+        let now = self.clock.now();
+        let copy = config.clone();
+        self.store.write(move |tx| declared::apply(tx, &copy, now)).await.map_err(|e| e.to_string())?;
+        self.config.store(Arc::new(config));
+        self.wake.notify_waiters();
+        Ok(())
+    }
+}

@@ -1,0 +1,67 @@
+//! Calendar data. Pure: no I/O, no clock, no async, and nothing of ours above it.
+//!
+//! Begin with `object.rs`: an [`Object`] is the only model of an event from PUT to push.
+
+pub mod change;
+pub mod filter;
+pub mod object;
+pub mod recur;
+pub mod redact;
+pub mod text;
+pub mod zone;
+
+use std::fmt;
+
+pub use object::{Kind, Object, Span};
+pub use redact::Mask;
+pub use text::{Component, Property};
+
+/// A moment: whole seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Instant(pub i64);
+
+impl Instant {
+    pub const MIN: Instant = Instant(i64::MIN / 4);
+    pub const MAX: Instant = Instant(i64::MAX / 4);
+
+    /// `seconds` later (or earlier, when negative).
+    pub fn plus(self, seconds: i64) -> Instant {
+        Instant(self.0.saturating_add(seconds))
+    }
+}
+
+/// A half-open stretch of time: `start` is inside, `end` is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Window {
+    pub start: Instant,
+    pub end: Instant,
+}
+
+impl Window {
+    /// All of time, as far as it can be written.
+    pub const ALL: Window = Window { start: Instant::MIN, end: Instant::MAX };
+
+    /// Refuses (`None`) an empty or backward window.
+    pub fn new(start: Instant, end: Instant) -> Option<Window> {
+        (start < end).then_some(Window { start, end })
+    }
+}
+
+/// Why a text is not calendar data, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Error {
+    /// The line of the text as it was sent, counted from 1; 0 when no one line is to blame.
+    pub line: usize,
+    pub reason: String,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            0 => f.write_str(&self.reason),
+            line => write!(f, "line {line}: {}", self.reason),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
