@@ -1,1 +1,10 @@
-fn main(){}
+//! The one integration-test binary. A test is a text wherever it can be; the texts are in `fixtures/`.
+
+mod commands;
+mod dav;
+mod engine;
+mod ical;
+mod provider;
+mod store;
+mod tidy;
+mod web;
