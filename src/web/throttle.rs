@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn after_the_limit_there_is_a_wait_until_the_period_is_over() {
         let throttle = Throttle::new(3, 60);
-        let at = |s| Instant(1_000 + s);
+        let at = |s: i64| Instant(1_000 + s);
         assert_eq!([0, 10, 20].map(|s| throttle.take("a", at(s))), [Ok(()); 3]);
         assert_eq!(throttle.take("a", at(30)), Err(30));
         assert_eq!(throttle.take("b", at(30)), Ok(()));
