@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::walk::{Item, Section, Walk, Wrong, list_of, nearest};
+use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
     Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, SecretsSection, Server, Stale, Storage, Sync,
     Tls, Unified, UpstreamAway, User, values,
@@ -51,17 +51,15 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     let sync = sync(walk, &section);
 
     let mut users: Vec<User> = Vec::new();
-    let mut tokens = HashSet::new();
+    let (mut names, mut tokens) = (HashSet::new(), HashSet::new());
     for section in walk.tables(&root, "user", "[[user]]", USER) {
-        let user = user(walk, &section, &mut tokens);
-        match user {
-            Some(user) if users.iter().any(|u| u.name == user.get_ref().name) => {
-                let message = format!("the user \"{}\" is declared twice", user.get_ref().name);
-                walk.complain(user.span(), Wrong::new(message, "Keep one of them, or give this one another name."));
-            }
-            Some(user) => users.push(user.into_inner()),
-            None => {}
+        let Some(user) = user(walk, &section, &mut tokens) else { continue };
+        let (at, user) = (user.span(), user.into_inner());
+        if !names.insert(user.name.clone()) {
+            let message = format!("the user \"{}\" is declared twice", user.name);
+            walk.complain(at, Wrong::new(message, "Keep one of them, or give this one another name."));
         }
+        users.push(user);
     }
     Config { server, storage, secrets: SecretsSection { key_file }, sync, users }
 }
@@ -109,10 +107,14 @@ fn storage<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Storage {
             let reference = reference(text, &dir, follow)?;
             if !follow && reference.starts_with("env:") && super::read_reference(&reference).is_err() {
                 // Without the database no command can do anything, whatever else it does not follow.
-                return Err(Wrong::new(format!("{text} is not set"), "Set it in this shell as it is set for the server."));
+                return Err(Wrong::new(
+                    format!("{text} is not set"),
+                    "Set it in this shell as it is set for the server.",
+                ));
             }
             let url = super::read_reference(&reference).map_err(|why| Wrong::new(why, ""))?;
-            storage_url(url.reveal(), &dir).map_err(|_| Wrong::new("what this refers to is not the URL of a database", ""))
+            storage_url(url.reveal(), &dir)
+                .map_err(|_| Wrong::new("what this refers to is not the URL of a database", ""))
         }
     };
     // A PostgreSQL URL may hold a password.
@@ -211,7 +213,10 @@ impl Slugs {
     fn add(&mut self, walk: &mut Walk<'_>, slug: &Spanned<String>, unified: bool) {
         if self.named.iter().any(|(other, _)| other == slug.get_ref()) {
             let message = format!("this user has two calendars named \"{}\"", slug.get_ref());
-            walk.complain(slug.span(), Wrong::new(message, "Each needs a name of its own: it is the calendar's place in URLs."));
+            walk.complain(
+                slug.span(),
+                Wrong::new(message, "Each needs a name of its own: it is the calendar's place in URLs."),
+            );
         } else {
             self.named.push((slug.get_ref().clone(), unified));
         }
@@ -250,7 +255,8 @@ fn accounts<'t>(walk: &mut Walk<'t>, user: &Section<'t>, slugs: &mut Slugs) -> V
         let kind = walk.text(&section, "kind", |text| values::one_of(text, &kinds));
         let kind = provider::KINDS[kind.map_or(0, Spanned::into_inner)].0.to_owned();
         walk.hide_if(&section, "url", |text| text.contains('@'));
-        let url = walk.needed(&section, "url", "Write the address of the server: url = \"https://…\".", values::upstream_url);
+        let url =
+            walk.needed(&section, "url", "Write the address of the server: url = \"https://…\".", values::upstream_url);
         let login = walk.needed(&section, "username", "Write the login at that server.", values::title);
         let password = account_password(walk, &section);
         let calendars = taken(walk, &section, slugs);
@@ -330,7 +336,7 @@ fn unified<'t>(walk: &mut Walk<'t>, user: &Section<'t>, slugs: &mut Slugs) -> Ve
     let mut list = Vec::new();
     for (section, slug) in sections.iter().zip(names) {
         let members = members(walk, section, slugs);
-        let write_to = write_to(walk, section, &members);
+        let write_to = write_to(walk, section, &members, slugs);
         let display_name = walk.text(section, "display_name", values::title).map(Spanned::into_inner);
         let color = walk.text(section, "color", values::color).map(Spanned::into_inner);
         let (Some(slug), Some(write_to)) = (slug, write_to) else { continue };
@@ -384,7 +390,7 @@ fn members<'t>(walk: &mut Walk<'t>, section: &Section<'t>, slugs: &Slugs) -> Vec
 }
 
 /// The member that takes new objects; when none is named, the first that shows everything.
-fn write_to<'t>(walk: &mut Walk<'t>, section: &Section<'t>, members: &[Member]) -> Option<String> {
+fn write_to<'t>(walk: &mut Walk<'t>, section: &Section<'t>, members: &[Member], slugs: &Slugs) -> Option<String> {
     let open: Vec<&str> = members.iter().filter(|m| m.mask == Mask::Full).map(|m| m.slug.as_str()).collect();
     let Some(written) = walk.text(section, "write_to", values::name) else {
         if open.is_empty() && !members.is_empty() && !section.has("write_to") {
@@ -404,6 +410,7 @@ fn write_to<'t>(walk: &mut Walk<'t>, section: &Section<'t>, members: &[Member]) 
         None => Wrong::new(
             format!("`write_to` is \"{slug}\", which is no member"),
             match nearest(&slug, open.iter().copied()) {
+                _ if slugs.names(false).contains(&slug.as_str()) => "Put it among the `members`.".to_owned(),
                 Some(near) => format!("Did you mean \"{near}\"?"),
                 None if open.is_empty() => String::new(),
                 None => format!("The members that can be written to are {}.", list_of(&open)),
@@ -416,12 +423,7 @@ fn write_to<'t>(walk: &mut Walk<'t>, section: &Section<'t>, members: &[Member]) 
     None
 }
 
-fn feeds<'t>(
-    walk: &mut Walk<'t>,
-    user: &Section<'t>,
-    slugs: &Slugs,
-    tokens: &mut HashSet<String>,
-) -> Vec<Feed> {
+fn feeds<'t>(walk: &mut Walk<'t>, user: &Section<'t>, slugs: &Slugs, tokens: &mut HashSet<String>) -> Vec<Feed> {
     let mut feeds = Vec::new();
     for section in walk.tables(user, "feed", "[[user.feed]]", FEED) {
         let calendar = walk.needed(&section, "calendar", "Name the calendar that the feed shows.", values::name);
@@ -475,13 +477,16 @@ fn reference(text: &str, dir: &std::path::Path, follow: bool) -> Result<String, 
             && !name.is_empty()
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !clean {
-            return Err(Wrong::new(format!("\"{name}\" is not the name of an environment variable"), ""));
+            return Err(Wrong::new(
+                format!("{} is not the name of an environment variable", quoted(name)),
+                "Use letters, digits and '_'.",
+            ));
         }
         return match follow {
             false => Ok(text.to_owned()),
-            true => super::read_reference(text).map(|_| text.to_owned()).map_err(|why| {
-                Wrong::new(why, "Set it where the server is started, or use \"file:PATH\".")
-            }),
+            true => super::read_reference(text)
+                .map(|_| text.to_owned())
+                .map_err(|why| Wrong::new(why, "Set it where the server is started, or use \"file:PATH\".")),
         };
     }
     let path = text.strip_prefix("file:").unwrap_or(text);

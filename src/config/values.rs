@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::walk::{Wrong, list_of, nearest};
+use super::walk::{Wrong, list_of, nearest, quoted};
 use crate::store::feeds::FeedKind;
 
 /// The rule for names of users, accounts and calendars, as a person reads it.
@@ -19,7 +19,8 @@ pub fn name(text: &str) -> Result<String, Wrong> {
         true => format!("Write it in small letters: \"{lower}\"."),
         false => NAME_RULE.to_owned(),
     };
-    let message = if text.is_empty() { "a name can not be empty".into() } else { format!("\"{text}\" is not a name") };
+    let message =
+        if text.is_empty() { "a name can not be empty".into() } else { format!("{} is not a name", quoted(text)) };
     Err(Wrong::new(message, hint))
 }
 
@@ -49,7 +50,7 @@ pub fn title(text: &str) -> Result<String, Wrong> {
 /// `90s`, `5m`, `1h`, `1h30m`, `2d`: not below `from` and not above `to`.
 pub fn duration(text: &str, from: Duration, to: Duration) -> Result<Duration, Wrong> {
     let read = seconds(text).ok_or_else(|| {
-        Wrong::new(format!("\"{text}\" is not a duration"), "Write it as \"90s\", \"5m\", \"1h30m\" or \"2d\".")
+        Wrong::new(format!("{} is not a duration", quoted(text)), "Write it as \"90s\", \"5m\", \"1h30m\" or \"2d\".")
     })?;
     let read = Duration::from_secs(read);
     if read < from || read > to {
@@ -108,7 +109,10 @@ pub fn size(text: &str) -> Result<usize, Wrong> {
     };
     let bytes = text[..digits].parse::<usize>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
     match bytes {
-        None => Err(Wrong::new(format!("\"{text}\" is not a size"), "Write it as \"2 MiB\" or \"512 KiB\", or in bytes.")),
+        None => Err(Wrong::new(
+            format!("{} is not a size", quoted(text)),
+            "Write it as \"2 MiB\" or \"512 KiB\", or in bytes.",
+        )),
         Some(bytes) if (LEAST..=MOST).contains(&bytes) => Ok(bytes),
         Some(_) => Err(Wrong::new("this must be between 16 KiB and 256 MiB", "")),
     }
@@ -120,13 +124,13 @@ pub fn color(text: &str) -> Result<String, Wrong> {
     if matches!(digits.len(), 6 | 8) && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
         return Ok(text.to_owned());
     }
-    Err(Wrong::new(format!("\"{text}\" is not a colour"), "Write it as \"#2E7D32\"."))
+    Err(Wrong::new(format!("{} is not a colour", quoted(text)), "Write it as \"#2E7D32\"."))
 }
 
 /// A mail address in lower case.
 pub fn address(text: &str) -> Result<String, Wrong> {
     let text = text.trim();
-    let bad = |hint: &str| Err(Wrong::new(format!("\"{text}\" is not a mail address"), hint));
+    let bad = |hint: &str| Err(Wrong::new(format!("{} is not a mail address", quoted(text)), hint));
     if text.to_lowercase().starts_with("mailto:") {
         return bad("Write it without \"mailto:\".");
     }
@@ -158,7 +162,7 @@ pub fn zone(text: &str) -> Result<String, Wrong> {
         Some(near) => format!("Did you mean \"{near}\"?"),
         None => "Use a name as \"Europe/Zurich\" or \"UTC\".".to_owned(),
     };
-    Err(Wrong::new(format!("\"{text}\" is not a time zone"), hint))
+    Err(Wrong::new(format!("{} is not a time zone", quoted(text)), hint))
 }
 
 /// `127.0.0.1:5232`, `[::]:5232`.
@@ -169,7 +173,7 @@ pub fn listen(text: &str) -> Result<SocketAddr, Wrong> {
             Some(("" | "*", port)) => format!("For every address of this machine write \"[::]:{port}\"."),
             _ => "Write an IP address and a port: \"127.0.0.1:5232\".".to_owned(),
         };
-        Wrong::new(format!("\"{text}\" is not an address to listen on"), hint)
+        Wrong::new(format!("{} is not an address to listen on", quoted(text)), hint)
     })
 }
 
@@ -230,12 +234,12 @@ pub fn log(text: &str) -> Result<String, Wrong> {
             Some(near) => format!("Did you mean \"{near}\"?"),
             None => format!("Use {}, or a filter as \"info,calgate::sync=debug\".", list_of(&LEVELS)),
         };
-        return Err(Wrong::new(format!("\"{text}\" is not a log level"), hint));
+        return Err(Wrong::new(format!("{} is not a log level", quoted(text)), hint));
     }
     match text.parse::<tracing_subscriber::filter::Targets>() {
         Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
         _ => Err(Wrong::new(
-            format!("\"{text}\" is not a log filter"),
+            format!("{} is not a log filter", quoted(text)),
             "Write a level as \"info\", or levels of modules as \"info,calgate::sync=debug\".",
         )),
     }
@@ -251,7 +255,7 @@ pub fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, Wrong> {
         Some(near) => format!("Did you mean \"{near}\"?"),
         None => format!("Use {}.", known.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" or ")),
     };
-    Err(Wrong::new(format!("\"{text}\" can not stand here"), hint))
+    Err(Wrong::new(format!("{} can not stand here", quoted(text)), hint))
 }
 
 /// `freebusy`, `busy` or `full`.
@@ -265,7 +269,8 @@ pub fn password_hash(text: &str) -> Result<String, Wrong> {
     if !text.starts_with('$') {
         return Err(Wrong::new("this looks like a plain password; a password is never written here as it is", hint));
     }
-    crate::secrets::check_phc(text).map_err(|why| Wrong::new(format!("this password hash can not be used: {why}"), hint))?;
+    crate::secrets::check_phc(text)
+        .map_err(|why| Wrong::new(format!("this password hash can not be used: {why}"), hint))?;
     Ok(text.to_owned())
 }
 

@@ -1,5 +1,6 @@
 //! Walks over a spanned TOML table and gathers every mistake with its place. Knows no key by name; `read.rs` does.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,8 @@ pub(super) struct Section<'t> {
     table: Option<&'t DeTable<'t>>,
     /// Where it begins.
     pub at: Range<usize>,
+    /// Keys that seem to be here under a misspelt name.
+    slips: Vec<&'static str>,
 }
 
 impl<'t> Section<'t> {
@@ -55,6 +58,8 @@ pub(super) struct Walk<'t> {
     pub follow: bool,
     /// The text has syntax errors: what seems to be missing may stand where it could not be read.
     pub broken: bool,
+    /// Where the lines with syntax errors begin.
+    broken_lines: HashSet<usize>,
     found: Vec<(Range<usize>, Wrong)>,
     /// Values that no complaint may show.
     hidden: Vec<Range<usize>>,
@@ -63,12 +68,24 @@ pub(super) struct Walk<'t> {
 impl<'t> Walk<'t> {
     pub fn new(text: &'t str, file: &Path, dir: PathBuf, follow: bool) -> Walk<'t> {
         let file = file.display().to_string();
-        Walk { text, file, dir, follow, broken: false, found: Vec::new(), hidden: Vec::new() }
+        Walk {
+            text,
+            file,
+            dir,
+            follow,
+            broken: false,
+            broken_lines: HashSet::new(),
+            found: Vec::new(),
+            hidden: Vec::new(),
+        }
     }
 
     /// Notes a mistake at `at`.
     pub fn complain(&mut self, at: Range<usize>, wrong: Wrong) {
-        self.found.push((at, wrong));
+        // In a line that could not be read, what was understood of it is not what the writer meant.
+        if !self.broken_lines.contains(&self.line_of(at.start).start) {
+            self.found.push((at, wrong));
+        }
     }
 
     /// Notes a syntax error. Its line may hold a secret that no key could be found for.
@@ -79,13 +96,25 @@ impl<'t> Walk<'t> {
         if let Some(value) = secret_by_look(&self.text[line.clone()]) {
             self.hidden.push(line.start + value..line.end);
         }
-        // The parser's words, and what to do where it has none.
-        let hint = match error.message() {
-            "duplicate key" => "This key or section stands twice; keep one of them.",
-            message if message.contains("string") => "A text needs a quotation mark at both ends.",
-            _ => "",
-        };
-        self.complain(at, Wrong::new(error.message(), hint));
+        // The first error of a line is the cause of those behind it.
+        if self.broken_lines.insert(line.start) {
+            let wrong = match error.message() {
+                "duplicate key" => Wrong::new(
+                    format!("`{}` stands here for the second time", &self.text[at.clone()]),
+                    "Keep one of them.",
+                ),
+                message if message.contains("string") => {
+                    Wrong::new(message, "A text needs a quotation mark at both ends.")
+                }
+                message if message.contains("array") => Wrong::new(message, "Is a \"]\" missing in a line above?"),
+                // A word without quotation marks is taken for the beginning of a number or of `true`.
+                message if message.starts_with("invalid ") => {
+                    Wrong::new("this is no value", "Put a text between quotation marks.")
+                }
+                message => Wrong::new(message, ""),
+            };
+            self.found.push((at, wrong));
+        }
     }
 
     /// Never shows the value at `key` if it is a `secret`. A value that is no text is never shown.
@@ -109,9 +138,7 @@ impl<'t> Walk<'t> {
         title: &'static str,
         keys: &'static [&'static str],
     ) -> Section<'t> {
-        let section = Section { title, keys, table: Some(root.get_ref()), at: 0..0 };
-        self.unknown_keys(&section);
-        section
+        self.section(title, keys, root.get_ref(), 0..0)
     }
 
     /// The table at `key`; an empty one when there is none.
@@ -122,14 +149,10 @@ impl<'t> Walk<'t> {
         title: &'static str,
         keys: &'static [&'static str],
     ) -> Section<'t> {
-        let nothing = Section { title, keys, table: None, at: of.at.clone() };
+        let nothing = Section { title, keys, table: None, at: of.at.clone(), slips: Vec::new() };
         let Some(value) = of.value(key) else { return nothing };
         match value.get_ref() {
-            DeValue::Table(table) => {
-                let section = Section { table: Some(table), at: self.head(value.span()), ..nothing };
-                self.unknown_keys(&section);
-                section
-            }
+            DeValue::Table(table) => self.section(title, keys, table, self.head(value.span())),
             other => {
                 let message = format!("`{key}` must be a section, not {}", kind(other));
                 self.complain(value.span(), Wrong::new(message, format!("Write it as {title}.")));
@@ -155,11 +178,7 @@ impl<'t> Walk<'t> {
         let mut sections = Vec::new();
         for item in list.iter() {
             match item.get_ref() {
-                DeValue::Table(table) => {
-                    let section = Section { title, keys, table: Some(table), at: self.head(item.span()) };
-                    self.unknown_keys(&section);
-                    sections.push(section);
-                }
+                DeValue::Table(table) => sections.push(self.section(title, keys, table, self.head(item.span()))),
                 other => {
                     let message = format!("`{key}` must be a list of sections, not of {}", kind(other));
                     self.complain(item.span(), Wrong::new(message, format!("Write {title}, in double brackets.")));
@@ -194,9 +213,9 @@ impl<'t> Walk<'t> {
         self.text(of, key, read)
     }
 
-    /// Complains that `key` is missing, unless it may stand in a part that could not be read.
+    /// Complains that `key` is missing, unless it is misspelt or may stand in a part that could not be read.
     pub fn missing(&mut self, of: &Section<'t>, key: &str, hint: &str) {
-        if !self.broken {
+        if of.table.is_some() && !of.slips.contains(&key) && !self.broken {
             self.complain(of.at.clone(), Wrong::new(format!("`{key}` is missing in {}", of.title), hint));
         }
     }
@@ -271,11 +290,7 @@ impl<'t> Walk<'t> {
         for item in list.iter() {
             match item.get_ref() {
                 DeValue::String(text) => items.push(Item::Text(Spanned::new(item.span(), text.as_ref()))),
-                DeValue::Table(table) => {
-                    let section = Section { title, keys, table: Some(table), at: item.span() };
-                    self.unknown_keys(&section);
-                    items.push(Item::Table(section));
-                }
+                DeValue::Table(table) => items.push(Item::Table(self.section(title, keys, table, item.span()))),
                 other => {
                     let message = format!("an item of `{key}` must be a text or a table, not {}", kind(other));
                     self.complain(item.span(), Wrong::new(message, ""));
@@ -289,7 +304,14 @@ impl<'t> Walk<'t> {
     pub fn complaints(mut self) -> Vec<Complaint> {
         let mut found = std::mem::take(&mut self.found);
         found.sort_by_key(|(at, _)| at.start);
-        let mut complaints: Vec<Complaint> = found.into_iter().map(|(at, wrong)| self.place(at, wrong)).collect();
+        let mut complaints: Vec<Complaint> = Vec::new();
+        let (mut line, mut counted) = (1, 0);
+        for (at, wrong) in found {
+            let start = at.start.clamp(counted, self.text.len());
+            line += self.text[counted..start].matches('\n').count();
+            counted = start;
+            complaints.push(self.place(line, at, wrong));
+        }
         complaints.dedup();
         complaints
     }
@@ -302,10 +324,16 @@ impl<'t> Walk<'t> {
     ) -> Option<Spanned<T>> {
         let result = match value.get_ref() {
             DeValue::String(text) => read(text),
-            other => Err(Wrong::new(
-                format!("`{key}` must be a text, not {}", kind(other)),
-                "Put the value between quotation marks.",
-            )),
+            other => {
+                // What would be wrong with the bare value says best how to write it.
+                let hint = match other {
+                    DeValue::Integer(number) => read(number.as_str()).err().map(|wrong| wrong.hint),
+                    DeValue::Array(_) | DeValue::Table(_) => Some(String::new()),
+                    _ => None,
+                };
+                let hint = hint.unwrap_or_else(|| "Put the value between quotation marks.".to_owned());
+                Err(Wrong::new(format!("`{key}` must be a text, not {}", kind(other)), hint))
+            }
         };
         match result {
             Ok(read) => Some(Spanned::new(value.span(), read)),
@@ -316,22 +344,32 @@ impl<'t> Walk<'t> {
         }
     }
 
-    fn unknown_keys(&mut self, section: &Section<'t>) {
-        for (key, value) in section.table.into_iter().flatten() {
+    /// A table that is there; complains about its unknown keys.
+    fn section(
+        &mut self,
+        title: &'static str,
+        keys: &'static [&'static str],
+        table: &'t DeTable<'t>,
+        at: Range<usize>,
+    ) -> Section<'t> {
+        let mut slips = Vec::new();
+        for (key, value) in table {
             let name = key.get_ref().as_ref();
-            if section.keys.contains(&name) {
+            if keys.contains(&name) {
                 continue;
             }
-            let near = nearest(name, section.keys.iter().copied());
+            let near = nearest(name, keys.iter().copied());
+            slips.extend(near);
             let hint = match near {
                 Some(near) => format!("Did you mean `{near}`?"),
-                None => format!("{} knows {}.", section.title, list_of(section.keys)),
+                None => format!("Known here: {}.", list_of(keys)),
             };
             if near.is_some_and(is_secret_key) || is_secret_key(name) {
                 self.hidden.push(value.span());
             }
-            self.complain(key.span(), Wrong::new(format!("unknown key `{name}` in {}", section.title), hint));
+            self.complain(key.span(), Wrong::new(format!("unknown key `{name}` in {title}"), hint));
         }
+        Section { title, keys, table: Some(table), at, slips }
     }
 
     /// The first line of a span: where a section is complained about.
@@ -350,9 +388,8 @@ impl<'t> Walk<'t> {
     }
 
     /// A complaint with its line. Hidden parts become `"***"`, and the mark follows.
-    fn place(&self, at: Range<usize>, wrong: Wrong) -> Complaint {
+    fn place(&self, number: usize, at: Range<usize>, wrong: Wrong) -> Complaint {
         let line = self.line_of(at.start);
-        let number = self.text[..line.start].matches('\n').count() + 1;
         let start = at.start.clamp(line.start, line.end);
         let end = at.end.clamp(start, line.end);
         let count = |from: usize, to: usize| self.text[from..to].chars().count();
@@ -417,6 +454,16 @@ pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .min_by_key(|(d, _)| *d)
         .filter(|(d, k)| *d <= allowed && *d < k.chars().count())
         .map(|(_, k)| k)
+}
+
+/// A text between quotation marks as a message may show it: one line, and not more than it takes to know it again.
+pub(super) fn quoted(text: &str) -> String {
+    let mut line: String = text.chars().take_while(|c| *c != '\n' && *c != '\r').take(60).collect();
+    line.retain(|c| !c.is_control());
+    match line.len() == text.len() {
+        true => format!("\"{line}\""),
+        false => format!("\"{line}…\""),
+    }
 }
 
 /// `` `a`, `b` and `c` ``.

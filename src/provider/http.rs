@@ -5,5 +5,7 @@
 pub struct Client {}
 
 impl Client {
-    pub fn new() -> Client { todo!() }
+    pub fn new() -> Client {
+        todo!()
+    }
 }

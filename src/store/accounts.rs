@@ -56,16 +56,39 @@ pub struct Account {
     pub checked_at: Option<Instant>,
 }
 
-pub fn by_id(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>> { todo!() }
-pub fn by_name(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<Option<Account>> { todo!() }
+pub fn by_id(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>> {
+    todo!()
+}
+pub fn by_name(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<Option<Account>> {
+    todo!()
+}
 /// Active accounts of one user, or of all, by user name and name.
-pub fn list(tx: &mut Tx<'_>, user: Option<UserId>) -> Result<Vec<Account>> { todo!() }
+pub fn list(tx: &mut Tx<'_>, user: Option<UserId>) -> Result<Vec<Account>> {
+    todo!()
+}
 /// Makes an account by command. `Ok(None)`: the user has one of that name.
 #[allow(clippy::too_many_arguments)]
-pub fn add(tx: &mut Tx<'_>, user: UserId, name: &str, kind: &str, url: &str, login: &str, password: &Password, take: &Take) -> Result<Option<AccountId>> { todo!() }
+pub fn add(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    name: &str,
+    kind: &str,
+    url: &str,
+    login: &str,
+    password: &Password,
+    take: &Take,
+) -> Result<Option<AccountId>> {
+    todo!()
+}
 /// Seals a password into an account, declared or not.
-pub fn set_password(tx: &mut Tx<'_>, id: AccountId, password: &Password) -> Result<()> { todo!() }
+pub fn set_password(tx: &mut Tx<'_>, id: AccountId, password: &Password) -> Result<()> {
+    todo!()
+}
 /// Removes an account made by command and hides its calendars. False: no such account made by command.
-pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<bool> { todo!() }
+pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<bool> {
+    todo!()
+}
 /// Records that the account was read well (`None`) or what went wrong.
-pub fn note(tx: &mut Tx<'_>, id: AccountId, error: Option<&str>, now: Instant) -> Result<()> { todo!() }
+pub fn note(tx: &mut Tx<'_>, id: AccountId, error: Option<&str>, now: Instant) -> Result<()> {
+    todo!()
+}

@@ -11,9 +11,14 @@ use crate::ids::{AccountId, CalendarId, RemoteId, Seq, UserId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Local,
-    Mirror { account: AccountId, remote: Option<RemoteId> },
+    Mirror {
+        account: AccountId,
+        remote: Option<RemoteId>,
+    },
     /// `write_to`: where new objects go; `None` while that calendar does not exist.
-    Unified { write_to: Option<CalendarId> },
+    Unified {
+        write_to: Option<CalendarId>,
+    },
 }
 
 /// What the actor wants to do.
@@ -103,9 +108,13 @@ impl Calendar {
 }
 
 /// The calendar `slug` of the user named `owner`.
-pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need) -> Result<Calendar, Denied> { todo!() }
+pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need) -> Result<Calendar, Denied> {
+    todo!()
+}
 /// Every calendar the actor can see in the home of `owner`, in the order they are shown.
-pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>, Denied> { todo!() }
+pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>, Denied> {
+    todo!()
+}
 
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +142,16 @@ impl From<Error> for NotMade {
 }
 
 /// Makes a local calendar in the actor's own home.
-pub fn create(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, new: &New, now: Instant) -> Result<Calendar, NotMade> { todo!() }
+pub fn create(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    owner: &str,
+    slug: &str,
+    new: &New,
+    now: Instant,
+) -> Result<Calendar, NotMade> {
+    todo!()
+}
 
 /// The settable live properties. `None` leaves one as it is, an empty text removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,9 +164,15 @@ pub struct Edit {
 }
 
 /// Changes what the user sees of a calendar (kept here, never sent upstream; a calendar need not be writable for it).
-pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> { todo!() }
+pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
+    todo!()
+}
 /// Removes a local calendar that was made by MKCALENDAR, with all in it. Declared, mirror and unified ones are refused.
-pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(), Denied> { todo!() }
+pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(), Denied> {
+    todo!()
+}
 
 /// The calendar of that id with the owner's rights: for the engine, which acts for the owner.
-pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> { todo!() }
+pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
+    todo!()
+}

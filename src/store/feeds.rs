@@ -41,4 +41,6 @@ pub struct Feed {
 }
 
 /// The feed whose token has this SHA-256.
-pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> { todo!() }
+pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> {
+    todo!()
+}

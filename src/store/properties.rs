@@ -27,9 +27,17 @@ impl From<Error> for NotSet {
 }
 
 /// The dead properties that `user` keeps at `path` (a decoded path of ours, with its final slash for collections).
-pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> { todo!() }
-pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> { todo!() }
+pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
+    todo!()
+}
+pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> {
+    todo!()
+}
 /// Removing what is not there is fine (RFC 4918 9.2).
-pub fn remove(tx: &mut Tx<'_>, user: UserId, path: &str, ns: &str, name: &str) -> Result<()> { todo!() }
+pub fn remove(tx: &mut Tx<'_>, user: UserId, path: &str, ns: &str, name: &str) -> Result<()> {
+    todo!()
+}
 /// Everybody's properties at `path` and below it, when it goes away.
-pub fn forget(tx: &mut Tx<'_>, path: &str) -> Result<()> { todo!() }
+pub fn forget(tx: &mut Tx<'_>, path: &str) -> Result<()> {
+    todo!()
+}

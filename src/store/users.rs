@@ -38,13 +38,31 @@ impl Actor {
 }
 
 /// The active user of that name (compared in lower case).
-pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>> { todo!() }
-pub fn by_id(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>> { todo!() }
+pub fn by_name(tx: &mut Tx<'_>, name: &str) -> Result<Option<User>> {
+    todo!()
+}
+pub fn by_id(tx: &mut Tx<'_>, id: UserId) -> Result<Option<User>> {
+    todo!()
+}
 /// Active users by name.
-pub fn list(tx: &mut Tx<'_>) -> Result<Vec<User>> { todo!() }
+pub fn list(tx: &mut Tx<'_>) -> Result<Vec<User>> {
+    todo!()
+}
 /// Makes a user by command. `Ok(None)`: the name is taken.
-pub fn add(tx: &mut Tx<'_>, name: &str, password: Option<&str>, addresses: &[String], zone: &str) -> Result<Option<UserId>> { todo!() }
+pub fn add(
+    tx: &mut Tx<'_>,
+    name: &str,
+    password: Option<&str>,
+    addresses: &[String],
+    zone: &str,
+) -> Result<Option<UserId>> {
+    todo!()
+}
 /// Sets the argon2id hash. False: no such user made by command.
-pub fn set_password(tx: &mut Tx<'_>, name: &str, password: &str) -> Result<bool> { todo!() }
+pub fn set_password(tx: &mut Tx<'_>, name: &str, password: &str) -> Result<bool> {
+    todo!()
+}
 /// Removes a user made by command, with everything of theirs. False: no such user made by command.
-pub fn remove(tx: &mut Tx<'_>, name: &str) -> Result<bool> { todo!() }
+pub fn remove(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
+    todo!()
+}

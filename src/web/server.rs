@@ -11,4 +11,6 @@ pub async fn run(
     app: Arc<App>,
     stop: tokio::sync::watch::Receiver<bool>,
     ready: tokio::sync::oneshot::Sender<std::net::SocketAddr>,
-) -> Result<(), String> { todo!() }
+) -> Result<(), String> {
+    todo!()
+}

@@ -3,4 +3,6 @@
 
 use super::{Provider, Settings};
 
-pub fn open(settings: Settings) -> Box<dyn Provider> { todo!() }
+pub fn open(settings: Settings) -> Box<dyn Provider> {
+    todo!()
+}
