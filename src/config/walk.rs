@@ -402,7 +402,7 @@ impl<'t> Walk<'t> {
 
         let (mut text, mut mark, mut width) = (String::new(), None, None);
         let mut done = line.start;
-        for h in hidden.into_iter().chain([line.end..line.end]) {
+        for h in hidden.into_iter().chain(std::iter::once(line.end..line.end)) {
             let h = h.start.max(done)..h.end.max(done);
             // The mark begins or ends in the shown part before this hidden one, or in the hidden one itself.
             let shown = text.chars().count();
