@@ -35,30 +35,11 @@ impl From<store::Error> for Error {
 }
 
 /// The busy time of `calendar` in `window`: of all its members when it is a unified one.
-pub fn gather(
-    tx: &mut Tx<'_>,
-    calendar: &Calendar,
-    window: Window,
-    rules: &config::Sync,
-    now: Instant,
-) -> Result<Answer, Error> {
-    todo!()
-}
+pub fn gather(tx: &mut Tx<'_>, calendar: &Calendar, window: Window, rules: &config::Sync, now: Instant) -> Result<Answer, Error> { todo!() }
 
 /// Sorted, disjoint, clipped to `window`, the stronger kind winning.
-pub fn merge(periods: Vec<Period>, window: Window) -> Vec<Period> {
-    todo!()
-}
+pub fn merge(periods: Vec<Period>, window: Window) -> Vec<Period> { todo!() }
 
 /// A VCALENDAR with one VFREEBUSY (RFC 5545 3.6.4): UTC, explicit FBTYPE, one FREEBUSY line a period.
 /// `method`: `Some("PUBLISH")` for feeds, `None` in a REPORT.
-pub fn to_ical(
-    answer: &Answer,
-    window: Window,
-    organizer: Option<&str>,
-    stamp: Instant,
-    uid: &str,
-    method: Option<&str>,
-) -> String {
-    todo!()
-}
+pub fn to_ical(answer: &Answer, window: Window, organizer: Option<&str>, stamp: Instant, uid: &str, method: Option<&str>) -> String { todo!() }

@@ -10,11 +10,7 @@ use crate::app::App;
 use crate::store::users::Actor;
 
 /// Answers one DAV request. The body was read under its limits; the actor was made by `web/auth.rs`.
-pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
-    todo!()
-}
+pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> { todo!() }
 
 /// Answers OPTIONS, which needs no login.
-pub fn options(app: &Arc<App>, path: &str) -> Response<Bytes> {
-    todo!()
-}
+pub fn options(app: &Arc<App>, path: &str) -> Response<Bytes> { todo!() }

@@ -100,11 +100,6 @@ pub struct Select {
 }
 
 /// The text of `object` as `select` asks for it. With an empty `select` it is `object.text()` itself.
-pub fn select(
-    object: &Object,
-    select: &Select,
-    zone: &TimeZone,
-    limits: recur::Limits,
-) -> Result<String, recur::Error> {
+pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: recur::Limits) -> Result<String, recur::Error> {
     todo!()
 }

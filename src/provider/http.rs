@@ -5,7 +5,5 @@
 pub struct Client {}
 
 impl Client {
-    pub fn new() -> Client {
-        todo!()
-    }
+    pub fn new() -> Client { todo!() }
 }

@@ -108,20 +108,9 @@ pub enum Next {
 /// One change to make upstream.
 pub enum Op<'a> {
     /// `key` is the idempotency key: creating twice with it makes one object.
-    Create {
-        key: &'a str,
-        after: &'a Object,
-    },
-    Update {
-        id: &'a RemoteId,
-        etag: &'a Etag,
-        before: &'a Object,
-        after: &'a Object,
-    },
-    Delete {
-        id: &'a RemoteId,
-        etag: &'a Etag,
-    },
+    Create { key: &'a str, after: &'a Object },
+    Update { id: &'a RemoteId, etag: &'a Etag, before: &'a Object, after: &'a Object },
+    Delete { id: &'a RemoteId, etag: &'a Etag },
 }
 
 /// What the engine holds of a calendar: remote id → etag. Lets a provider without a change feed fetch only what is new.

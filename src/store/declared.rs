@@ -6,6 +6,4 @@ use crate::config::Config;
 use crate::ical::Instant;
 
 /// Makes the database hold what `config` declares. Calendars keep their epoch and seq, so no sync token is lost.
-pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
-    todo!()
-}
+pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> { todo!() }

@@ -20,9 +20,7 @@ pub struct Contributor {
 }
 
 /// The calendar itself, or the members of a unified one.
-pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contributor>> {
-    todo!()
-}
+pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contributor>> { todo!() }
 
 /// What the time index holds of one contributor for `window`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +32,4 @@ pub struct Busy {
     pub rest: Vec<Resource>,
 }
 
-pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> {
-    todo!()
-}
+pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> { todo!() }

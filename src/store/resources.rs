@@ -32,29 +32,17 @@ pub struct Listed {
 }
 
 /// All live resources, by name.
-pub fn list(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Listed>> {
-    todo!()
-}
+pub fn list(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Listed>> { todo!() }
 /// Live resources of one kind (`None`: all) with an instance in `window`, decided exactly by the time index, floating
 /// times in the calendar's zone. `Ok(None)`: the index can not decide all of it (a dense object, or the window leaves
 /// the horizon): take [`in_window`] and let `ical::filter` decide.
-pub fn listed_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Listed>>> {
-    todo!()
-}
+pub fn listed_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Listed>>> { todo!() }
 /// Live resources with their bodies, by name.
-pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> {
-    todo!()
-}
+pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> { todo!() }
 /// Live resources that may have an instance in `window`; `ical::filter` decides exactly.
-pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> {
-    todo!()
-}
-pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Resource>> {
-    todo!()
-}
-pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
-    todo!()
-}
+pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> { todo!() }
+pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Resource>> { todo!() }
+pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> { todo!() }
 
 /// One line of a sync report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,11 +76,7 @@ impl From<Error> for TokenExpired {
 }
 
 /// What changed after `seq`, oldest first; `None` is the initial sync and lists only what is live.
-pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32) -> Result<Since, TokenExpired> {
-    todo!()
-}
+pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32) -> Result<Since, TokenExpired> { todo!() }
 
 /// The strong etag of a body: a hash of its bytes.
-pub fn etag_of(body: &str) -> Etag {
-    todo!()
-}
+pub fn etag_of(body: &str) -> Etag { todo!() }

@@ -6,6 +6,4 @@ use std::sync::Arc;
 use crate::app::App;
 
 /// Runs the workers until `stop` is told; returns when the job in hand is done.
-pub async fn run(app: Arc<App>, stop: tokio::sync::watch::Receiver<bool>) {
-    todo!()
-}
+pub async fn run(app: Arc<App>, stop: tokio::sync::watch::Receiver<bool>) { todo!() }

@@ -29,11 +29,7 @@ pub struct Report {
 
 /// Reads the account's list of calendars and makes a mirror of each that is taken.
 /// The error is one sentence for people; it is also noted at the account.
-pub async fn discover(app: &App, account: AccountId) -> Result<Vec<CalendarId>, String> {
-    todo!()
-}
+pub async fn discover(app: &App, account: AccountId) -> Result<Vec<CalendarId>, String> { todo!() }
 
 /// Reads what changed upstream. The error is one sentence for people; it is also noted at the calendar.
-pub async fn pull(app: &App, calendar: CalendarId, progress: &dyn Progress) -> Result<Report, String> {
-    todo!()
-}
+pub async fn pull(app: &App, calendar: CalendarId, progress: &dyn Progress) -> Result<Report, String> { todo!() }

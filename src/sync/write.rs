@@ -42,13 +42,9 @@ pub struct Done {
 pub enum Refusal {
     Denied(Denied),
     /// 412; with the etag of what is there, if anything is.
-    Condition {
-        current: Option<Etag>,
-    },
+    Condition { current: Option<Etag> },
     /// 403 `no-uid-conflict`: another resource of this calendar has that UID.
-    UidTaken {
-        name: Name,
-    },
+    UidTaken { name: Name },
     /// 403 `no-uid-conflict`: the resource is there with another UID.
     UidChanged,
     /// 403 `supported-calendar-component`.
@@ -80,17 +76,7 @@ impl From<Denied> for Refusal {
 }
 
 /// Creates or replaces the resource at `place`.
-pub async fn put(
-    app: &App,
-    actor: &Actor,
-    place: &Place,
-    object: Object,
-    condition: &Condition,
-) -> Result<Done, Refusal> {
-    todo!()
-}
+pub async fn put(app: &App, actor: &Actor, place: &Place, object: Object, condition: &Condition) -> Result<Done, Refusal> { todo!() }
 
 /// Removes the resource at `place`.
-pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> {
-    todo!()
-}
+pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> { todo!() }

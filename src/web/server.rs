@@ -11,6 +11,4 @@ pub async fn run(
     app: Arc<App>,
     stop: tokio::sync::watch::Receiver<bool>,
     ready: tokio::sync::oneshot::Sender<std::net::SocketAddr>,
-) -> Result<(), String> {
-    todo!()
-}
+) -> Result<(), String> { todo!() }

@@ -3,6 +3,4 @@
 
 use super::{Provider, Settings};
 
-pub fn open(settings: Settings) -> Box<dyn Provider> {
-    todo!()
-}
+pub fn open(settings: Settings) -> Box<dyn Provider> { todo!() }
