@@ -39,6 +39,8 @@ pub enum Error {
     Reconnect { why: String },
     /// The precondition failed: read again, then plan again.
     Stale,
+    /// What was to be created is there already, under the same key or UID: this is it. Adopt it.
+    Exists(Box<RemoteObject>),
     /// The cursor is not valid any more: read everything, without a cursor.
     CursorLost,
     /// It will never be taken: keep it here and say why.
