@@ -541,3 +541,8 @@ mod tests {
         assert_ne!(token, new_token());
     }
 }
+
+/// A random positive number: the epoch of a calendar.
+pub fn random_epoch() -> i64 {
+    i64::from_le_bytes(random()) & i64::MAX
+}
