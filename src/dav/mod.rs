@@ -26,15 +26,15 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::app::App;
 use crate::ids::Etag;
+use crate::store;
 use crate::store::calendars::Denied;
 use crate::store::users::Actor;
-use crate::store;
 use crate::sync::write::Refusal;
 use path::Target;
 use response::Answer;
 
 /// Seconds after which a client may ask again when the store has too much to do.
-const RETRY_SOON: u64 = 5;
+const RETRY_SOON: u32 = 5;
 
 /// One request, as the files below take it.
 pub struct Asked<'a> {
@@ -53,8 +53,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
     let mut answer = match route(app, actor, &method, target, &request).await {
         Ok(answer) => answer,
         Err(error) => {
-            if error.status == StatusCode::INTERNAL_SERVER_ERROR {
-                tracing::error!(method, reason = error.log, "a DAV request failed: {}", error.log);
+            if let Some(reason) = &error.log {
+                tracing::error!(method, reason, "{method} could not be answered: {reason}");
             }
             response::error(&error)
         }
@@ -100,7 +100,8 @@ async fn route(
     if !options::allowed(&target).contains(&method) && !matches!(method, "MKCALENDAR" | "MKCOL") {
         return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
     }
-    let encoded = request.headers().get(CONTENT_ENCODING).is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity"));
+    let encoded =
+        request.headers().get(CONTENT_ENCODING).is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity"));
     if encoded {
         return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding"));
     }
@@ -138,10 +139,10 @@ pub struct Error {
     pub message: String,
     pub etag: Option<Etag>,
     /// Seconds.
-    pub retry_after: Option<u64>,
+    pub retry_after: Option<u32>,
     pub allow: Option<&'static str>,
     /// What only the log may say.
-    log: String,
+    log: Option<Box<str>>,
 }
 
 impl Error {
@@ -153,7 +154,7 @@ impl Error {
             etag: None,
             retry_after: None,
             allow: None,
-            log: String::new(),
+            log: None,
         }
     }
 
@@ -189,7 +190,7 @@ impl Error {
         Error { condition: Cow::Borrowed("<D:number-of-matches-within-limits/>"), ..error }
     }
 
-    fn later(after: u64, message: impl Into<String>) -> Error {
+    fn later(after: u32, message: impl Into<String>) -> Error {
         Error { retry_after: Some(after), ..Error::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 
@@ -222,10 +223,12 @@ impl Error {
                 "<C:supported-calendar-component/>",
                 "this calendar does not take components of this kind",
             ),
-            Refusal::Upstream(why) => Error::read_only(&target.href(), format!("the upstream calendar refused it: {why}")),
+            Refusal::Upstream(why) => {
+                Error::read_only(&target.href(), format!("the upstream calendar refused it: {why}"))
+            }
             Refusal::Missing => Error::not_found(),
             Refusal::Later(after) => Error::later(
-                after.as_secs().max(1),
+                u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1),
                 "the upstream calendar can not be reached; nothing was changed, try again later",
             ),
             Refusal::Full => {
@@ -248,7 +251,7 @@ impl Error {
 
 impl From<store::Error> for Error {
     fn from(e: store::Error) -> Error {
-        let log = e.to_string();
+        let log = Some(e.to_string().into_boxed_str());
         let error = match e {
             store::Error::Busy => Error::later(RETRY_SOON, "there is too much to do just now"),
             store::Error::Unavailable(_) => Error::later(RETRY_SOON, "the database can not be used just now"),

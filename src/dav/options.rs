@@ -13,8 +13,26 @@ pub const DAV: &str = "1, 3, extended-mkcol, calendar-access";
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.
 pub const KNOWN: &[&str] = &[
-    "OPTIONS", "GET", "HEAD", "PUT", "DELETE", "POST", "PATCH", "TRACE", "CONNECT", "PROPFIND", "PROPPATCH", "MKCOL",
-    "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "REPORT", "ACL", "SEARCH",
+    "OPTIONS",
+    "GET",
+    "HEAD",
+    "PUT",
+    "DELETE",
+    "POST",
+    "PATCH",
+    "TRACE",
+    "CONNECT",
+    "PROPFIND",
+    "PROPPATCH",
+    "MKCOL",
+    "MKCALENDAR",
+    "COPY",
+    "MOVE",
+    "LOCK",
+    "UNLOCK",
+    "REPORT",
+    "ACL",
+    "SEARCH",
 ];
 
 /// 200 and not 204: Thunderbird and Evolution ask for it.

@@ -1,5 +1,7 @@
 //! PROPFIND (RFC 4918 9.1): one snapshot, one response element a node.
 
+use std::collections::HashMap;
+
 use http::header::{HeaderName, VARY};
 
 use super::path::{self, Target};
@@ -77,7 +79,14 @@ fn run(
             if deep {
                 let user = own_user(tx, scene)?;
                 sheet.respond(scene, (path::PRINCIPALS, ""), &Node::Principals, &[], &Data::None, &mut out);
-                collection(tx, scene, &mut sheet, &Target::Home { owner: user.name.clone() }, &Node::Home(&user), &mut out)?;
+                collection(
+                    tx,
+                    scene,
+                    &mut sheet,
+                    &Target::Home { owner: user.name.clone() },
+                    &Node::Home(&user),
+                    &mut out,
+                )?;
             }
         }
         Target::Principals => {
@@ -118,11 +127,11 @@ fn run(
                 let href = target.href();
                 let rows = resources::list(tx, &calendar)?;
                 out.reserve(rows.len().min(10_000) * 300);
-                let mut shelf = Shelf::of(tx, scene, &sheet, &target)?;
+                let shelf = Shelf::of(tx, scene, &sheet, &target)?;
                 for row in &rows {
-                    let dead = shelf.take(row.name.as_str());
+                    let dead = shelf.dead(row.name.as_str());
                     let node = Node::Resource(&calendar, Row::from(row));
-                    sheet.respond(scene, (&href, row.name.as_str()), &node, &dead, &Data::None, &mut out);
+                    sheet.respond(scene, (&href, row.name.as_str()), &node, dead, &Data::None, &mut out);
                     if out.len() > MAX_ANSWER {
                         return Err(Error::too_large());
                     }
@@ -167,6 +176,29 @@ pub fn dead_at(
         return Ok(Vec::new());
     }
     Ok(properties::list(tx, scene.actor.user, &target.key())?)
+}
+
+/// The dead properties of every resource of a calendar, read at once.
+pub struct Shelf {
+    by_name: HashMap<String, Vec<Dead>>,
+}
+
+impl Shelf {
+    pub fn of(tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet, calendar: &Target) -> Result<Shelf, Error> {
+        let mut by_name: HashMap<String, Vec<Dead>> = HashMap::new();
+        if sheet.wants_dead(false) {
+            let key = calendar.key();
+            for (path, dead) in properties::below(tx, scene.actor.user, &key)? {
+                by_name.entry(path[key.len()..].to_owned()).or_default().push(dead);
+            }
+        }
+        Ok(Shelf { by_name })
+    }
+
+    pub fn dead(&self, name: &str) -> &[Dead] {
+        // Nearly always nobody has kept any, and then no name need be hashed.
+        if self.by_name.is_empty() { &[] } else { self.by_name.get(name).map_or(&[], Vec::as_slice) }
+    }
 }
 
 /// The principal of that name: everybody sees their own.

@@ -548,7 +548,8 @@ impl Sheet {
             }
         }
         if self.all {
-            for one in dead.iter().filter(|d| !self.columns.iter().any(|c| c.name.name == d.name && c.name.ns == d.ns)) {
+            for one in dead.iter().filter(|d| !self.columns.iter().any(|c| c.name.name == d.name && c.name.ns == d.ns))
+            {
                 out.push_str(&if self.names { tags(&one.ns, &one.name).empty } else { one.xml.clone() });
                 found += 1;
             }

@@ -9,9 +9,7 @@ use jiff::tz::TimeZone;
 use super::Error;
 use super::response::Ns;
 use super::xml::{self, Element};
-use crate::ical::filter::{
-    Collation, CompFilter, CompSelect, ParamFilter, PropFilter, PropSelect, Select, TextMatch,
-};
+use crate::ical::filter::{Collation, CompFilter, CompSelect, ParamFilter, PropFilter, PropSelect, Select, TextMatch};
 use crate::ical::{Instant, Window};
 use crate::ids::Etag;
 use crate::sync::write::Condition;
@@ -72,10 +70,23 @@ pub struct Value {
 /// A REPORT.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
-    Multiget { want: Fetch, hrefs: Vec<String> },
-    Query { want: Fetch, filter: CompFilter, zone: Option<Zone> },
-    Sync { want: Fetch, token: String, limit: Option<u32> },
-    FreeBusy { window: Window },
+    Multiget {
+        want: Fetch,
+        hrefs: Vec<String>,
+    },
+    Query {
+        want: Fetch,
+        filter: CompFilter,
+        zone: Option<Zone>,
+    },
+    Sync {
+        want: Fetch,
+        token: String,
+        limit: Option<u32>,
+    },
+    FreeBusy {
+        window: Window,
+    },
     /// One that we do not have.
     Other(PropName),
 }
@@ -173,7 +184,8 @@ pub fn report(body: &[u8]) -> Result<Report, Error> {
             Ok(Report::Query { want: fetch(&root)?, filter, zone: id.or(text) })
         }
         (CALDAV, "free-busy-query") => {
-            let range = root.child(CALDAV, "time-range").ok_or_else(|| invalid("a free-busy-query needs a time-range"))?;
+            let range =
+                root.child(CALDAV, "time-range").ok_or_else(|| invalid("a free-busy-query needs a time-range"))?;
             let window = time_range(range)?;
             bounded(window)?;
             Ok(Report::FreeBusy { window })
@@ -186,7 +198,8 @@ pub fn report(body: &[u8]) -> Result<Report, Error> {
 /// RFC 6578 6.1. The order of the elements is free, and `sync-level` may be missing (Mac OS X 10.7).
 fn sync(root: &Element<'_>) -> Result<Report, Error> {
     let token = root.child(DAV, "sync-token").map(|e| e.text().trim().to_owned());
-    let token = token.ok_or_else(|| Error::bad("a sync-collection needs a sync-token, which is empty the first time"))?;
+    let token =
+        token.ok_or_else(|| Error::bad("a sync-collection needs a sync-token, which is empty the first time"))?;
     if let Some(level) = root.child(DAV, "sync-level") {
         // A calendar has no collections in it, so both levels say the same.
         if !matches!(level.text().trim(), "1" | "infinite") {
@@ -376,9 +389,9 @@ fn name_of(element: &Element<'_>) -> Result<String, Error> {
 fn time_range(element: &Element<'_>) -> Result<Window, Error> {
     let end = |name: &str| -> Result<Option<Instant>, Error> {
         let Some(text) = element.attribute(name) else { return Ok(None) };
-        utc(text.trim()).map(Some).ok_or_else(|| {
-            invalid(format!("{name} must be a time in UTC such as 20260601T000000Z"))
-        })
+        utc(text.trim())
+            .map(Some)
+            .ok_or_else(|| invalid(format!("{name} must be a time in UTC such as 20260601T000000Z")))
     };
     let (start, until) = (end("start")?, end("end")?);
     if start.is_none() && until.is_none() {
@@ -447,7 +460,8 @@ impl Prefer {
         let mut prefer = Prefer::default();
         for value in headers.get_all(HeaderName::from_static("prefer")) {
             for one in value.to_str().unwrap_or("").split([',', ';']).map(str::trim) {
-                prefer.minimal |= one.eq_ignore_ascii_case("return=minimal") || one.eq_ignore_ascii_case("return-minimal");
+                prefer.minimal |=
+                    one.eq_ignore_ascii_case("return=minimal") || one.eq_ignore_ascii_case("return-minimal");
                 prefer.noroot |= one.eq_ignore_ascii_case("depth-noroot");
             }
         }
@@ -551,9 +565,14 @@ mod tests {
         assert_eq!(utc("19700101T000000Z"), Some(Instant(0)));
         assert_eq!(utc("20260601T000000Z"), Some(Instant(1_780_272_000)));
         assert_eq!(utc("20161231T235960Z"), utc("20161231T235959Z"));
-        for wrong in
-            ["20260601T000000", "20260601", "2026-06-01T00:00:00Z", "20260231T000000Z", "20260601T240000Z", "+0260601T000000Z"]
-        {
+        for wrong in [
+            "20260601T000000",
+            "20260601",
+            "2026-06-01T00:00:00Z",
+            "20260231T000000Z",
+            "20260601T240000Z",
+            "+0260601T000000Z",
+        ] {
             assert_eq!(utc(wrong), None, "{wrong}");
         }
     }
