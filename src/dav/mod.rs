@@ -231,10 +231,6 @@ impl Error {
                 u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1),
                 "the upstream calendar can not be reached; nothing was changed, try again later",
             ),
-            Refusal::Full => {
-                let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "this calendar is full");
-                Error { condition: Cow::Borrowed("<D:quota-not-exceeded/>"), ..error }
-            }
             Refusal::Store(e) => e.into(),
         }
     }
