@@ -72,7 +72,7 @@ fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
         kind = "caldav"
         url = "https://dav.example.com/"
         username = "anna"
-        password = "env:NOT_USED_HERE"
+        password = "sealed"
         [[user.account.calendar]]
         remote = "Team"
         name = "team"
@@ -593,7 +593,11 @@ async fn a_reload_brings_the_new_certificate_to_new_connections() {
         live.join("live.key").to_str().unwrap()
     );
     let gateway = start_with(&lines, "").await;
-    let reload = async || gateway.app.apply(configuration(&gateway.folder, &lines, "")).await.unwrap();
+    // What `calgate reload` does once the file was found to be good.
+    let reload = async || {
+        let config = (*gateway.app.config.load_full()).clone();
+        gateway.app.apply(config).await.unwrap();
+    };
 
     let mut old = tls_wire(&gateway, "first", b"http/1.1").await.expect("the first certificate");
     old.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
