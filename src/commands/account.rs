@@ -7,6 +7,7 @@ use calgate::config::{self, values};
 use calgate::provider::{self, Provider, RemoteCalendar, Settings};
 use calgate::secrets::{Place, Secret};
 use calgate::store::accounts::{self, Account, Password, Take, Taken};
+use calgate::store::jobs::{self, Duty};
 use calgate::store::users::User;
 use serde_json::json;
 
@@ -90,7 +91,10 @@ async fn connect(here: &Here, add: Add) -> Done {
         )),
         (Some(_), Some(_), _) => Err(Failure::new(
             format!("{} has an account {} already", user.name, add.name),
-            format!("To give it a new password, leave out --url and --login: `calgate account add {} {}`.", user.name, add.name),
+            format!(
+                "To give it a new password, leave out --url and --login: `calgate account add {} {}`.",
+                user.name, add.name
+            ),
         )),
         (Some(account), ..) => new_password(here, &account, add.password_stdin).await,
     }
@@ -120,7 +124,7 @@ async fn connect_new(here: &Here, user: &User, add: &Add, url: &str, login: &str
     let added = here.store.write(move |tx| {
         let added = accounts::add(tx, owner, &name, &kind, &url, &login, &Password::Sealed(sealed), &take)?;
         if let Some(id) = added {
-            due(tx, id, now)?;
+            jobs::due_now(tx, Duty::Discover(id), now)?;
         }
         Ok::<_, calgate::store::Error>(added)
     });
@@ -150,7 +154,7 @@ async fn new_password(here: &Here, account: &Account, stdin: bool) -> Done {
     let (id, now) = (account.id, here.clock.now());
     let stored = here.store.write(move |tx| {
         accounts::set_password(tx, id, &Password::Sealed(sealed))?;
-        due(tx, id, now)
+        jobs::due_now(tx, Duty::Discover(id), now)
     });
     stored.await?;
     show_calendars(&there.calendars);
@@ -209,9 +213,10 @@ async fn test(here: &Here, user: &str, name: &str, json: bool) -> Done {
     };
     let there = look(&account.kind, &account.url, &account.login, &password).await?;
     if json {
-        let list = there.calendars.iter().map(|c| {
-            json!({ "remote": c.id.as_str(), "name": c.name, "color": c.color, "writable": c.writable })
-        });
+        let list = there
+            .calendars
+            .iter()
+            .map(|c| json!({ "remote": c.id.as_str(), "name": c.name, "color": c.color, "writable": c.writable }));
         terminal::say_json(&list.collect());
         return Ok(());
     }
@@ -279,10 +284,9 @@ fn in_words(e: provider::Error, url: &str, login: &str) -> Failure {
             format!("{host} can not be reached as a calendar server: {}", terminal::one_line(&why)),
             "Look at the address, and whether the server is up.",
         ),
-        provider::Error::Missing => Failure::new(
-            format!("there is no CalDAV at {url}"),
-            "Look in the server's manual for its CalDAV address.",
-        ),
+        provider::Error::Missing => {
+            Failure::new(format!("there is no CalDAV at {url}"), "Look in the server's manual for its CalDAV address.")
+        }
         provider::Error::Refused(why) => Failure::new(
             format!("{host} does not speak CalDAV with us: {}", terminal::one_line(&why)),
             "Look in the server's manual for its CalDAV address.",

@@ -100,7 +100,8 @@ async fn list(here: &Here, user: &str, json: bool) -> Done {
         vec![p.id.to_string(), p.label.clone(), right.to_owned(), made, used]
     };
     let rows: Vec<Vec<String>> = list.iter().map(row).collect();
-    let none = format!("{} has no app passwords; make one with `calgate app-password add {0} --label phone`", user.name);
+    let none =
+        format!("{} has no app passwords; make one with `calgate app-password add {0} --label phone`", user.name);
     terminal::say_table(&["ID", "LABEL", "MAY", "MADE", "LAST USED"], &rows, &none);
     Ok(())
 }

@@ -44,7 +44,8 @@ pub async fn run(file: &Path) -> Done {
 
     let ended = loop {
         tokio::select! {
-            () = signals.stop() => break Ok(()),
+            _ = signals.terminate.recv() => break Ok(()),
+            _ = signals.interrupt.recv() => break Ok(()),
             _ = signals.hang_up.recv() => {
                 let (applied, text) = match apply(&app, file, &log).await {
                     Ok(text) => (true, text),
@@ -79,7 +80,8 @@ pub async fn run(file: &Path) -> Done {
             tracing::info!("stopping: requests and the job in hand are finished first; a second signal ends at once");
             tokio::select! {
                 () = rest => {}
-                () = signals.stop() => tracing::warn!("stopped by a second signal"),
+                _ = signals.terminate.recv() => tracing::warn!("stopped by a second signal"),
+                _ = signals.interrupt.recv() => tracing::warn!("stopped by a second signal"),
             }
             tracing::info!("stopped");
             Ok(())
@@ -181,14 +183,6 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
         })
-    }
-
-    /// Returns when the server is asked to end.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use calgate::app::App;
 use calgate::config::{list_of, nearest};
 use calgate::ids::{AccountId, CalendarId};
-use calgate::store::accounts;
 use calgate::store::calendars::{Calendar, Source};
+use calgate::store::{accounts, users};
 use calgate::sync::pull::{self, Progress, Report};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -40,7 +40,7 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let secrets = here.secrets().await?;
     let mut failed = 0;
 
-    let known = calendar::of(&here, None).await?;
+    let known = calendar::of(&here.store, here.store.read(users::list).await?).await?;
     let wanted = chosen(&arguments.calendars, &known)?;
     let accounts = match wanted.is_some() {
         true => Vec::new(),
@@ -48,7 +48,7 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     };
     // Not applied: this works beside a server, and what is in force is for that to say.
     let app = Arc::new(App {
-        config: arc_swap::ArcSwap::from_pointee(here.config.clone()),
+        config: arc_swap::ArcSwap::from_pointee(here.config),
         store: here.store,
         clock: here.clock,
         secrets,
@@ -57,7 +57,6 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
         settled: Notify::new(),
     });
 
-    let here = Here { store: app.store.clone(), file: here.file, config: here.config, clock: app.clock.clone() };
     let bars = Bars::new(arguments.json);
     let names: Vec<(AccountId, String)> =
         accounts.iter().map(|a| (a.id, format!("{}/{}", a.user_name, a.name))).collect();
@@ -74,7 +73,7 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
 
     let wanted = match wanted {
         Some(wanted) => wanted,
-        None => mirrors(&calendar::of(&here, None).await?),
+        None => mirrors(&calendar::of(&app.store, app.store.read(users::list).await?).await?),
     };
     let done = side_by_side(wanted, |(id, name)| {
         let (app, bar) = (app.clone(), bars.bar(&name));
@@ -119,7 +118,10 @@ fn chosen(named: &[(String, String)], known: &[Calendar]) -> Result<Option<Vec<(
             continue;
         }
         if known.iter().any(|c| c.owner == *owner && c.slug == *slug) {
-            return Err(Failure::new(format!("{name} is no upstream calendar"), "It is only here; it needs no reading."));
+            return Err(Failure::new(
+                format!("{name} is no upstream calendar"),
+                "It is only here; it needs no reading.",
+            ));
         }
         let names: Vec<&str> = mirrors.iter().map(|(_, name)| name.as_str()).collect();
         let hint = match nearest(&name, names.iter().copied()) {

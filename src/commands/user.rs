@@ -63,6 +63,11 @@ pub async fn run(config: &Path, command: Command) -> Done {
         Command::Add { name, email, timezone, password_stdin, no_password } => {
             let here = Here::open(config)?;
             refuse_declared(&here, &name, "is declared in")?;
+            // Before a password is asked for; the insert below asks again.
+            let wanted = name.clone();
+            if here.store.read(move |tx| users::by_name(tx, &wanted)).await?.is_some() {
+                return Err(taken(&name));
+            }
             let password = if no_password { None } else { Some(terminal::new_password(password_stdin)?) };
             add(&here, name, email, timezone, password).await
         }
@@ -98,11 +103,15 @@ async fn add(here: &Here, name: String, email: Vec<String>, zone: String, passwo
             terminal::say(format!("made the user {name}; clients connect to {}/", here.config.server.public_url));
             Ok(())
         }
-        None => Err(Failure::new(
-            format!("there is a user {name} already"),
-            format!("For a new password: `calgate user passwd {name}`."),
-        )),
+        None => Err(taken(&name)),
     }
+}
+
+fn taken(name: &str) -> Failure {
+    Failure::new(
+        format!("there is a user {name} already"),
+        format!("For a new password: `calgate user passwd {name}`."),
+    )
 }
 
 async fn list(here: &Here, json: bool) -> Done {
