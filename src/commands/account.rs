@@ -54,7 +54,7 @@ pub struct Add {
     #[arg(value_parser = values::name)]
     name: String,
     /// The address of the server, or of its CalDAV part
-    #[arg(long, value_parser = values::upstream_url, requires = "login")]
+    #[arg(long, requires = "login")]
     url: Option<String>,
     /// The login there
     #[arg(long, requires = "url")]
@@ -71,6 +71,12 @@ pub struct Add {
 }
 
 pub async fn run(config: &Path, command: Command) -> Done {
+    if let Command::Add(Add { url: Some(url), .. }) = &command
+        && let Err(wrong) = values::upstream_url(url)
+    {
+        // Not by clap's own check, which repeats what it refuses: a password may stand in it.
+        clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--url: {wrong}\n")).exit();
+    }
     let here = Here::open(config)?;
     match command {
         Command::Add(add) => connect(&here, add).await,
@@ -258,7 +264,7 @@ async fn look(kind: &str, url: &str, login: &str, password: &Secret) -> Result<T
     let Some(upstream) = provider::open(kind, settings) else {
         return Err(Failure::new(format!("this calgate does not speak {kind}"), ""));
     };
-    let calendars = ask(upstream.as_ref()).await.map_err(|e| in_words(e, url, login))?;
+    let calendars = ask(upstream.as_ref()).await.map_err(|e| in_words(e, url))?;
     if calendars.is_empty() {
         return Err(Failure::new(
             format!("{} lets {login} in, and has no calendars for this login", host(url)),
@@ -273,28 +279,22 @@ async fn ask(upstream: &dyn Provider) -> Result<Vec<RemoteCalendar>, provider::E
     upstream.calendars().await
 }
 
-fn in_words(e: provider::Error, url: &str, login: &str) -> Failure {
-    let host = host(url);
-    match e {
-        provider::Error::Reconnect { why } => Failure::new(
-            format!("{host} does not accept this password for {login}: {}", terminal::one_line(&why)),
-            "Some servers want an app password here, made in their own settings.",
-        ),
-        provider::Error::Retry { why, .. } => Failure::new(
-            format!("{host} can not be reached as a calendar server: {}", terminal::one_line(&why)),
-            "Look at the address, and whether the server is up.",
-        ),
+/// What the provider says, and what to do about it.
+fn in_words(e: provider::Error, url: &str) -> Failure {
+    let (what, hint) = match e {
+        provider::Error::Reconnect { why } => {
+            (why, "Look at login and password. Some servers want an app password here, made in their own settings.")
+        }
+        provider::Error::Retry { why, .. } => (why, "Look at the address, and whether the server is up; then try again."),
+        provider::Error::Refused(why) => (why, "Nothing was stored."),
         provider::Error::Missing => {
-            Failure::new(format!("there is no CalDAV at {url}"), "Look in the server's manual for its CalDAV address.")
+            (format!("there is nothing at {url}"), "Look in the server's manual for its CalDAV address.")
         }
-        provider::Error::Refused(why) => Failure::new(
-            format!("{host} does not speak CalDAV with us: {}", terminal::one_line(&why)),
-            "Look in the server's manual for its CalDAV address.",
-        ),
-        provider::Error::Stale | provider::Error::CursorLost => {
-            Failure::new(format!("{host} gave an answer that makes no sense here"), "Try again.")
+        provider::Error::Stale | provider::Error::CursorLost | provider::Error::Exists(_) => {
+            (format!("{} gave an answer that makes no sense here", host(url)), "Try again.")
         }
-    }
+    };
+    Failure::new(terminal::one_line(&what), hint)
 }
 
 fn show_calendars(calendars: &[RemoteCalendar]) {
@@ -331,7 +331,7 @@ async fn no_account(here: &Here, user: &User, name: &str) -> Failure {
 
 fn next_step(here: &Here) -> String {
     match super::pid::server(&here.config.server.pid_file) {
-        Ok(Some(_)) => "the running calgate reads it now".to_owned(),
+        Ok(Some(_)) => "the running calgate reads it within half a minute".to_owned(),
         _ => "it is read when `calgate serve` runs, or now with `calgate sync`".to_owned(),
     }
 }

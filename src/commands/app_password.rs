@@ -31,7 +31,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Take an app password back; the device is locked out at once
+    /// Take an app password back; a running gateway locks the device out within a minute
     Revoke {
         user: String,
         /// The number in `calgate app-password list`
