@@ -39,6 +39,8 @@ pub enum Error {
     Reconnect { why: String },
     /// The precondition failed: read again, then plan again.
     Stale,
+    /// What was to be created is there already, under the same key or UID: this is it. Adopt it.
+    Exists(Box<RemoteObject>),
     /// The cursor is not valid any more: read everything, without a cursor.
     CursorLost,
     /// It will never be taken: keep it here and say why.
@@ -53,6 +55,7 @@ impl fmt::Display for Error {
         match self {
             Error::Retry { why, .. } | Error::Reconnect { why } | Error::Refused(why) => f.write_str(why),
             Error::Stale => f.write_str("it was changed upstream in the meantime"),
+            Error::Exists(_) => f.write_str("it is there upstream already"),
             Error::CursorLost => f.write_str("the upstream no longer knows where we were; everything is read anew"),
             Error::Missing => f.write_str("it is not there upstream"),
         }

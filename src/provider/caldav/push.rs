@@ -40,14 +40,16 @@ async fn create(
         // Something has this name. If it says the same, it is ours: the answer to an earlier attempt was lost.
         412 => match account.get(&url, &id).await? {
             Some(there) if says(&there, after) => Ok(Some(there)),
-            Some(_) => Err(Error::Stale),
+            // Other words under our name: ours from an earlier attempt that the server rewrote, or somebody else's.
+            Some(there) => Err(Error::Exists(Box::new(there))),
             None => Err(retry(&url, "says that the object is there, and does not show it")),
         },
         400 | 403 | 409 => match uid_conflict(&folder, &answer) {
             // Some servers keep objects under names of their own; then this is the earlier attempt again.
             Some(other) => match account.get(&super::at(&folder, other.as_str()), &other).await? {
                 Some(there) if says(&there, after) => Ok(Some(there)),
-                _ => Err(refusal(&answer)),
+                Some(there) => Err(Error::Exists(Box::new(there))),
+                None => Err(refusal(&answer)),
             },
             None => Err(refusal(&answer)),
         },
