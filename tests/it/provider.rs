@@ -185,6 +185,7 @@ fn kind<T>(outcome: &Result<T, Error>) -> &'static str {
         Err(Error::Retry { .. }) => "retry",
         Err(Error::Reconnect { .. }) => "reconnect",
         Err(Error::Stale) => "stale",
+        Err(Error::Exists(_)) => "exists",
         Err(Error::CursorLost) => "cursor lost",
         Err(Error::Refused(_)) => "refused",
         Err(Error::Missing) => "missing",
@@ -272,9 +273,10 @@ async fn creating_twice_makes_one<U: Upstream>() {
     assert_eq!(up.objects().len(), 1);
     assert_eq!(made.text, new.text());
     assert_eq!(provider.fetch(&calendar, &made.id).await.unwrap().as_ref(), Some(&made));
-    // Another object of that name is not ours to replace.
+    // Other words under that name are not replaced: they are given to the engine, which knows what to do with them.
     let other = object("once", "something else");
-    assert_eq!(kind(&provider.push(&calendar, Op::Create { key: "once", after: &other }).await), "stale");
+    let outcome = provider.push(&calendar, Op::Create { key: "once", after: &other }).await;
+    assert_eq!(outcome, Err(Error::Exists(Box::new(made))));
     assert_eq!(up.objects().into_values().collect::<Vec<_>>(), [new.text()]);
 }
 
@@ -824,12 +826,14 @@ async fn a_refusal_is_final_and_says_why_and_trouble_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_uid_that_another_object_has_is_refused() {
+async fn the_object_that_has_the_uid_already_is_shown() {
     let up = Caldav::start().await;
     up.put("other.ics", &event("same", "another"));
     let (provider, calendar) = (up.open("secret"), up.calendar());
-    let outcome = provider.push(&calendar, Op::Create { key: "k", after: &object("same", "ours") }).await;
-    assert_eq!(kind(&outcome), "refused");
+    match provider.push(&calendar, Op::Create { key: "k", after: &object("same", "ours") }).await {
+        Err(Error::Exists(there)) => assert_eq!(there.id.as_str(), "/calendars/anna/work/other.ics"),
+        other => panic!("{other:?}"),
+    }
     assert_eq!(up.objects().len(), 1);
 }
 
