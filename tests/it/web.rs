@@ -755,6 +755,46 @@ async fn the_use_of_an_app_password_is_noted_once_an_hour() {
 
 // Feeds.
 
+/// Each `fixtures/feed/NAME.feed` is objects of the calendar `private`, and then what is asked, with the answer to it
+/// unfolded and without the name of the program. `UPDATE=1` writes the answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_are_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/feed");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut parts = text.split("=== ");
+        let objects = parts.next().unwrap();
+        let gateway = start().await;
+        team_read_at(&gateway, NOW).await;
+        for object in objects.split_inclusive("END:VCALENDAR\n") {
+            put(&gateway, "private", object.replace('\n', "\r\n")).await;
+        }
+        let mut shown = objects.to_owned();
+        for part in parts {
+            let asked = part.lines().next().unwrap();
+            let (feed, rest) = asked.split_once('.').unwrap();
+            let token = match feed {
+                "freebusy" => FREEBUSY_TOKEN,
+                "busy" => BUSY_TOKEN,
+                "full" => FULL_TOKEN,
+                other => panic!("{other}"),
+            };
+            let answer = ask(&gateway, "GET", &format!("/feed/{token}.{rest}"), "").await;
+            assert_eq!(answer.status, 200, "{asked}: {}", answer.body);
+            let long = answer.body.split("\r\n").find(|line| line.len() > 75);
+            assert_eq!(long, None, "lines are folded");
+            shown += &format!("=== {asked}\n{}\n", lines(&answer.body).join("\n"));
+        }
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&file, &shown).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), shown, "{}", file.display());
+    }
+}
+
 /// The lines of a feed without those that name the program.
 fn lines(body: &str) -> Vec<String> {
     let unfolded = body.replace("\r\n ", "");
