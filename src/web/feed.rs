@@ -5,6 +5,7 @@
 //! `If-Modified-Since` is not looked at: a member can become stale without any change, and a date does not tell.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
@@ -13,6 +14,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use tokio::time::timeout;
 
 use super::server::Peer;
 use super::throttle::Block;
@@ -35,6 +37,11 @@ const MOST_DAYS: i64 = 366;
 const REFRESH: &str = "PT15M";
 /// Bytes of objects in one `.ics`.
 const MOST_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Feeds made at one time; fewer than the store has readers.
+pub(super) const AT_ONCE: usize = 2;
+/// For how long a request waits for its turn.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What a URL asks for.
 struct Asked {
@@ -100,6 +107,9 @@ struct Events {
 /// one address. Wrong ones are counted, so that trying costs more time than it gives.
 pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Bytes> {
     let now = web.app.clock.now();
+    let Ok(_turn) = timeout(TURN, web.feeding.acquire()).await else {
+        return unlisted(say_later(StatusCode::SERVICE_UNAVAILABLE, 30, "Too many feeds are read at this moment."));
+    };
     let found = match asked(head) {
         None => Ok(Found::Nothing),
         Some(asked) => {
