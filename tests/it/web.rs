@@ -1114,6 +1114,25 @@ async fn an_etag_holds_until_something_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_event_in_two_members_is_busy_when_it_is_in_one() {
+    let gateway = start().await;
+    team_read_at(&gateway, NOW).await;
+    let path = format!("/feed/{FREEBUSY_TOKEN}.ifb");
+    let times = "UID:both\nDTSTART:20260602T100000Z\nDTEND:20260602T110000Z";
+    let busy = "FREEBUSY;FBTYPE=BUSY:20260602T100000Z/20260602T110000Z".to_owned();
+    put(&gateway, "private", event(&format!("{times}\nTRANSP:TRANSPARENT"))).await;
+    put(&gateway, "team", event(&format!("{times}\nTRANSP:TRANSPARENT"))).await;
+    let first = ask(&gateway, "GET", &path, "").await;
+    assert!(!lines(&first.body).contains(&busy));
+    // The unified calendar shows the first member's version, and is the same as before.
+    put(&gateway, "team", event(times)).await;
+    let has = format!("If-None-Match: {}\r\n", first.header("etag"));
+    let second = ask(&gateway, "GET", &path, &has).await;
+    assert_eq!(second.status, 200);
+    assert!(lines(&second.body).contains(&busy), "{}", second.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_known_is_never_free() {
     let gateway = start().await;
     let path = format!("/feed/{FREEBUSY_TOKEN}.ifb?start=20260701T000000Z&end=20260702T000000Z");
