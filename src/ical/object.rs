@@ -230,10 +230,10 @@ fn check_times(component: &Component, calendar: &Component) -> Result<(), Compla
         _ => {}
     }
     let when = |name: &str| component.property(name).and_then(|p| recur::when(p, calendar).ok());
-    if let (Some(start), Some(finish)) = (when("DTSTART"), when(end)) {
-        if is_before(&finish, &start) {
-            return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
-        }
+    if let (Some(start), Some(finish)) = (when("DTSTART"), when(end))
+        && is_before(&finish, &start)
+    {
+        return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
     }
     for property in component.all("RRULE").filter(|p| !p.value.trim().is_empty()) {
         check_rule(&property.value)?;
