@@ -1,13 +1,13 @@
 //! `App`: everything a request or a job needs, in one place.
-#![allow(unused_variables)]
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ids::ResourceId;
 use crate::provider::http;
 use crate::secrets::Secrets;
 use crate::store::{Store, declared};
@@ -21,25 +21,30 @@ pub struct App {
     pub http: Arc<http::Client>,
     /// Wakes the workers: some duty may be due now.
     pub wake: Notify,
-    /// Says that some push was settled: whoever waits looks at its own row again.
-    pub settled: Notify,
+    /// Names the rows whose push was settled: whoever waits for one looks at it again.
+    pub settled: broadcast::Sender<ResourceId>,
 }
 
 impl App {
     /// Opens the store and applies the configuration to it.
     pub async fn open(config: Config, secrets: Secrets, clock: Clock) -> Result<Arc<App>, String> {
         let store = Store::open(&config.storage.url).map_err(|e| e.to_string())?;
-        let app = App {
-            config: ArcSwap::from_pointee(config.clone()),
+        let app = App::beside(config.clone(), store, secrets, clock);
+        app.apply(config).await?;
+        Ok(Arc::new(app))
+    }
+
+    /// Works on a database whose configuration was applied before, or is applied by another process: for commands.
+    pub fn beside(config: Config, store: Store, secrets: Secrets, clock: Clock) -> App {
+        App {
+            config: ArcSwap::from_pointee(config),
             store,
             clock,
             secrets,
             http: Arc::new(http::Client::new()),
             wake: Notify::new(),
-            settled: Notify::new(),
-        };
-        app.apply(config).await?;
-        Ok(Arc::new(app))
+            settled: broadcast::channel(1024).0,
+        }
     }
 
     /// Puts a (checked) configuration in force, without dropping a connection or a sync token.
@@ -48,7 +53,7 @@ impl App {
         let copy = config.clone();
         self.store.write(move |tx| declared::apply(tx, &copy, now)).await.map_err(|e| e.to_string())?;
         self.config.store(Arc::new(config));
-        self.wake.notify_waiters();
+        self.wake.notify_one();
         Ok(())
     }
 }

@@ -68,3 +68,8 @@ mod tests {
         }
     }
 }
+
+/// The same for a text; one that can not be read says nothing that `b` says.
+pub fn same_text(a: &str, b: &Object) -> bool {
+    a == b.text() || Object::parse(a).is_ok_and(|a| same(&a, b))
+}
