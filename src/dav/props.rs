@@ -1,4 +1,4 @@
-//! PROPS: one row a property. To add one, add a row; `docs/protocols.md` and `fixtures/dav/` say what is in them.
+//! PROPS: one row a property. To add one, add a row and a case in `fixtures/dav/`.
 //!
 //! A property that has no row here, or none for the kind of node that is asked, is a dead one (RFC 4918 4): it is kept
 //! for the user as it came, and given back.
