@@ -1,7 +1,7 @@
 //! Accounts: one login at one upstream.
-#![allow(unused_variables)]
 
-use super::{Result, Tx};
+use super::tx::Row;
+use super::{Error, Result, Tx};
 use crate::ical::Instant;
 use crate::ids::{AccountId, UserId};
 
@@ -56,16 +56,168 @@ pub struct Account {
     pub checked_at: Option<Instant>,
 }
 
-pub fn by_id(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>> { todo!() }
-pub fn by_name(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<Option<Account>> { todo!() }
+/// The active account of that id.
+pub fn by_id(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>> {
+    tx.one(
+        "SELECT a.id, a.user_id, u.name, a.name, a.kind, a.url, a.login, a.reference, a.sealed, a.take, a.declared,
+                a.addresses, a.error, a.error_at, a.checked_at
+           FROM accounts a JOIN users u ON u.id = a.user_id
+          WHERE a.id = ?1 AND a.active = 1 AND u.active = 1",
+        &[id.into()],
+        from_row,
+    )
+}
+
+/// The user's active account of that name.
+pub fn by_name(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<Option<Account>> {
+    Ok(list(tx, Some(user))?.into_iter().find(|a| a.name == name))
+}
+
 /// Active accounts of one user, or of all, by user name and name.
-pub fn list(tx: &mut Tx<'_>, user: Option<UserId>) -> Result<Vec<Account>> { todo!() }
+pub fn list(tx: &mut Tx<'_>, user: Option<UserId>) -> Result<Vec<Account>> {
+    tx.query(
+        "SELECT a.id, a.user_id, u.name, a.name, a.kind, a.url, a.login, a.reference, a.sealed, a.take, a.declared,
+                a.addresses, a.error, a.error_at, a.checked_at
+           FROM accounts a JOIN users u ON u.id = a.user_id
+          WHERE (CAST(?1 AS BIGINT) IS NULL OR a.user_id = ?1) AND a.active = 1 AND u.active = 1
+          ORDER BY u.name, a.name",
+        &[user.into()],
+        from_row,
+    )
+}
+
+fn from_row(row: &Row<'_>) -> Result<Account> {
+    let password = match (row.opt_text(7)?, row.opt_blob(8)?) {
+        (Some(reference), _) => Password::Reference(reference),
+        (None, Some(sealed)) => Password::Sealed(sealed),
+        (None, None) => Password::Absent,
+    };
+    Ok(Account {
+        id: AccountId(row.int(0)?),
+        user: UserId(row.int(1)?),
+        user_name: row.text(2)?,
+        name: row.text(3)?,
+        kind: row.text(4)?,
+        url: row.text(5)?,
+        login: row.text(6)?,
+        password,
+        take: read_take(&row.text(9)?)?,
+        declared: row.bool(10)?,
+        addresses: row.text(11)?.lines().map(str::to_owned).collect(),
+        error: row.opt_text(12)?,
+        error_at: row.opt_instant(13)?,
+        checked_at: row.opt_instant(14)?,
+    })
+}
+
+fn read_take(text: &str) -> Result<Take> {
+    if text.is_empty() {
+        return Ok(Take::All);
+    }
+    serde_json::from_str(text).map(Take::Some).map_err(|e| Error::Broken(format!("accounts.take: {e}")))
+}
+
+pub(super) fn write_take(take: &Take) -> Result<String> {
+    match take {
+        Take::All => Ok(String::new()),
+        Take::Some(taken) => serde_json::to_string(taken).map_err(|e| Error::Broken(e.to_string())),
+    }
+}
+
 /// Makes an account by command. `Ok(None)`: the user has one of that name.
 #[allow(clippy::too_many_arguments)]
-pub fn add(tx: &mut Tx<'_>, user: UserId, name: &str, kind: &str, url: &str, login: &str, password: &Password, take: &Take) -> Result<Option<AccountId>> { todo!() }
-/// Seals a password into an account, declared or not.
-pub fn set_password(tx: &mut Tx<'_>, id: AccountId, password: &Password) -> Result<()> { todo!() }
-/// Removes an account made by command and hides its calendars. False: no such account made by command.
-pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<bool> { todo!() }
+pub fn add(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    name: &str,
+    kind: &str,
+    url: &str,
+    login: &str,
+    password: &Password,
+    take: &Take,
+) -> Result<Option<AccountId>> {
+    let taken = tx.one(
+        "SELECT id FROM accounts WHERE user_id = ?1 AND name = ?2 AND active = 1",
+        &[user.into(), name.into()],
+        |_| Ok(()),
+    )?;
+    if taken.is_some() {
+        return Ok(None);
+    }
+    let id = upsert(tx, user, name, kind, url, login, take, false)?;
+    set_password(tx, id, password)?;
+    Ok(Some(id))
+}
+
+/// The row of that name with these settings; the password stays as it is.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn upsert(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    name: &str,
+    kind: &str,
+    url: &str,
+    login: &str,
+    take: &Take,
+    declared: bool,
+) -> Result<AccountId> {
+    let take = write_take(take)?;
+    let id = tx.one(
+        "INSERT INTO accounts (user_id, name, kind, url, login, take, declared, active, addresses)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, '')
+         ON CONFLICT (user_id, name) DO UPDATE SET kind = excluded.kind, url = excluded.url, login = excluded.login,
+             take = excluded.take, declared = excluded.declared, active = 1
+         RETURNING id",
+        &[user.into(), name.into(), kind.into(), url.into(), login.into(), (&take).into(), declared.into()],
+        |row| row.int(0).map(AccountId),
+    )?;
+    id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))
+}
+
+/// Sets where the password is: sealed into the row, by reference, or not yet there.
+pub fn set_password(tx: &mut Tx<'_>, id: AccountId, password: &Password) -> Result<()> {
+    let (reference, sealed) = match password {
+        Password::Reference(reference) => (Some(reference.as_str()), None),
+        Password::Sealed(sealed) => (None, Some(sealed.as_slice())),
+        Password::Absent => (None, None),
+    };
+    tx.execute(
+        "UPDATE accounts SET reference = ?2, sealed = ?3 WHERE id = ?1",
+        &[id.into(), reference.into(), sealed.into()],
+    )
+    .map(|_| ())
+}
+
+/// Removes an account made by command, and its calendars with it. False: no such account made by command.
+pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<bool> {
+    let id = tx.one(
+        "SELECT id FROM accounts WHERE user_id = ?1 AND name = ?2 AND declared = 0 AND active = 1",
+        &[user.into(), name.into()],
+        |row| row.int(0).map(AccountId),
+    )?;
+    let Some(id) = id else { return Ok(false) };
+    super::calendars::hide_mirrors(tx, id)?;
+    tx.execute("UPDATE accounts SET active = 0, sealed = NULL, reference = NULL WHERE id = ?1", &[id.into()])?;
+    Ok(true)
+}
+
 /// Records that the account was read well (`None`) or what went wrong.
-pub fn note(tx: &mut Tx<'_>, id: AccountId, error: Option<&str>, now: Instant) -> Result<()> { todo!() }
+pub fn note(tx: &mut Tx<'_>, id: AccountId, error: Option<&str>, now: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE accounts SET error = CAST(?2 AS TEXT), error_at = CASE WHEN CAST(?2 AS TEXT) IS NULL THEN error_at ELSE ?3 END,
+                checked_at = CASE WHEN CAST(?2 AS TEXT) IS NULL THEN ?3 ELSE checked_at END
+          WHERE id = ?1",
+        &[id.into(), error.into(), now.into()],
+    )
+    .map(|_| ())
+}
+
+/// Records who we are there. True: that is news, and what is busy has to be worked out again.
+pub fn set_addresses(tx: &mut Tx<'_>, id: AccountId, addresses: &[String]) -> Result<bool> {
+    let addresses = addresses.join("\n");
+    let changed = tx.execute(
+        "UPDATE accounts SET addresses = ?2 WHERE id = ?1 AND addresses <> ?2",
+        &[id.into(), (&addresses).into()],
+    )?;
+    Ok(changed > 0)
+}

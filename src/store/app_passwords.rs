@@ -1,8 +1,8 @@
 //! App passwords: one for each device, found by keyed hash.
-#![allow(unused_variables)]
 
-use super::users::User;
-use super::{Result, Tx};
+use super::users::{self, User};
+use super::tx::Row;
+use super::{Error, Result, Tx};
 use crate::ical::Instant;
 use crate::ids::UserId;
 
@@ -16,11 +16,60 @@ pub struct AppPassword {
 }
 
 /// `hash` is the keyed hash of the password (`Secrets::keyed_hash`); the password itself is never stored.
-pub fn add(tx: &mut Tx<'_>, user: UserId, label: &str, hash: &[u8], read_only: bool, now: Instant) -> Result<i64> { todo!() }
+pub fn add(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    label: &str,
+    hash: &[u8],
+    read_only: bool,
+    now: Instant,
+) -> Result<i64> {
+    let id = tx.one(
+        "INSERT INTO app_passwords (user_id, label, hash, read_only, created) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
+        &[user.into(), label.into(), hash.into(), read_only.into(), now.into()],
+        |row| row.int(0),
+    )?;
+    id.ok_or_else(|| Error::Broken("an insert gave no id".to_owned()))
+}
+
 /// The app password with that keyed hash, with its active user.
-pub fn find(tx: &mut Tx<'_>, hash: &[u8]) -> Result<Option<(AppPassword, User)>> { todo!() }
+pub fn find(tx: &mut Tx<'_>, hash: &[u8]) -> Result<Option<(AppPassword, User)>> {
+    tx.one(
+        "SELECT a.id, a.label, a.read_only, a.created, a.last_used,
+                u.id, u.name, u.password, u.display_name, u.addresses, u.zone, u.declared
+           FROM app_passwords a JOIN users u ON u.id = a.user_id
+          WHERE a.hash = ?1 AND u.active = 1",
+        &[hash.into()],
+        |row| Ok((from_row(row)?, users::from_row(row, 5)?)),
+    )
+}
+
+fn from_row(row: &Row<'_>) -> Result<AppPassword> {
+    Ok(AppPassword {
+        id: row.int(0)?,
+        label: row.text(1)?,
+        read_only: row.bool(2)?,
+        created: row.instant(3)?,
+        last_used: row.opt_instant(4)?,
+    })
+}
+
 /// Notes that it was used; called at most once an hour for each.
-pub fn touch(tx: &mut Tx<'_>, id: i64, now: Instant) -> Result<()> { todo!() }
-pub fn list(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<AppPassword>> { todo!() }
+pub fn touch(tx: &mut Tx<'_>, id: i64, now: Instant) -> Result<()> {
+    tx.execute("UPDATE app_passwords SET last_used = ?2 WHERE id = ?1", &[id.into(), now.into()]).map(|_| ())
+}
+
+/// The user's app passwords, oldest first.
+pub fn list(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<AppPassword>> {
+    tx.query(
+        "SELECT id, label, read_only, created, last_used FROM app_passwords WHERE user_id = ?1 ORDER BY id",
+        &[user.into()],
+        from_row,
+    )
+}
+
 /// False: the user has none of that id.
-pub fn revoke(tx: &mut Tx<'_>, user: UserId, id: i64) -> Result<bool> { todo!() }
+pub fn revoke(tx: &mut Tx<'_>, user: UserId, id: i64) -> Result<bool> {
+    let changed = tx.execute("DELETE FROM app_passwords WHERE id = ?2 AND user_id = ?1", &[user.into(), id.into()])?;
+    Ok(changed > 0)
+}

@@ -1,12 +1,12 @@
 //! Calendars of any source. Having a [`Calendar`] means being allowed to: only `open` and `home` make one for an actor.
-#![allow(unused_variables)]
 
 use std::fmt;
 
+use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx};
-use crate::ical::{Instant, Kind};
-use crate::ids::{AccountId, CalendarId, RemoteId, Seq, UserId};
+use super::{Error, Result, Tx, accounts::Account, properties, resources, unified};
+use crate::ical::{Instant, Kind, zone};
+use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -102,10 +102,119 @@ impl Calendar {
     }
 }
 
-/// The calendar `slug` of the user named `owner`.
-pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need) -> Result<Calendar, Denied> { todo!() }
-/// Every calendar the actor can see in the home of `owner`, in the order they are shown.
-pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>, Denied> { todo!() }
+/// One SELECT for every way to find a calendar: the texts differ in their WHERE alone.
+macro_rules! select_calendar {
+    ($end:literal) => {
+        concat!(
+            "SELECT c.id, c.user_id, u.name, c.slug, c.source, c.account_id, c.remote_id, w.id, c.epoch, c.seq, c.floor,
+                    c.changed_at, COALESCE(c.own_name, c.given_name), COALESCE(c.own_color, c.given_color),
+                    COALESCE(c.own_order, ''), COALESCE(c.own_text, c.given_text), c.timezone,
+                    CASE WHEN c.zone = '' THEN u.zone ELSE c.zone END, c.components,
+                    CASE WHEN c.source = 'unified' THEN COALESCE(w.writable, 0) ELSE c.writable END,
+                    c.pulled_at, COALESCE(c.error, a.error)
+               FROM calendars c
+               JOIN users u ON u.id = c.user_id
+               LEFT JOIN accounts a ON a.id = c.account_id
+               LEFT JOIN calendars w ON w.user_id = c.user_id AND w.slug = c.write_to AND w.active = 1
+              WHERE c.active = 1 AND u.active = 1 AND ",
+            $end
+        )
+    };
+}
+
+fn from_row(row: &Row<'_>) -> Result<Calendar> {
+    let source = match row.text(4)?.as_str() {
+        "local" => Source::Local,
+        "mirror" => Source::Mirror {
+            account: AccountId(row.int(5)?),
+            remote: row.opt_text(6)?.map(RemoteId),
+        },
+        "unified" => Source::Unified { write_to: row.opt_int(7)?.map(CalendarId) },
+        other => return Err(Error::Broken(format!("calendars.source is {other:?}"))),
+    };
+    Ok(Calendar {
+        id: CalendarId(row.int(0)?),
+        user: UserId(row.int(1)?),
+        owner: row.text(2)?,
+        slug: row.text(3)?,
+        source,
+        epoch: row.int(8)?,
+        seq: Seq(row.int(9)?),
+        floor: Seq(row.int(10)?),
+        changed_at: row.instant(11)?,
+        display_name: row.text(12)?,
+        color: row.text(13)?,
+        order: row.text(14)?,
+        description: row.text(15)?,
+        timezone: row.text(16)?,
+        zone: row.text(17)?,
+        components: read_components(&row.text(18)?),
+        writable: row.bool(19)?,
+        pulled_at: row.opt_instant(20)?,
+        error: row.opt_text(21)?,
+    })
+}
+
+/// The kinds of objects that a calendar may be said to hold.
+const KINDS: [Kind; 3] = [Kind::Event, Kind::Todo, Kind::Journal];
+
+fn read_components(text: &str) -> Vec<Kind> {
+    KINDS.into_iter().filter(|k| text.split(' ').any(|name| name == k.name())).collect()
+}
+
+fn write_components(kinds: &[Kind]) -> String {
+    let names: Vec<&str> = KINDS.into_iter().filter(|k| kinds.contains(k)).map(Kind::name).collect();
+    names.join(" ")
+}
+
+/// The calendar `slug` of the user named `owner`. A hidden calendar and a missing one look the same from outside.
+/// A unified calendar opens for writing when the actor may write at all: each of its rows asks its origin.
+pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need) -> Result<Calendar, Denied> {
+    if actor.name != owner {
+        return Err(Denied::Missing);
+    }
+    if need == Need::Write {
+        tx.lock_clock(actor.user)?;
+    }
+    let found = tx.one(
+        select_calendar!("c.user_id = ?1 AND c.slug = ?2"),
+        &[actor.user.into(), slug.into()],
+        from_row,
+    )?;
+    let mut calendar = found.ok_or(Denied::Missing)?;
+    calendar.writable &= actor.may_write;
+    if need == Need::Write {
+        may_write(&calendar, actor)?;
+    }
+    Ok(calendar)
+}
+
+fn may_write(calendar: &Calendar, actor: &Actor) -> Result<(), Denied> {
+    if !actor.may_write {
+        return Err(Denied::ReadOnly("this app password may only read".to_owned()));
+    }
+    if !calendar.writable && !matches!(calendar.source, Source::Unified { .. }) {
+        let slug = &calendar.slug;
+        return Err(Denied::ReadOnly(format!("the upstream lets this account only read the calendar {slug:?}")));
+    }
+    Ok(())
+}
+
+/// Every calendar the actor can see in the home of `owner`: unified ones first, then by name in URLs.
+pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>, Denied> {
+    if actor.name != owner {
+        return Err(Denied::Missing);
+    }
+    let mut calendars = tx.query(
+        select_calendar!("c.user_id = ?1 ORDER BY CASE c.source WHEN 'unified' THEN 0 ELSE 1 END, c.slug"),
+        &[actor.user.into()],
+        from_row,
+    )?;
+    for calendar in &mut calendars {
+        calendar.writable &= actor.may_write;
+    }
+    Ok(calendars)
+}
 
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -133,7 +242,39 @@ impl From<Error> for NotMade {
 }
 
 /// Makes a local calendar in the actor's own home.
-pub fn create(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, new: &New, now: Instant) -> Result<Calendar, NotMade> { todo!() }
+pub fn create(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    owner: &str,
+    slug: &str,
+    new: &New,
+    now: Instant,
+) -> Result<Calendar, NotMade> {
+    if actor.name != owner {
+        return Err(NotMade::Denied(Denied::Missing));
+    }
+    if !actor.may_write {
+        return Err(NotMade::Denied(Denied::ReadOnly("this app password may only read".to_owned())));
+    }
+    tx.lock_clock(actor.user)?;
+    let kinds = new.components.as_deref().unwrap_or(&KINDS);
+    let given = Given { name: slug, color: "", text: "", writable: true, components: kinds };
+    if find_any(tx, actor.user, slug)?.is_some() {
+        return Err(NotMade::Taken);
+    }
+    let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
+    let calendar = for_engine(tx, id)?.ok_or_else(|| Error::Broken("a new calendar is not there".to_owned()))?;
+    let wanted = Edit {
+        display_name: new.display_name.clone(),
+        color: new.color.clone(),
+        order: new.order.clone(),
+        description: new.description.clone(),
+        timezone: new.timezone.clone(),
+    };
+    edit(tx, &calendar, &wanted)?;
+    unified::reshape(tx, actor.user, now)?;
+    for_engine(tx, id)?.ok_or(NotMade::Denied(Denied::Missing))
+}
 
 /// The settable live properties. `None` leaves one as it is, an empty text removes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -146,9 +287,216 @@ pub struct Edit {
 }
 
 /// Changes what the user sees of a calendar (kept here, never sent upstream; a calendar need not be writable for it).
-pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> { todo!() }
+/// A timezone text that names no zone we know is kept, and the user's zone goes on to hold.
+pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
+    let id = Value::from(calendar.id);
+    if let Some(text) = &edit.display_name {
+        tx.execute("UPDATE calendars SET own_name = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
+    }
+    if let Some(text) = &edit.color {
+        tx.execute("UPDATE calendars SET own_color = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
+    }
+    if let Some(text) = &edit.order {
+        tx.execute("UPDATE calendars SET own_order = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
+    }
+    if let Some(text) = &edit.description {
+        tx.execute("UPDATE calendars SET own_text = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
+    }
+    if let Some(text) = &edit.timezone {
+        let zone = zone::of_calendar_text(text).and_then(|z| z.iana_name().map(str::to_owned)).unwrap_or_default();
+        let params = [id, text.into(), (&zone).into()];
+        tx.execute("UPDATE calendars SET timezone = ?2, zone = ?3 WHERE id = ?1", &params)?;
+    }
+    Ok(())
+}
+
 /// Removes a local calendar that was made by MKCALENDAR, with all in it. Declared, mirror and unified ones are refused.
-pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(), Denied> { todo!() }
+pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), Denied> {
+    let removed = tx.execute(
+        "DELETE FROM calendars WHERE id = ?1 AND source = 'local' AND declared = 0",
+        &[calendar.id.into()],
+    )?;
+    if removed == 0 {
+        let why = "only a calendar that was made by a client can be removed by one: change gateway.toml instead";
+        return Err(Denied::ReadOnly(why.to_owned()));
+    }
+    properties::forget(tx, &format!("/dav/{}/{}/", calendar.owner, calendar.slug))?;
+    unified::reshape(tx, calendar.user, now)?;
+    Ok(())
+}
 
 /// The calendar of that id with the owner's rights: for the engine, which acts for the owner.
-pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> { todo!() }
+pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
+    tx.one(select_calendar!("c.id = ?1"), &[id.into()], from_row)
+}
+
+/// Every mirror of an account, by slug.
+pub fn mirrors(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<Calendar>> {
+    tx.query(select_calendar!("c.account_id = ?1 ORDER BY c.slug"), &[account.into()], from_row)
+}
+
+/// Every calendar there is, by owner and slug: for commands.
+pub fn every(tx: &mut Tx<'_>) -> Result<Vec<Calendar>> {
+    tx.query(select_calendar!("1 = 1 ORDER BY u.name, c.slug"), &[], from_row)
+}
+
+/// What `gateway.toml` or the upstream says of a calendar.
+#[derive(Clone, Copy, Debug)]
+pub struct Given<'a> {
+    pub name: &'a str,
+    pub color: &'a str,
+    /// Its description.
+    pub text: &'a str,
+    pub writable: bool,
+    pub components: &'a [Kind],
+}
+
+/// Makes the mirror of an upstream calendar, or brings what is known of it up to date.
+/// `Ok(None)`: the slug is another calendar's.
+pub fn mirror(
+    tx: &mut Tx<'_>,
+    account: &Account,
+    slug: &str,
+    remote: &RemoteId,
+    given: &Given<'_>,
+    now: Instant,
+) -> Result<Option<CalendarId>> {
+    tx.lock_clock(account.user)?;
+    let id = match find_any(tx, account.user, slug)? {
+        Some(found) if found.account == Some(account.id) => {
+            // Another upstream calendar under the old name: what was mirrored before is not its contents.
+            if found.remote.as_ref().is_some_and(|old| old != remote)
+                && let Some(calendar) = for_engine(tx, found.id)?
+            {
+                resources::forget_all(tx, &calendar, now)?;
+            }
+            found.id
+        }
+        Some(_) => return Ok(None),
+        None => insert(tx, account.user, slug, "mirror", Some(account.id), given, account.declared, now)?,
+    };
+    let kinds = write_components(given.components);
+    tx.execute(
+        "UPDATE calendars SET remote_id = ?2, given_name = ?3, given_color = ?4, given_text = ?5, writable = ?6,
+                components = ?7, active = 1, error = NULL
+          WHERE id = ?1",
+        &[
+            id.into(),
+            remote.as_str().into(),
+            given.name.into(),
+            given.color.into(),
+            given.text.into(),
+            given.writable.into(),
+            (&kinds).into(),
+        ],
+    )?;
+    Ok(Some(id))
+}
+
+/// Hides every mirror of an account.
+pub(super) fn hide_mirrors(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
+    tx.execute("UPDATE calendars SET active = 0 WHERE account_id = ?1", &[account.into()]).map(|_| ())
+}
+
+/// Hides one mirror: it is no longer taken.
+pub fn hide(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<()> {
+    tx.execute("UPDATE calendars SET active = 0 WHERE id = ?1", &[calendar.into()]).map(|_| ())
+}
+
+/// A row whether it is hidden or not.
+pub(super) struct Found {
+    pub(super) id: CalendarId,
+    pub(super) source: String,
+    pub(super) active: bool,
+    account: Option<AccountId>,
+    remote: Option<RemoteId>,
+}
+
+pub(super) fn find_any(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<Option<Found>> {
+    tx.one(
+        "SELECT id, source, active, account_id, remote_id FROM calendars WHERE user_id = ?1 AND slug = ?2",
+        &[user.into(), slug.into()],
+        |row| {
+            Ok(Found {
+                id: CalendarId(row.int(0)?),
+                source: row.text(1)?,
+                active: row.bool(2)?,
+                account: row.opt_int(3)?.map(AccountId),
+                remote: row.opt_text(4)?.map(RemoteId),
+            })
+        },
+    )
+}
+
+/// The time index of a new calendar reaches this far back and ahead, in seconds.
+pub(super) const INDEX_BACK: i64 = 366 * 86_400;
+pub(super) const INDEX_AHEAD: i64 = 2 * 366 * 86_400;
+
+#[allow(clippy::too_many_arguments)]
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    slug: &str,
+    source: &str,
+    account: Option<AccountId>,
+    given: &Given<'_>,
+    declared: bool,
+    now: Instant,
+) -> Result<CalendarId> {
+    let kinds = write_components(given.components);
+    let id = tx.one(
+        "INSERT INTO calendars (user_id, slug, source, account_id, declared, active, epoch, seq, floor, changed_at,
+                                given_name, given_color, given_text, timezone, zone, components, writable,
+                                indexed_from, indexed_until, shape)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, 0, 0, ?7, ?8, ?9, ?10, '', '', ?11, ?12, ?13, ?14, '')
+         RETURNING id",
+        &[
+            user.into(),
+            slug.into(),
+            source.into(),
+            account.into(),
+            declared.into(),
+            crate::secrets::random_epoch().into(),
+            now.into(),
+            given.name.into(),
+            given.color.into(),
+            given.text.into(),
+            (&kinds).into(),
+            given.writable.into(),
+            now.plus(-INDEX_BACK).into(),
+            now.plus(INDEX_AHEAD).into(),
+        ],
+        |row| row.int(0).map(CalendarId),
+    )?;
+    id.ok_or_else(|| Error::Broken("an insert gave no id".to_owned()))
+}
+
+/// Where the next pull of a mirror goes on.
+pub fn cursor(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Option<Cursor>> {
+    let found =
+        tx.one("SELECT cursor FROM calendars WHERE id = ?1", &[calendar.into()], |row| Ok(row.opt_text(0)?.map(Cursor)))?;
+    Ok(found.flatten())
+}
+
+/// A mirror was read to the end: what was read and the cursor are one transaction.
+pub fn pulled(tx: &mut Tx<'_>, calendar: CalendarId, cursor: Option<&Cursor>, now: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE calendars SET cursor = ?2, pulled_at = ?3, error = NULL WHERE id = ?1",
+        &[calendar.into(), cursor.map(Cursor::as_str).into(), now.into()],
+    )
+    .map(|_| ())
+}
+
+/// Forgets the cursor: the next pull reads everything.
+pub fn forget_cursor(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<()> {
+    tx.execute("UPDATE calendars SET cursor = NULL WHERE id = ?1", &[calendar.into()]).map(|_| ())
+}
+
+/// A mirror could not be read; what is here stays.
+pub fn note(tx: &mut Tx<'_>, calendar: CalendarId, error: &str, now: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE calendars SET error = ?2, error_at = ?3 WHERE id = ?1",
+        &[calendar.into(), error.into(), now.into()],
+    )
+    .map(|_| ())
+}

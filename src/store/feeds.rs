@@ -1,8 +1,7 @@
 //! Feeds: secret URLs that give .ics or free/busy.
-#![allow(unused_variables)]
 
-use super::calendars::Calendar;
-use super::users::User;
+use super::calendars::{self, Calendar, Need};
+use super::users::{self, Actor, User};
 use super::{Result, Tx};
 
 /// What a feed gives.
@@ -41,4 +40,21 @@ pub struct Feed {
 }
 
 /// The feed whose token has this SHA-256.
-pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> { todo!() }
+pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> {
+    let row = tx.one(
+        "SELECT f.kind, f.slug, u.id, u.name, u.password, u.display_name, u.addresses, u.zone, u.declared
+           FROM feeds f JOIN users u ON u.id = f.user_id
+          WHERE f.token_hash = ?1 AND u.active = 1",
+        &[token_hash.into()],
+        |row| Ok((row.text(0)?, row.text(1)?, users::from_row(row, 2)?)),
+    )?;
+    let Some((kind, slug, owner)) = row else { return Ok(None) };
+    let Some(kind) = FeedKind::from_name(&kind) else { return Ok(None) };
+    // Whoever holds the token reads for the owner, and only this calendar.
+    let actor = Actor { user: owner.id, name: owner.name.clone(), may_write: false };
+    match calendars::open(tx, &actor, &owner.name, &slug, Need::Read) {
+        Ok(calendar) => Ok(Some(Feed { kind, owner, calendar })),
+        Err(calendars::Denied::Store(e)) => Err(e),
+        Err(_) => Ok(None),
+    }
+}

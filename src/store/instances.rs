@@ -1,11 +1,17 @@
 //! The time index: instances of events inside the horizon, for free/busy and a month's query.
-#![allow(unused_variables)]
 
-use super::calendars::Calendar;
-use super::resources::Resource;
+use super::calendars::{Calendar, Source};
+use super::resources::{self, Resource};
 use super::{Result, Tx};
-use crate::ical::{Instant, Window, recur};
-use crate::ids::CalendarId;
+use crate::ical::{Instant, Object, Window, recur};
+use crate::ids::{CalendarId, ResourceId, UserId};
+
+/// An instance longer than this stands apart, so that the others are found by a bounded range of `start`.
+const LONG: i64 = 8 * 86_400;
+/// Floating times may be this far from what they would be in UTC.
+const ANY_ZONE: i64 = 14 * 3600;
+/// More instances than this inside the horizon are not written down.
+const MOST: usize = 1500;
 
 /// A calendar that a free/busy is made of, and how fresh it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,23 +19,263 @@ pub struct Contributor {
     pub slug: String,
     /// `None`: a member that is configured and not there (yet): nothing is known of it.
     pub id: Option<CalendarId>,
-    /// Mirrors: when it was last read whole and well, `None` = never. Local: `Some(now)` as far as the reader cares.
+    /// Mirrors: when it was last read whole and well, `None` = never.
     pub fresh_at: Option<Instant>,
     /// True when no upstream is involved, so that it can not be stale.
     pub local: bool,
 }
 
-/// The calendar itself, or the members of a unified one.
-pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contributor>> { todo!() }
+/// The calendar itself, or the members of a unified one in their order.
+pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contributor>> {
+    match calendar.source {
+        Source::Unified { .. } => tx.query(
+            "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END
+               FROM members m LEFT JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+              WHERE m.unified_id = ?1 ORDER BY m.position",
+            &[calendar.id.into(), calendar.user.into()],
+            |row| {
+                Ok(Contributor {
+                    slug: row.text(0)?,
+                    id: row.opt_int(1)?.map(CalendarId),
+                    fresh_at: row.opt_instant(2)?,
+                    local: row.bool(3)?,
+                })
+            },
+        ),
+        _ => Ok(vec![Contributor {
+            slug: calendar.slug.clone(),
+            id: Some(calendar.id),
+            fresh_at: calendar.pulled_at,
+            local: calendar.source == Source::Local,
+        }]),
+    }
+}
 
-/// What the time index holds of one contributor for `window`.
+/// The calendars whose index answers for `calendar`.
+pub(super) fn members(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<CalendarId>> {
+    match calendar.source {
+        Source::Unified { .. } => Ok(contributors(tx, calendar)?.into_iter().filter_map(|c| c.id).collect()),
+        _ => Ok(vec![calendar.id]),
+    }
+}
+
+/// What the time index holds of one calendar for `window`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Busy {
     /// Entries that overlap `window`; floating ones that may, in some zone. Free ones are left out.
     pub entries: Vec<recur::Entry>,
-    /// Objects that the index does not hold (dense ones, or all that recur when the window leaves the horizon):
-    /// expand them.
+    /// Objects that the index does not hold (dense ones, or all that may reach into `window` when it leaves the
+    /// horizon; `entries` is empty then): expand them.
     pub rest: Vec<Resource>,
 }
 
-pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> { todo!() }
+/// What is busy in `window`, for free/busy.
+pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> {
+    let Some(calendar) = super::calendars::for_engine(tx, calendar)? else {
+        return Ok(Busy { entries: Vec::new(), rest: Vec::new() });
+    };
+    if !in_horizon(tx, calendar.id, window)? {
+        return Ok(Busy { entries: Vec::new(), rest: resources::in_window(tx, &calendar, window)? });
+    }
+    let mut entries = Vec::new();
+    each_overlapping(tx, calendar.id, window, |entry, _| {
+        if entry.busy != recur::Busy::Free {
+            entries.push(*entry);
+        }
+    })?;
+    let mut dense = Vec::new();
+    each_dense(tx, calendar.id, window, |id| dense.push(id))?;
+    let mut rest = Vec::new();
+    for id in dense {
+        rest.extend(resources::by_id(tx, id)?);
+    }
+    Ok(Busy { entries, rest })
+}
+
+/// Whether the index of a calendar reaches over `window`.
+pub(super) fn in_horizon(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
+    let inside = tx.one(
+        "SELECT 1 FROM calendars WHERE id = ?1 AND indexed_from + ?4 <= ?2 AND indexed_until - ?4 >= ?3",
+        &[calendar.into(), window.start.into(), window.end.into(), ANY_ZONE.into()],
+        |_| Ok(()),
+    )?;
+    Ok(inside.is_some())
+}
+
+/// Whether the index alone says which events of a calendar are in `window`.
+pub(super) fn decides(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
+    if !in_horizon(tx, calendar, window)? {
+        return Ok(false);
+    }
+    let mut dense = false;
+    each_dense_event(tx, calendar, window, || dense = true)?;
+    Ok(!dense)
+}
+
+/// Every entry that overlaps `window`, with its row; floating ones that may, in some zone.
+pub(super) fn each_overlapping(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    window: Window,
+    mut each: impl FnMut(&recur::Entry, ResourceId),
+) -> Result<()> {
+    // The second part of the key bounds the range of `start`: nothing that is not long can reach in from further back.
+    // What is floating is looked for in a window that is wider by what zones can differ, and decided by the reader.
+    let (start, end) = (window.start.plus(-ANY_ZONE), window.end.plus(ANY_ZONE));
+    tx.each(
+        "SELECT start, finish, floating, busy, resource_id FROM instances
+          WHERE calendar_id = ?1 AND long = 0 AND start < ?3 AND start > ?4
+            AND (finish > ?2 OR finish = start AND start >= ?2)
+            AND (floating = 1 OR start < ?6 AND (finish > ?5 OR finish = start AND start >= ?5))
+         UNION ALL
+         SELECT start, finish, floating, busy, resource_id FROM instances
+          WHERE calendar_id = ?1 AND long = 1 AND start < ?3 AND finish > ?2
+            AND (floating = 1 OR start < ?6 AND finish > ?5)",
+        &[
+            calendar.into(),
+            start.into(),
+            end.into(),
+            start.plus(-LONG - 1).into(),
+            window.start.into(),
+            window.end.into(),
+        ],
+        |row| {
+            let busy = match row.int(3)? {
+                0 => recur::Busy::Free,
+                1 => recur::Busy::Tentative,
+                2 => recur::Busy::Busy,
+                _ => recur::Busy::Unavailable,
+            };
+            let entry = recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy };
+            each(&entry, ResourceId(row.int(4)?));
+            Ok(())
+        },
+    )
+}
+
+/// Every live row that the index does not hold and whose span touches `window`.
+pub(super) fn each_dense(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    window: Window,
+    mut each: impl FnMut(ResourceId),
+) -> Result<()> {
+    tx.each(
+        "SELECT id FROM resources
+          WHERE calendar_id = ?1 AND dense = 1 AND live = 1
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2)",
+        &[calendar.into(), window.start.into(), window.end.into()],
+        |row| {
+            each(ResourceId(row.int(0)?));
+            Ok(())
+        },
+    )
+}
+
+fn each_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window, mut each: impl FnMut()) -> Result<()> {
+    tx.each(
+        "SELECT id FROM resources
+          WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND kind = 0
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2) LIMIT 1",
+        &[calendar.into(), window.start.into(), window.end.into()],
+        |_| {
+            each();
+            Ok(())
+        },
+    )
+}
+
+// What keeps it.
+
+/// The time index of an object in a calendar: inside its horizon, for the person whose calendar it is.
+pub(super) fn index_of(tx: &mut Tx<'_>, calendar: &Calendar, object: &Object) -> Result<recur::Index> {
+    let found = tx.one(
+        "SELECT c.indexed_from, c.indexed_until, u.addresses, COALESCE(a.addresses, ''), COALESCE(a.login, '')
+           FROM calendars c JOIN users u ON u.id = c.user_id LEFT JOIN accounts a ON a.id = c.account_id
+          WHERE c.id = ?1",
+        &[calendar.id.into()],
+        |row| {
+            let horizon = Window { start: row.instant(0)?, end: row.instant(1)? };
+            let texts = [row.text(2)?, row.text(3)?, row.text(4)?];
+            let me = texts.iter().flat_map(|t| t.lines()).filter(|a| a.contains('@')).map(str::to_lowercase);
+            Ok((horizon, me.collect::<Vec<_>>()))
+        },
+    )?;
+    let Some((horizon, me)) = found else {
+        return Err(super::Error::Broken("an object is saved into no calendar".to_owned()));
+    };
+    Ok(recur::index(object, horizon, &me, MOST))
+}
+
+/// Writes the entries of a row in place of what was there.
+pub(super) fn replace(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    resource: ResourceId,
+    entries: &[recur::Entry],
+) -> Result<()> {
+    clear(tx, resource)?;
+    for entry in entries {
+        tx.execute(
+            "INSERT INTO instances (calendar_id, long, start, finish, floating, busy, resource_id)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+            &[
+                calendar.into(),
+                (entry.end - entry.start > LONG).into(),
+                entry.start.into(),
+                entry.end.into(),
+                entry.floating.into(),
+                (entry.busy as i64).into(),
+                resource.into(),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn clear(tx: &mut Tx<'_>, resource: ResourceId) -> Result<()> {
+    tx.execute("DELETE FROM instances WHERE resource_id = ?1", &[resource.into()]).map(|_| ())
+}
+
+/// Calendars whose horizon ends before `until`.
+pub fn short_of(tx: &mut Tx<'_>, until: Instant) -> Result<Vec<CalendarId>> {
+    tx.query(
+        "SELECT id FROM calendars WHERE source <> 'unified' AND indexed_until < ?1 ORDER BY id",
+        &[until.into()],
+        |row| row.int(0).map(CalendarId),
+    )
+}
+
+/// Moves a calendar's horizon and writes anew what that changes. No etag, no seq and no body changes.
+pub fn reindex(tx: &mut Tx<'_>, calendar: CalendarId, horizon: Window) -> Result<()> {
+    let Some(calendar) = super::calendars::for_engine(tx, calendar)? else { return Ok(()) };
+    tx.lock_clock(calendar.user)?;
+    tx.execute(
+        "UPDATE calendars SET indexed_from = ?2, indexed_until = ?3 WHERE id = ?1",
+        &[calendar.id.into(), horizon.start.into(), horizon.end.into()],
+    )?;
+    for resource in resources::all(tx, &calendar)? {
+        // What was stored was parsed before; if it can not be any more, the span goes on to select it.
+        let Ok(object) = Object::parse(&resource.body) else { continue };
+        let index = index_of(tx, &calendar, &object)?;
+        tx.execute(
+            "UPDATE resources SET dense = ?2 WHERE id = ?1 AND dense <> ?2",
+            &[resource.id.into(), index.dense.into()],
+        )?;
+        replace(tx, calendar.id, resource.id, &index.entries)?;
+    }
+    Ok(())
+}
+
+/// The person has other addresses than before: what they declined is worked out again.
+pub fn reindex_user(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    let calendars = tx.query(
+        "SELECT id, indexed_from, indexed_until FROM calendars WHERE user_id = ?1 AND source <> 'unified' ORDER BY id",
+        &[user.into()],
+        |row| Ok((CalendarId(row.int(0)?), Window { start: row.instant(1)?, end: row.instant(2)? })),
+    )?;
+    for (id, horizon) in calendars {
+        reindex(tx, id, horizon)?;
+    }
+    Ok(())
+}

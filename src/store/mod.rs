@@ -1,5 +1,4 @@
 //! All SQL, and nothing else has any. `Store` owns the threads that own the connections; `tx.rs` is what a closure sees.
-#![allow(unused_variables)]
 
 pub mod accounts;
 pub mod app_passwords;
@@ -8,14 +7,20 @@ pub mod declared;
 pub mod feeds;
 pub mod instances;
 pub mod jobs;
+mod postgres;
 pub mod properties;
 pub mod resources;
 mod schema;
+mod sqlite;
 pub mod tx;
 pub mod unified;
 pub mod users;
 
 use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::{Sender, TrySendError};
+use tokio::sync::oneshot;
 
 pub use tx::Tx;
 
@@ -44,14 +49,58 @@ impl std::error::Error for Error {}
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+/// Closures that may wait for a connection. More than that is answered with 503 instead of a growing heap.
+const QUEUE: usize = 1024;
+
 /// The database: SQLite in a file, or PostgreSQL by URL.
-pub struct Store {}
+pub struct Store {
+    writes: Sender<Work>,
+    reads: Sender<Work>,
+    /// SQLite: where it lies.
+    file: Option<PathBuf>,
+}
+
+/// A closure on its way to a store thread.
+struct Work {
+    run: Box<dyn FnOnce(&mut Tx<'_>) -> Finish + Send>,
+    /// Tells the caller that it never ran.
+    refuse: Box<dyn FnOnce(Error) + Send>,
+}
+
+impl Work {
+    fn refuse(self, e: &Error) {
+        (self.refuse)(e.clone());
+    }
+}
+
+/// What is left to do once the fate of the transaction is known.
+struct Finish {
+    /// False: roll back.
+    keep: bool,
+    tell: Box<dyn FnOnce(Result<()>) + Send>,
+}
 
 impl Store {
     /// Opens `url` (`sqlite:PATH`, `sqlite::memory:` or `postgres://…`) and brings its schema up to date.
-    /// Refuses a database that a newer calgate wrote.
+    /// Refuses a database that a newer calgate wrote. Blocks: call it before the server starts.
     pub fn open(url: &str) -> Result<Store> {
-        todo!()
+        if url == "sqlite::memory:" {
+            let (writes, reads) = sqlite::start(None, QUEUE)?;
+            return Ok(Store { writes, reads, file: None });
+        }
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let file = PathBuf::from(path);
+            let (writes, reads) = sqlite::start(Some(&file), QUEUE)?;
+            return Ok(Store { writes, reads, file: Some(file) });
+        }
+        if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            // The driver runs an event loop of its own, which may not be started inside ours.
+            let url = url.to_owned();
+            let started = std::thread::spawn(move || postgres::start(&url, QUEUE)).join();
+            let (writes, reads) = started.map_err(|_| Error::Broken("the start panicked".to_owned()))??;
+            return Ok(Store { writes, reads, file: None });
+        }
+        Err(Error::Unavailable("a storage URL begins with sqlite: or postgres://".to_owned()))
     }
 
     /// Runs `f` on one snapshot.
@@ -61,21 +110,69 @@ impl Store {
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        todo!()
+        send(&self.reads, f).await
     }
 
     /// Runs `f` in a transaction; `Err` rolls back. When this returns `Ok`, the change survives power loss.
+    /// A caller that goes away does not stop it: the change is made whole, or not at all.
     pub async fn write<T, E, F>(&self, f: F) -> Result<T, E>
     where
         F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
         T: Send + 'static,
         E: From<Error> + Send + 'static,
     {
-        todo!()
+        send(&self.writes, f).await
     }
 
-    /// Copies the database into `file` while it is in use. SQLite only.
-    pub async fn backup(&self, file: &std::path::Path) -> Result<()> {
-        todo!()
+    /// Copies the database into `to` (which may not exist) while it is in use. SQLite only.
+    pub async fn backup(&self, to: &Path) -> Result<()> {
+        let Some(file) = self.file.clone() else {
+            return Err(Error::Unavailable("only an SQLite file is backed up here: use pg_dump".to_owned()));
+        };
+        let to = to.to_owned();
+        let done = tokio::task::spawn_blocking(move || sqlite::backup(&file, &to)).await;
+        done.map_err(|e| Error::Broken(e.to_string()))?
     }
+}
+
+async fn send<T, E, F>(queue: &Sender<Work>, f: F) -> Result<T, E>
+where
+    F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+    T: Send + 'static,
+    E: From<Error> + Send + 'static,
+{
+    let (answer, waiting) = oneshot::channel();
+    // Whichever of the two closures runs takes the sender.
+    let answer = std::sync::Arc::new(std::sync::Mutex::new(Some(answer)));
+    let also = answer.clone();
+    let tell = move |answer: &std::sync::Mutex<Option<oneshot::Sender<Result<T, E>>>>, result| {
+        if let Ok(mut slot) = answer.lock()
+            && let Some(sender) = slot.take()
+        {
+            // The caller may be gone; what was done stays done.
+            let _ = sender.send(result);
+        }
+    };
+    let work = Work {
+        run: Box::new(move |tx| {
+            let out = f(tx);
+            Finish {
+                keep: out.is_ok(),
+                tell: Box::new(move |committed| {
+                    let result = match (out, committed) {
+                        (Ok(_), Err(e)) => Err(e.into()),
+                        (out, _) => out,
+                    };
+                    tell(&answer, result);
+                }),
+            }
+        }),
+        refuse: Box::new(move |e| tell(&also, Err(e.into()))),
+    };
+    match queue.try_send(work) {
+        Ok(()) => {}
+        Err(TrySendError::Full(_)) => return Err(Error::Busy.into()),
+        Err(TrySendError::Disconnected(_)) => return Err(Error::Unavailable("the store has stopped".to_owned()).into()),
+    }
+    waiting.await.unwrap_or_else(|_| Err(Error::Broken("a closure panicked".to_owned()).into()))
 }

@@ -1,5 +1,4 @@
 //! Dead properties (RFC 4918 4): what a client wanted us to keep and we do not understand.
-#![allow(unused_variables)]
 
 use super::{Error, Result, Tx};
 use crate::ids::UserId;
@@ -26,10 +25,47 @@ impl From<Error> for NotSet {
     }
 }
 
+/// Bytes of dead properties that one user may keep at one path.
+const QUOTA: i64 = 1024 * 1024;
+
 /// The dead properties that `user` keeps at `path` (a decoded path of ours, with its final slash for collections).
-pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> { todo!() }
-pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> { todo!() }
+pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
+    tx.query(
+        "SELECT ns, name, xml FROM properties WHERE user_id = ?1 AND path = ?2 ORDER BY ns, name",
+        &[user.into(), path.into()],
+        |row| Ok(Dead { ns: row.text(0)?, name: row.text(1)?, xml: row.text(2)? }),
+    )
+}
+
+/// Sets one, in place of what it was.
+pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> {
+    tx.execute(
+        "INSERT INTO properties (user_id, path, ns, name, xml) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (user_id, path, ns, name) DO UPDATE SET xml = excluded.xml",
+        &[user.into(), path.into(), (&dead.ns).into(), (&dead.name).into(), (&dead.xml).into()],
+    )?;
+    let used = tx.one(
+        "SELECT CAST(COALESCE(SUM(LENGTH(xml)), 0) AS BIGINT) FROM properties WHERE user_id = ?1 AND path = ?2",
+        &[user.into(), path.into()],
+        |row| row.int(0),
+    )?;
+    if used.unwrap_or(0) > QUOTA { Err(NotSet::Quota) } else { Ok(()) }
+}
+
 /// Removing what is not there is fine (RFC 4918 9.2).
-pub fn remove(tx: &mut Tx<'_>, user: UserId, path: &str, ns: &str, name: &str) -> Result<()> { todo!() }
+pub fn remove(tx: &mut Tx<'_>, user: UserId, path: &str, ns: &str, name: &str) -> Result<()> {
+    tx.execute(
+        "DELETE FROM properties WHERE user_id = ?1 AND path = ?2 AND ns = ?3 AND name = ?4",
+        &[user.into(), path.into(), ns.into(), name.into()],
+    )
+    .map(|_| ())
+}
+
 /// Everybody's properties at `path` and below it, when it goes away.
-pub fn forget(tx: &mut Tx<'_>, path: &str) -> Result<()> { todo!() }
+pub fn forget(tx: &mut Tx<'_>, path: &str) -> Result<()> {
+    tx.execute(
+        "DELETE FROM properties WHERE path = ?1 OR SUBSTR(path, 1, LENGTH(?1)) = ?1 AND SUBSTR(?1, LENGTH(?1), 1) = '/'",
+        &[path.into()],
+    )
+    .map(|_| ())
+}

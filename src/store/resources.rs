@@ -1,10 +1,15 @@
 //! Resources: the rows of every calendar. `save` is the one function that changes them.
-#![allow(unused_variables)]
 
-use super::calendars::Calendar;
-use super::{Error, Result, Tx};
-use crate::ical::{Instant, Kind, Object, Window};
-use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq};
+use std::collections::HashSet;
+
+use jiff::tz::TimeZone;
+
+use super::calendars::{Calendar, Source};
+use super::tx::Row;
+use super::{Error, Result, Tx, instances, unified};
+use crate::ical::{Instant, Kind, Object, Window, recur, zone};
+use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
+use crate::secrets;
 
 /// A live resource as a client sees it. In a unified calendar `body` is the origin's, or the masked one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +36,187 @@ pub struct Listed {
     pub changed_at: Instant,
 }
 
+/// The strong etag of a body: a hash of its bytes.
+pub fn etag_of(body: &str) -> Etag {
+    let hash = secrets::sha256(body.as_bytes());
+    let mut text = String::with_capacity(32);
+    for byte in &hash[..16] {
+        text.push(char::from_digit(u32::from(byte >> 4), 16).unwrap_or('0'));
+        text.push(char::from_digit(u32::from(byte & 15), 16).unwrap_or('0'));
+    }
+    Etag(text)
+}
+
+// What a client asks.
+
 /// All live resources, by name.
-pub fn list(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Listed>> { todo!() }
-/// Live resources of one kind (`None`: all) with an instance in `window`, decided exactly by the time index, floating
-/// times in the calendar's zone. `Ok(None)`: the index can not decide all of it (a dense object, or the window leaves
-/// the horizon): take [`in_window`] and let `ical::filter` decide.
-pub fn listed_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Listed>>> { todo!() }
+pub fn list(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Listed>> {
+    tx.query(
+        "SELECT name, kind, etag, size, changed_at FROM resources WHERE calendar_id = ?1 AND live = 1 ORDER BY name",
+        &[calendar.id.into()],
+        |row| listed(row, 0),
+    )
+}
+
+/// Five columns from `at` on: name, kind, etag, size, changed_at.
+fn listed(row: &Row<'_>, at: usize) -> Result<Listed> {
+    Ok(Listed {
+        name: name(row.text(at)?)?,
+        kind: kind(row.int(at + 1)?),
+        etag: Etag(row.text(at + 2)?),
+        size: row.int(at + 3)?,
+        changed_at: row.instant(at + 4)?,
+    })
+}
+
+fn name(text: String) -> Result<Name> {
+    Name::new(&text).ok_or_else(|| Error::Broken(format!("resources.name is {text:?}")))
+}
+
+fn kind(number: i64) -> Kind {
+    match number {
+        0 => Kind::Event,
+        1 => Kind::Todo,
+        2 => Kind::Journal,
+        _ => Kind::Other,
+    }
+}
+
+/// One SELECT for every way to find live resources with what a client is shown of them.
+macro_rules! select_resource {
+    ($end:literal) => {
+        concat!(
+            "SELECT r.id, r.uid, r.seq, COALESCE(r.body, o.body), r.name, r.kind, r.etag, r.size, r.changed_at
+               FROM resources r LEFT JOIN resources o ON o.id = r.origin_id
+              WHERE r.live = 1 AND ",
+            $end
+        )
+    };
+}
+
+fn from_row(row: &Row<'_>) -> Result<Resource> {
+    let listed = listed(row, 4)?;
+    Ok(Resource {
+        id: ResourceId(row.int(0)?),
+        uid: row.text(1)?,
+        seq: Seq(row.int(2)?),
+        body: row.text(3)?,
+        name: listed.name,
+        kind: listed.kind,
+        etag: listed.etag,
+        changed_at: listed.changed_at,
+    })
+}
+
 /// Live resources with their bodies, by name.
-pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> { todo!() }
-/// Live resources that may have an instance in `window`; `ical::filter` decides exactly.
-pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> { todo!() }
-pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Resource>> { todo!() }
-pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> { todo!() }
+pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> {
+    tx.query(select_resource!("r.calendar_id = ?1 ORDER BY r.name"), &[calendar.id.into()], from_row)
+}
+
+pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Resource>> {
+    let params = [calendar.id.into(), name.as_str().into()];
+    tx.one(select_resource!("r.calendar_id = ?1 AND r.name = ?2"), &params, from_row)
+}
+
+pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
+    let params = [calendar.id.into(), uid.into()];
+    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.name LIMIT 1"), &params, from_row)
+}
+
+pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>> {
+    tx.one(select_resource!("r.id = ?1"), &[id.into()], from_row)
+}
+
+/// Live events with an instance in `window`, decided exactly by the time index, floating times in the calendar's zone.
+/// `Ok(None)`: the index can not decide all of it (a dense object, or the window leaves the horizon): take
+/// [`in_window`] and let `ical::filter` decide.
+pub fn listed_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Listed>>> {
+    let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+    let mut found = Vec::new();
+    for member in instances::members(tx, calendar)? {
+        if !instances::decides(tx, member, window)? {
+            return Ok(None);
+        }
+        let mut ids = HashSet::new();
+        instances::each_overlapping(tx, member, window, |entry, id| {
+            if !ids.contains(&id) && overlaps(entry, window, &zone) {
+                ids.insert(id);
+            }
+        })?;
+        for id in ids {
+            found.extend(listed_of(tx, calendar, id)?);
+        }
+    }
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(Some(found))
+}
+
+/// RFC 4791 9.9: an instance without length is inside when its start is.
+fn overlaps(entry: &recur::Entry, window: Window, zone: &TimeZone) -> bool {
+    let (start, end) = match entry.floating {
+        true => (zone::resolve(entry.start, zone), zone::resolve(entry.end, zone)),
+        false => (Instant(entry.start), Instant(entry.end)),
+    };
+    start < window.end && (end > window.start || end == start && start >= window.start)
+}
+
+/// The listing of what `calendar` shows of the row `id`: itself, or the unified row that refers to it.
+fn listed_of(tx: &mut Tx<'_>, calendar: &Calendar, id: ResourceId) -> Result<Option<Listed>> {
+    match calendar.source {
+        Source::Unified { .. } => tx.one(
+            "SELECT name, kind, etag, size, changed_at FROM resources
+              WHERE origin_id = ?1 AND calendar_id = ?2 AND live = 1",
+            &[id.into(), calendar.id.into()],
+            |row| listed(row, 0),
+        ),
+        _ => tx.one(
+            "SELECT name, kind, etag, size, changed_at FROM resources WHERE id = ?1 AND live = 1",
+            &[id.into()],
+            |row| listed(row, 0),
+        ),
+    }
+}
+
+/// Live resources that may have an instance in `window`, by name; `ical::filter` decides exactly.
+pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> {
+    let mut ids = HashSet::new();
+    for member in instances::members(tx, calendar)? {
+        if !instances::in_horizon(tx, member, window)? {
+            return in_span(tx, calendar, window);
+        }
+        instances::each_overlapping(tx, member, window, |_, id| {
+            ids.insert(id);
+        })?;
+        instances::each_dense(tx, member, window, |id| {
+            ids.insert(id);
+        })?;
+    }
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let row = match calendar.source {
+            Source::Unified { .. } => {
+                let params = [id.into(), calendar.id.into()];
+                tx.one(select_resource!("r.origin_id = ?1 AND r.calendar_id = ?2"), &params, from_row)?
+            }
+            _ => tx.one(select_resource!("r.id = ?1"), &[id.into()], from_row)?,
+        };
+        found.extend(row);
+    }
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Beyond the horizon the span of each resource selects.
+fn in_span(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> {
+    let params = [calendar.id.into(), window.start.into(), window.end.into()];
+    tx.query(
+        select_resource!(
+            "r.calendar_id = ?1 AND (r.first IS NULL OR r.first < ?3) AND (r.last IS NULL OR r.last >= ?2) ORDER BY r.name"
+        ),
+        &params,
+        from_row,
+    )
+}
 
 /// One line of a sync report.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +250,519 @@ impl From<Error> for TokenExpired {
 }
 
 /// What changed after `seq`, oldest first; `None` is the initial sync and lists only what is live.
-pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32) -> Result<Since, TokenExpired> { todo!() }
+pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32) -> Result<Since, TokenExpired> {
+    if seq.is_some_and(|seq| seq < calendar.floor) {
+        return Err(TokenExpired::Expired);
+    }
+    // One more than asked for tells whether something is left. No two rows of a calendar have the same seq, so a page
+    // may end after any of them.
+    let params = [calendar.id.into(), seq.map_or(0, |s| s.0).into(), (i64::from(limit) + 1).into()];
+    let read = |row: &Row<'_>| {
+        let (seq, live) = (Seq(row.int(0)?), row.bool(1)?);
+        let listed = listed(row, 2)?;
+        Ok((seq, Change { name: listed.name.clone(), live: live.then_some(listed) }))
+    };
+    let mut rows = match seq {
+        Some(_) => tx.query(
+            "SELECT seq, live, name, kind, etag, size, changed_at FROM resources
+              WHERE calendar_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+            &params,
+            read,
+        )?,
+        None => tx.query(
+            "SELECT seq, live, name, kind, etag, size, changed_at FROM resources
+              WHERE calendar_id = ?1 AND seq > ?2 AND live = 1 ORDER BY seq LIMIT ?3",
+            &params,
+            read,
+        )?,
+    };
+    let more = rows.len() > limit as usize;
+    rows.truncate(limit as usize);
+    let seen = match (more, rows.last()) {
+        (true, Some((last, _))) => *last,
+        _ => calendar.seq,
+    };
+    Ok(Since { changes: rows.into_iter().map(|(_, change)| change).collect(), seq: seen, more })
+}
 
-/// The strong etag of a body: a hash of its bytes.
-pub fn etag_of(body: &str) -> Etag { todo!() }
+// What the engine knows of a row.
+
+/// A row with all that only the engine needs, live or tombstone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub id: ResourceId,
+    pub calendar: CalendarId,
+    pub name: Name,
+    pub uid: String,
+    pub seq: Seq,
+    pub etag: Etag,
+    /// `None`: a tombstone.
+    pub body: Option<String>,
+    /// What both sides last agreed on; `None`: upstream never had it, or no more.
+    pub base: Option<String>,
+    pub remote: Option<RemoteId>,
+    pub remote_etag: Option<Etag>,
+    /// Upstream does not hold what is here.
+    pub dirty: bool,
+    /// Why upstream will never take it. It is not sent again until it changes on either side.
+    pub refused: Option<String>,
+    /// What went wrong when it was sent last.
+    pub error: Option<String>,
+    /// What became of the version with that seq.
+    pub verdict: Option<(Seq, Verdict)>,
+    pub origin: Option<ResourceId>,
+    pub changed_at: Instant,
+}
+
+/// What became of a version that a client put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Upstream holds these bytes.
+    Sent,
+    /// Upstream took it and changed it; we hold what it made of it.
+    Altered,
+    /// Upstream had moved on: its version is live, this one is kept beside it.
+    Conflict,
+    /// Upstream will never take it.
+    Refused,
+    /// Upstream could not be asked; it is tried again.
+    Away,
+}
+
+impl Verdict {
+    const ALL: [Verdict; 5] =
+        [Verdict::Sent, Verdict::Altered, Verdict::Conflict, Verdict::Refused, Verdict::Away];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Sent => "sent",
+            Verdict::Altered => "altered",
+            Verdict::Conflict => "conflict",
+            Verdict::Refused => "refused",
+            Verdict::Away => "away",
+        }
+    }
+}
+
+macro_rules! select_held {
+    ($end:literal) => {
+        concat!(
+            "SELECT id, calendar_id, name, uid, seq, etag, live, body, base, remote_id, remote_etag, dirty, refused, error,
+                    verdict_seq, verdict, origin_id, changed_at
+               FROM resources WHERE ",
+            $end
+        )
+    };
+}
+
+fn held_row(row: &Row<'_>) -> Result<Held> {
+    let (live, dirty) = (row.bool(6)?, row.bool(11)?);
+    let body = if live { row.opt_text(7)? } else { None };
+    let remote = row.opt_text(9)?.map(RemoteId);
+    // A clean row needs no second copy of its text.
+    let base = match (dirty, &remote) {
+        (true, _) => row.opt_text(8)?,
+        (false, Some(_)) => body.clone(),
+        (false, None) => None,
+    };
+    let verdict = row.opt_text(15)?;
+    let verdict = Verdict::ALL.into_iter().find(|v| Some(v.name()) == verdict.as_deref());
+    Ok(Held {
+        id: ResourceId(row.int(0)?),
+        calendar: CalendarId(row.int(1)?),
+        name: name(row.text(2)?)?,
+        uid: row.text(3)?,
+        seq: Seq(row.int(4)?),
+        etag: Etag(row.text(5)?),
+        body,
+        base,
+        remote,
+        remote_etag: row.opt_text(10)?.map(Etag),
+        dirty,
+        refused: row.opt_text(12)?,
+        error: row.opt_text(13)?,
+        verdict: row.opt_int(14)?.map(Seq).zip(verdict),
+        origin: row.opt_int(16)?.map(ResourceId),
+        changed_at: row.instant(17)?,
+    })
+}
+
+pub fn held(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Held>> {
+    tx.one(select_held!("calendar_id = ?1 AND name = ?2"), &[calendar.id.into(), name.as_str().into()], held_row)
+}
+
+pub fn held_by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Held>> {
+    tx.one(select_held!("id = ?1"), &[id.into()], held_row)
+}
+
+pub fn held_by_remote(tx: &mut Tx<'_>, calendar: &Calendar, remote: &RemoteId) -> Result<Option<Held>> {
+    let params = [calendar.id.into(), remote.as_str().into()];
+    tx.one(select_held!("calendar_id = ?1 AND remote_id = ?2"), &params, held_row)
+}
+
+/// A row that upstream was never seen to hold, with that UID: a create on its way, or one whose answer was lost.
+pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Held>> {
+    let params = [calendar.id.into(), uid.into()];
+    tx.one(
+        select_held!("calendar_id = ?1 AND uid = ?2 AND dirty = 1 AND remote_id IS NULL AND live = 1 LIMIT 1"),
+        &params,
+        held_row,
+    )
+}
+
+/// What waits to be sent, oldest first.
+pub fn unsent(tx: &mut Tx<'_>, calendar: CalendarId, limit: u32) -> Result<Vec<Held>> {
+    tx.query(
+        select_held!("calendar_id = ?1 AND dirty = 1 AND refused IS NULL ORDER BY seq LIMIT ?2"),
+        &[calendar.into(), i64::from(limit).into()],
+        held_row,
+    )
+}
+
+/// Remote id and etag of all that upstream is known to hold, what could not be read included.
+pub fn known(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<(RemoteId, Etag)>> {
+    tx.query(
+        "SELECT remote_id, remote_etag FROM resources WHERE calendar_id = ?1 AND remote_id IS NOT NULL
+         UNION ALL SELECT remote_id, remote_etag FROM set_aside WHERE calendar_id = ?1",
+        &[calendar.into()],
+        |row| Ok((RemoteId(row.text(0)?), Etag(row.opt_text(1)?.unwrap_or_default()))),
+    )
+}
+
+/// The name for an object that comes from upstream: as it is called there, unless that can not be or is taken.
+pub fn free_name(tx: &mut Tx<'_>, calendar: &Calendar, wanted: Option<Name>, uid: &str) -> Result<Name> {
+    if let Some(wanted) = wanted
+        && held(tx, calendar, &wanted)?.is_none_or(|row| row.uid == uid && row.body.is_none() && !row.dirty)
+    {
+        return Ok(wanted);
+    }
+    let plain = unified::plain_name(uid);
+    if held(tx, calendar, &plain)?.is_none_or(|row| row.uid == uid && row.body.is_none() && !row.dirty) {
+        return Ok(plain);
+    }
+    // The same UID twice in one upstream calendar: rare, and each copy keeps a name of its own.
+    for n in 2.. {
+        let name = name(format!("{n}-{}", unified::hashed_name(uid).as_str()))?;
+        if held(tx, calendar, &name)?.is_none() {
+            return Ok(name);
+        }
+    }
+    Err(Error::Broken("there are no names left".to_owned()))
+}
+
+// What changes a row.
+
+/// What a row is to hold.
+#[derive(Clone, Copy, Debug)]
+pub enum Version<'a> {
+    /// What a client put (`None`: it deleted). A local calendar holds it; in a mirror it waits to be sent.
+    Client(Option<&'a Object>),
+    /// What upstream holds, and both sides agree on.
+    Agreed { object: &'a Object, remote: &'a RemoteId, etag: &'a Etag },
+    /// Upstream does not hold it any more, and so do we.
+    Gone,
+}
+
+/// Makes `name` hold `to`: its seq, its time index and the unified rows of its UID change with it. The seq it has then.
+/// Nothing that a client could see changes: nothing is counted, and its seq stays.
+pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, now: Instant) -> Result<Seq> {
+    let old = held(tx, calendar, name)?;
+    let mirror = matches!(calendar.source, Source::Mirror { .. });
+    let old_base = old.as_ref().and_then(|o| o.base.clone());
+    let (object, remote, etag, dirty) = match to {
+        Version::Client(object) => {
+            let dirty = mirror && object.map(Object::text) != old_base.as_deref();
+            let remote = old.as_ref().and_then(|o| o.remote.clone());
+            (object, remote, old.as_ref().and_then(|o| o.remote_etag.clone()), dirty)
+        }
+        Version::Agreed { object, remote, etag } => (Some(object), Some(remote.clone()), Some(etag.clone()), false),
+        Version::Gone => (None, None, None, false),
+    };
+    let base = if dirty { old_base } else { None };
+    let before = old.as_ref().and_then(|o| o.body.as_deref());
+    let id = if object.map(Object::text) == before {
+        let Some(old) = &old else { return Ok(calendar.seq) };
+        // What a client sees is the same; what the engine knows may not be.
+        set_agreement(tx, old.id, remote.as_ref(), etag.as_ref(), dirty, base.as_deref())?;
+        return Ok(old.seq);
+    } else {
+        write(tx, calendar, name, old.as_ref(), object, now)?
+    };
+    set_agreement(tx, id, remote.as_ref(), etag.as_ref(), dirty, base.as_deref())?;
+    let uid = object.map(Object::uid).or(old.as_ref().map(|o| o.uid.as_str())).unwrap_or_default();
+    unified::refresh(tx, calendar, uid, now)?;
+    if let Some(old) = &old
+        && old.uid != uid
+    {
+        unified::refresh(tx, calendar, &old.uid, now)?;
+    }
+    let row = held_by_id(tx, id)?;
+    row.map(|r| r.seq).ok_or_else(|| Error::Broken("a saved row is not there".to_owned()))
+}
+
+/// Writes the row and its time index, with the next number of the clock.
+fn write(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    name: &Name,
+    old: Option<&Held>,
+    object: Option<&Object>,
+    now: Instant,
+) -> Result<ResourceId> {
+    let seq = tick(tx, calendar.user)?;
+    let Some(object) = object else {
+        let Some(old) = old else { return Err(Error::Broken("there is nothing to remove".to_owned())) };
+        instances::clear(tx, old.id)?;
+        tx.execute(
+            "UPDATE resources SET live = 0, body = NULL, seq = ?2, changed_at = ?3, dense = 0 WHERE id = ?1",
+            &[old.id.into(), seq.into(), now.into()],
+        )?;
+        changed(tx, calendar.id, seq, now)?;
+        return Ok(old.id);
+    };
+    let index = instances::index_of(tx, calendar, object)?;
+    let text = object.text();
+    let etag = etag_of(text);
+    let id = tx.one(
+        "INSERT INTO resources (calendar_id, name, uid, kind, live, seq, etag, size, changed_at, first, last, dense, dirty,
+                                body)
+         VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)
+         ON CONFLICT (calendar_id, name) DO UPDATE SET uid = excluded.uid, kind = excluded.kind, live = 1,
+             seq = excluded.seq, etag = excluded.etag, size = excluded.size, changed_at = excluded.changed_at,
+             first = excluded.first, last = excluded.last, dense = excluded.dense, body = excluded.body
+         RETURNING id",
+        &[
+            calendar.id.into(),
+            name.as_str().into(),
+            object.uid().into(),
+            (object.kind() as i64).into(),
+            seq.into(),
+            etag.as_str().into(),
+            (text.len() as i64).into(),
+            now.into(),
+            index.span.first.into(),
+            index.span.last.into(),
+            index.dense.into(),
+            text.into(),
+        ],
+        |row| row.int(0).map(ResourceId),
+    )?;
+    let id = id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))?;
+    instances::replace(tx, calendar.id, id, &index.entries)?;
+    changed(tx, calendar.id, seq, now)?;
+    Ok(id)
+}
+
+/// The next number of the user's clock. Holds the clock's lock until the end of the transaction.
+pub(super) fn tick(tx: &mut Tx<'_>, user: UserId) -> Result<Seq> {
+    let seq = tx.one("UPDATE clocks SET seq = seq + 1 WHERE user_id = ?1 RETURNING seq", &[user.into()], |row| {
+        row.int(0).map(Seq)
+    })?;
+    seq.ok_or_else(|| Error::Broken("a user has no clock".to_owned()))
+}
+
+/// Notes the number of a calendar's last change.
+pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, now: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE calendars SET seq = ?2, changed_at = ?3 WHERE id = ?1",
+        &[calendar.into(), seq.into(), now.into()],
+    )
+    .map(|_| ())
+}
+
+fn set_agreement(
+    tx: &mut Tx<'_>,
+    id: ResourceId,
+    remote: Option<&RemoteId>,
+    etag: Option<&Etag>,
+    dirty: bool,
+    base: Option<&str>,
+) -> Result<()> {
+    tx.execute(
+        "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, refused = NULL, error = NULL
+          WHERE id = ?1",
+        &[
+            id.into(),
+            remote.map(RemoteId::as_str).into(),
+            etag.map(Etag::as_str).into(),
+            dirty.into(),
+            base.into(),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// Upstream now holds `base` under `remote` with `etag` (`None`: nothing). What is here does not change; the row is
+/// clean when that is what is here.
+pub fn agree(
+    tx: &mut Tx<'_>,
+    row: &Held,
+    base: Option<&str>,
+    remote: Option<(&RemoteId, &Etag)>,
+) -> Result<()> {
+    let dirty = row.body.as_deref() != base;
+    let (id, etag) = remote.unzip();
+    set_agreement(tx, row.id, id, etag, dirty, if dirty { base } else { None })
+}
+
+/// Notes what became of the version `seq` of a row, for whoever waits for it.
+pub fn judge(tx: &mut Tx<'_>, id: ResourceId, seq: Seq, verdict: Verdict, why: Option<&str>) -> Result<()> {
+    tx.execute(
+        "UPDATE resources SET verdict_seq = ?2, verdict = ?3, error = CAST(?4 AS TEXT),
+                refused = CASE WHEN ?3 = 'refused' AND seq = ?2 THEN CAST(?4 AS TEXT) ELSE NULL END
+          WHERE id = ?1",
+        &[id.into(), seq.into(), verdict.name().into(), why.into()],
+    )
+    .map(|_| ())
+}
+
+/// Something moved upstream: what was refused is worth another try.
+pub fn retry_refused(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
+    tx.execute("UPDATE resources SET refused = NULL WHERE id = ?1", &[id.into()]).map(|_| ())
+}
+
+/// Keeps a version that lost a conflict where the user can take it back.
+pub fn keep(tx: &mut Tx<'_>, row: &Held, body: &str, reason: &str, now: Instant) -> Result<()> {
+    tx.execute(
+        "INSERT INTO kept (calendar_id, name, uid, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        &[
+            row.calendar.into(),
+            row.name.as_str().into(),
+            (&row.uid).into(),
+            body.into(),
+            reason.into(),
+            now.into(),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// Sets aside an upstream object that can not be read; what is here of it stays.
+pub fn set_aside(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    remote: &RemoteId,
+    etag: &Etag,
+    body: &str,
+    reason: &str,
+    now: Instant,
+) -> Result<()> {
+    tx.execute(
+        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (calendar_id, remote_id) DO UPDATE SET remote_etag = excluded.remote_etag, body = excluded.body,
+             reason = excluded.reason, at = excluded.at",
+        &[
+            calendar.into(),
+            remote.as_str().into(),
+            etag.as_str().into(),
+            body.into(),
+            reason.into(),
+            now.into(),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// It can be read now, or is gone.
+pub fn unset_aside(tx: &mut Tx<'_>, calendar: CalendarId, remote: &RemoteId) -> Result<()> {
+    let params = [calendar.into(), remote.as_str().into()];
+    tx.execute("DELETE FROM set_aside WHERE calendar_id = ?1 AND remote_id = ?2", &params).map(|_| ())
+}
+
+/// The mirror is to hold another upstream calendar from now on. Versions that were never sent are kept.
+pub(super) fn forget_all(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<()> {
+    let rows = tx.query(select_held!("calendar_id = ?1 ORDER BY seq"), &[calendar.id.into()], held_row)?;
+    for row in rows {
+        if let (true, Some(body)) = (row.dirty, &row.body) {
+            keep(tx, &row, body, "its calendar was given another upstream calendar before it was sent", now)?;
+        }
+        save(tx, calendar, &row.name, Version::Gone, now)?;
+    }
+    tx.execute("DELETE FROM set_aside WHERE calendar_id = ?1", &[calendar.id.into()])?;
+    super::calendars::forget_cursor(tx, calendar.id)?;
+    tx.execute("UPDATE calendars SET pulled_at = NULL WHERE id = ?1", &[calendar.id.into()]).map(|_| ())
+}
+
+// What a person asks.
+
+/// All that is stored of one object in one calendar: for `calgate explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    pub slug: String,
+    /// `None`: upstream's object could not be read and was set aside; `error` says why.
+    pub held: Option<Held>,
+    /// A unified row: the calendar and name that it shows.
+    pub shows: Option<(String, Name)>,
+    pub remote: Option<RemoteId>,
+    pub error: Option<String>,
+    pub kept: Vec<Kept>,
+}
+
+/// A version that lost a conflict.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    pub at: Instant,
+    pub reason: String,
+    pub body: String,
+}
+
+/// What is stored under a UID, a resource name, or a whole href (`/dav/anna/work/standup.ics`) in any of the user's
+/// calendars.
+pub fn explain(tx: &mut Tx<'_>, user: UserId, what: &str) -> Result<Vec<Explained>> {
+    let path = what.trim_end_matches('/');
+    let (slug, wanted) = match path.rsplit_once('/') {
+        Some((before, last)) if path.starts_with('/') || path.contains("://") => {
+            (before.rsplit('/').next().map(decode), decode(last))
+        }
+        _ => (None, what.to_owned()),
+    };
+    let slug = slug.as_deref();
+    let rows = tx.query(
+        "SELECT r.id, c.slug, c.id FROM resources r JOIN calendars c ON c.id = r.calendar_id
+          WHERE c.user_id = ?1 AND (r.uid = ?2 OR r.name = ?2) AND (CAST(?3 AS TEXT) IS NULL OR c.slug = ?3)
+          ORDER BY c.slug, r.name",
+        &[user.into(), (&wanted).into(), slug.into()],
+        |row| Ok((ResourceId(row.int(0)?), row.text(1)?, CalendarId(row.int(2)?))),
+    )?;
+    let mut found = Vec::new();
+    for (id, slug, calendar) in rows {
+        let Some(held) = held_by_id(tx, id)? else { continue };
+        let shows = match held.origin {
+            Some(origin) => tx.one(
+                "SELECT c.slug, r.name FROM resources r JOIN calendars c ON c.id = r.calendar_id WHERE r.id = ?1",
+                &[origin.into()],
+                |row| Ok((row.text(0)?, name(row.text(1)?)?)),
+            )?,
+            None => None,
+        };
+        let kept = tx.query(
+            "SELECT at, reason, body FROM kept WHERE calendar_id = ?1 AND uid = ?2 ORDER BY at, id",
+            &[calendar.into(), (&held.uid).into()],
+            |row| Ok(Kept { at: row.instant(0)?, reason: row.text(1)?, body: row.text(2)? }),
+        )?;
+        let (remote, error) = (held.remote.clone(), held.refused.clone().or(held.error.clone()));
+        found.push(Explained { slug, held: Some(held), shows, remote, error, kept });
+    }
+    let aside = tx.query(
+        "SELECT c.slug, s.remote_id, s.reason, s.body FROM set_aside s JOIN calendars c ON c.id = s.calendar_id
+          WHERE c.user_id = ?1 AND (CAST(?2 AS TEXT) IS NULL OR c.slug = ?2)
+          ORDER BY c.slug, s.remote_id",
+        &[user.into(), slug.into()],
+        |row| {
+            let (remote, error) = (Some(RemoteId(row.text(1)?)), Some(row.text(2)?));
+            let explained = Explained { slug: row.text(0)?, held: None, shows: None, remote, error, kept: Vec::new() };
+            Ok((explained, row.text(3)?))
+        },
+    )?;
+    // Nobody could read its UID, but a person can.
+    let meant = |(e, body): &(Explained, String)| {
+        e.remote.as_ref().is_some_and(|r| decode(r.as_str()).ends_with(&wanted)) || body.contains(&wanted)
+    };
+    let aside = aside.into_iter().filter(meant).map(|(explained, _)| explained);
+    found.extend(aside);
+    Ok(found)
+}
+
+fn decode(segment: &str) -> String {
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}

@@ -1,3 +1,198 @@
 //! What a closure of `Store::read` and `Store::write` works with: one SQL text for both engines.
-#![allow(unused_variables)]
-pub struct Tx<'a> { x: std::marker::PhantomData<&'a ()> }
+//!
+//! SQL is written with `?1 ?2`, and is `&'static str`: no text of a client can become part of a statement.
+
+use std::collections::HashMap;
+
+use super::{Error, Result, postgres, sqlite};
+use crate::ical::Instant;
+use crate::ids::{AccountId, CalendarId, ResourceId, Seq, UserId};
+
+/// A transaction, on either engine.
+pub struct Tx<'a> {
+    pub(super) engine: Engine<'a>,
+}
+
+pub(super) enum Engine<'a> {
+    Sqlite(&'a rusqlite::Connection),
+    Postgres { tx: ::postgres::Transaction<'a>, statements: &'a mut Statements },
+}
+
+/// Prepared statements of one PostgreSQL connection, by the address of their text.
+pub(super) type Statements = HashMap<*const u8, ::postgres::Statement>;
+
+/// A parameter.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'v> {
+    Null,
+    Int(i64),
+    Text(&'v str),
+    Blob(&'v [u8]),
+}
+
+/// A row of an answer; columns are counted from 0.
+pub enum Row<'r> {
+    Sqlite(&'r rusqlite::Row<'r>),
+    Postgres(&'r ::postgres::Row),
+}
+
+impl Tx<'_> {
+    /// Runs a statement; gives the number of rows it changed.
+    pub fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
+        match &mut self.engine {
+            Engine::Sqlite(db) => sqlite::execute(db, sql, params),
+            Engine::Postgres { tx, statements } => postgres::execute(tx, statements, sql, params),
+        }
+    }
+
+    /// Calls `each` for every row, in order.
+    pub fn each(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        mut each: impl FnMut(&Row<'_>) -> Result<()>,
+    ) -> Result<()> {
+        match &mut self.engine {
+            Engine::Sqlite(db) => sqlite::each(db, sql, params, &mut each),
+            Engine::Postgres { tx, statements } => postgres::each(tx, statements, sql, params, &mut each),
+        }
+    }
+
+    /// Every row, read by `read`.
+    pub fn query<T>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut rows = Vec::new();
+        self.each(sql, params, |row| {
+            rows.push(read(row)?);
+            Ok(())
+        })?;
+        Ok(rows)
+    }
+
+    /// The first row, if there is one.
+    pub fn one<T>(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T>,
+    ) -> Result<Option<T>> {
+        let mut found = None;
+        self.each(sql, params, |row| {
+            if found.is_none() {
+                found = Some(read(row)?);
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Takes the lock of a user's clock until the end of the transaction, so that what is read of the user's calendars
+    /// afterwards stays true. SQLite has one writer, which is that lock already.
+    pub(super) fn lock_clock(&mut self, user: UserId) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres { .. } => {
+                self.one("SELECT seq FROM clocks WHERE user_id = ?1 FOR UPDATE", &[user.into()], |_| Ok(())).map(|_| ())
+            }
+        }
+    }
+}
+
+impl Row<'_> {
+    pub fn int(&self, column: usize) -> Result<i64> {
+        self.opt_int(column)?.ok_or_else(|| null(column))
+    }
+
+    pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
+        match self {
+            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Postgres(row) => row.try_get(column).map_err(postgres::error),
+        }
+    }
+
+    pub fn bool(&self, column: usize) -> Result<bool> {
+        Ok(self.int(column)? != 0)
+    }
+
+    pub fn text(&self, column: usize) -> Result<String> {
+        self.opt_text(column)?.ok_or_else(|| null(column))
+    }
+
+    pub fn opt_text(&self, column: usize) -> Result<Option<String>> {
+        match self {
+            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Postgres(row) => row.try_get(column).map_err(postgres::error),
+        }
+    }
+
+    pub fn opt_blob(&self, column: usize) -> Result<Option<Vec<u8>>> {
+        match self {
+            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Postgres(row) => row.try_get(column).map_err(postgres::error),
+        }
+    }
+
+    pub fn instant(&self, column: usize) -> Result<Instant> {
+        self.int(column).map(Instant)
+    }
+
+    pub fn opt_instant(&self, column: usize) -> Result<Option<Instant>> {
+        Ok(self.opt_int(column)?.map(Instant))
+    }
+}
+
+fn null(column: usize) -> Error {
+    Error::Broken(format!("column {column} is NULL where it may not be"))
+}
+
+impl From<i64> for Value<'_> {
+    fn from(v: i64) -> Self {
+        Value::Int(v)
+    }
+}
+
+impl From<bool> for Value<'_> {
+    fn from(v: bool) -> Self {
+        Value::Int(v.into())
+    }
+}
+
+impl<'v> From<&'v str> for Value<'v> {
+    fn from(v: &'v str) -> Self {
+        Value::Text(v)
+    }
+}
+
+impl<'v> From<&'v String> for Value<'v> {
+    fn from(v: &'v String) -> Self {
+        Value::Text(v)
+    }
+}
+
+impl<'v> From<&'v [u8]> for Value<'v> {
+    fn from(v: &'v [u8]) -> Self {
+        Value::Blob(v)
+    }
+}
+
+impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
+    fn from(v: Option<T>) -> Self {
+        v.map_or(Value::Null, Into::into)
+    }
+}
+
+macro_rules! number_values {
+    ($($name:ident),*) => {$(
+        impl From<$name> for Value<'_> {
+            fn from(v: $name) -> Self {
+                Value::Int(v.0)
+            }
+        }
+    )*};
+}
+
+number_values!(Instant, UserId, AccountId, CalendarId, ResourceId, Seq);

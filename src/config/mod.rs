@@ -1,0 +1,334 @@
+//! `gateway.toml` → [`Config`]. Every complaint has file, line, column, the line itself and a hint.
+//!
+//! `read.rs` has the keys, `values.rs` what may stand behind them, `walk.rs` gathers mistakes, `complaint.rs` shows them.
+
+mod complaint;
+mod read;
+mod values;
+mod walk;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use complaint::Complaint;
+
+use crate::ical::Mask;
+use crate::secrets::Secret;
+use crate::store::accounts::Taken;
+use crate::store::feeds::FeedKind;
+
+/// The whole configuration, checked.
+#[derive(Clone)]
+pub struct Config {
+    pub server: Server,
+    pub storage: Storage,
+    pub secrets: SecretsSection,
+    pub sync: Sync,
+    pub users: Vec<User>,
+}
+
+#[derive(Clone)]
+pub struct Server {
+    /// Default `127.0.0.1:5232`.
+    pub listen: SocketAddr,
+    /// What clients type: scheme, host, port; hrefs and redirects are made from it, never from Host. No final slash.
+    pub public_url: String,
+    pub tls: Option<Tls>,
+    /// Default 10 000.
+    pub max_connections: usize,
+    /// Largest calendar object and XML body in bytes. Default 2 MiB.
+    pub max_body: usize,
+    /// Default `calgate.pid` beside the configuration file; what `calgate reload` reads.
+    pub pid_file: PathBuf,
+    /// `trace` … `error`, or a filter as `RUST_LOG` takes it. Default `info`.
+    pub log: String,
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Clone)]
+pub struct Tls {
+    /// PEM files; read anew at reload.
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Clone)]
+pub struct Storage {
+    /// `sqlite:PATH` (relative to the configuration file) or `postgres://user@host/database`.
+    pub url: String,
+}
+
+#[derive(Clone)]
+pub struct SecretsSection {
+    /// Default `calgate.key` beside the configuration file.
+    pub key_file: PathBuf,
+}
+
+#[derive(Clone)]
+pub struct Sync {
+    /// Between two pulls of a calendar. Default 5 min.
+    pub interval: Duration,
+    /// How long a client's write waits for the upstream. Default 5 s.
+    pub write_wait: Duration,
+    pub upstream_away: UpstreamAway,
+    /// After this long without a good pull a member's time is not known any more. Default 1 h.
+    pub stale_after: Duration,
+    pub stale: Stale,
+}
+
+/// What a client hears when its write could not be sent in `write_wait`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpstreamAway {
+    /// 201/204: kept here, sent later.
+    Keep,
+    /// 503 with Retry-After: not kept.
+    Refuse,
+}
+
+/// What free/busy says of a member that was not read for longer than `stale_after`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stale {
+    /// The whole window is BUSY-UNAVAILABLE.
+    BusyUnavailable,
+    /// 503.
+    Error,
+}
+
+#[derive(Clone)]
+pub struct User {
+    /// `[a-z0-9][a-z0-9._-]{0,63}`.
+    pub name: String,
+    /// argon2id in PHC form.
+    pub password: Option<String>,
+    pub display_name: String,
+    /// Lower case, the first preferred.
+    pub addresses: Vec<String>,
+    /// IANA. Default `UTC`.
+    pub zone: String,
+    pub accounts: Vec<Account>,
+    /// Local calendars.
+    pub calendars: Vec<LocalCalendar>,
+    pub unified: Vec<Unified>,
+    pub feeds: Vec<Feed>,
+}
+
+#[derive(Clone)]
+pub struct Account {
+    pub name: String,
+    /// One of `provider::KINDS`.
+    pub kind: String,
+    pub url: String,
+    pub login: String,
+    pub password: Password,
+    /// Empty: take all.
+    pub calendars: Vec<Taken>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Password {
+    /// `env:NAME` or `file:PATH` as written (PATH made absolute).
+    Reference(String),
+    /// `sealed`: given by `calgate account add`, sealed in the database.
+    Sealed,
+}
+
+#[derive(Clone)]
+pub struct LocalCalendar {
+    pub slug: String,
+    pub display_name: String,
+    pub color: Option<String>,
+}
+
+#[derive(Clone)]
+pub struct Unified {
+    pub slug: String,
+    pub display_name: String,
+    pub color: Option<String>,
+    /// In order: the first that has a UID shows it.
+    pub members: Vec<Member>,
+    /// The slug of the member that new objects go to.
+    pub write_to: String,
+}
+
+#[derive(Clone)]
+pub struct Member {
+    pub slug: String,
+    pub mask: Mask,
+}
+
+#[derive(Clone)]
+pub struct Feed {
+    pub calendar: String,
+    pub kind: FeedKind,
+    /// At least 22 characters. May be written as `env:` or `file:`; here it is read.
+    pub token: Secret,
+}
+
+/// Reads and checks a file; every mistake in one run.
+pub fn load(file: &Path) -> Result<Config, Vec<Complaint>> {
+    check(&text_of(file)?, file, true)
+}
+
+/// Like [`load`], but does not look whether `env:` and `file:` references can be read, for commands that run beside a
+/// server whose environment they do not share. Feeds whose token is elsewhere are left out: never apply the result.
+pub fn load_beside(file: &Path) -> Result<Config, Vec<Complaint>> {
+    check(&text_of(file)?, file, false)
+}
+
+/// Checks a text; `file` names it in complaints and is what paths are relative to.
+pub fn parse(text: &str, file: &Path) -> Result<Config, Vec<Complaint>> {
+    check(text, file, true)
+}
+
+/// What `env:NAME` or `file:PATH` refers to, without the line end behind it. The error never holds the secret.
+pub fn read_reference(reference: &str) -> Result<Secret, String> {
+    let (what, text) = if let Some(name) = reference.strip_prefix("env:") {
+        match std::env::var(name) {
+            Ok(text) => (format!("the environment variable {name}"), text),
+            Err(std::env::VarError::NotPresent) => return Err(format!("the environment variable {name} is not set")),
+            Err(_) => return Err(format!("the environment variable {name} is not UTF-8")),
+        }
+    } else if let Some(path) = reference.strip_prefix("file:") {
+        match std::fs::read_to_string(path) {
+            Ok(text) => (format!("the file {path}"), text),
+            Err(e) => return Err(format!("the file {path} can not be read: {}", io_words(&e))),
+        }
+    } else {
+        return Err("a password is referred to as env:NAME or file:PATH".to_owned());
+    };
+    let text = zeroize::Zeroizing::new(text);
+    match text.trim_end_matches(['\r', '\n']) {
+        "" => Err(format!("{what} is empty")),
+        secret => Ok(Secret::new(secret)),
+    }
+}
+
+/// An I/O error in our words.
+pub(crate) fn io_words(e: &std::io::Error) -> String {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => "it is not there".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "this user may not".to_owned(),
+        std::io::ErrorKind::InvalidData => "it is not UTF-8".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => e.to_string(),
+    }
+}
+
+fn text_of(file: &Path) -> Result<String, Vec<Complaint>> {
+    /// Ten thousand users fit; a database given by mistake does not.
+    const LARGEST: u64 = 16 << 20;
+    let shown = file.display().to_string();
+    let whole = |message: String, hint: &str| vec![Complaint::whole(&shown, message, hint)];
+    let size = std::fs::metadata(file).map_or(0, |meta| meta.len());
+    if size > LARGEST {
+        return Err(whole(format!("the file has {size} bytes; this is no configuration"), ""));
+    }
+    std::fs::read_to_string(file).map_err(|e| {
+        let hint = match e.kind() {
+            std::io::ErrorKind::NotFound => "Name the file with `--config FILE` or CALGATE_CONFIG.",
+            std::io::ErrorKind::InvalidData => "Save it as UTF-8.",
+            _ => "",
+        };
+        whole(format!("the configuration can not be read: {}", io_words(&e)), hint)
+    })
+}
+
+fn check(text: &str, file: &Path, follow: bool) -> Result<Config, Vec<Complaint>> {
+    // Without a working folder, relative paths stay what they are.
+    let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let dir = absolute.parent().unwrap_or(Path::new("")).to_owned();
+    let mut walk = walk::Walk::new(text, file, dir, follow);
+    let (root, errors) = toml::de::DeTable::parse_recoverable(text);
+    for error in &errors {
+        walk.syntax(error);
+    }
+    let config = read::config(&mut walk, &root);
+    match walk.complaints() {
+        none if none.is_empty() => Ok(config),
+        complaints => Err(complaints),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../gateway.toml");
+
+    /// The example with every key taken into force.
+    fn uncommented() -> String {
+        let lines = EXAMPLE.lines().map(|line| match line.strip_prefix('#') {
+            Some(key) if !key.is_empty() && !key.starts_with(' ') => key,
+            _ => line,
+        });
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    fn shown(complaints: Vec<Complaint>) -> String {
+        complaints.iter().map(|c| format!("{c}\n\n")).collect()
+    }
+
+    #[test]
+    fn the_example_loads_as_it_is() {
+        let config = parse(EXAMPLE, Path::new("/etc/calgate/gateway.toml")).unwrap_or_else(|c| panic!("{}", shown(c)));
+        assert_eq!(config.server.public_url, "http://127.0.0.1:5232");
+        assert_eq!(config.storage.url, "sqlite:/etc/calgate/calgate.db");
+        assert!(config.users.is_empty());
+    }
+
+    #[test]
+    fn the_example_shows_every_key_with_its_default() {
+        let plain = parse(EXAMPLE, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{}", shown(c)));
+        let all = uncommented();
+        for key in read::ALL.iter().flat_map(|keys| keys.iter()) {
+            let there = all.lines().any(|line| {
+                line.starts_with(&format!("{key} ="))
+                    || line.contains(&format!("{{ {key} ="))
+                    || line.contains(&format!(", {key} ="))
+                    || line.starts_with('[') && line.trim_matches(['[', ']']).rsplit('.').next() == Some(key)
+            });
+            assert!(there, "gateway.toml does not show `{key}`");
+        }
+        // The certificate is an example, not a default, and is not there.
+        let mut all = load_text_beside(&all).unwrap_or_else(|c| panic!("{}", shown(c)));
+        let tls = all.server.tls.take().expect("the example shows TLS");
+        assert!(tls.key.ends_with("privkey.pem"));
+        let said = |c: &Config| {
+            format!(
+                "{} {} {} {} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+                c.server.listen,
+                c.server.public_url,
+                c.server.max_connections,
+                c.server.max_body,
+                c.server.pid_file,
+                c.server.log,
+                c.server.log_format,
+                c.storage.url,
+                c.secrets.key_file,
+                c.sync.interval,
+                c.sync.write_wait,
+                c.sync.upstream_away,
+                c.sync.stale_after,
+                c.sync.stale
+            )
+        };
+        assert_eq!(said(&all), said(&plain), "a default in gateway.toml is not the default");
+        let user = &all.users[0];
+        assert_eq!(user.addresses, ["anna@example.org", "a.muster@example.com"]);
+        assert_eq!(user.accounts[0].calendars[0].slug, "team");
+        assert_eq!(user.unified[0].members[1].mask, Mask::Busy);
+        assert_eq!(user.unified[0].write_to, "team");
+        assert_eq!(user.feeds[0].calendar, "all");
+    }
+
+    fn load_text_beside(text: &str) -> Result<Config, Vec<Complaint>> {
+        check(text, Path::new("gateway.toml"), false)
+    }
+}

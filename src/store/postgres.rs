@@ -1,0 +1,217 @@
+//! PostgreSQL: connect, TLS, isolation, and how our SQL is said there.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
+use postgres::{Client, Config, IsolationLevel, Transaction};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::tx::{Engine, Row, Statements, Tx, Value};
+use super::{Error, Result, Work, schema};
+
+/// Connections that write, and connections that read. Users lock their own clock, so writers rarely wait.
+const WRITERS: usize = 4;
+const READERS: usize = 4;
+
+pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Work>)> {
+    let config: Config = url.parse().map_err(|e| Error::Unavailable(format!("the storage URL is wrong: {e}")))?;
+    let (writes, write_queue) = crossbeam_channel::bounded(queue);
+    let (reads, read_queue) = crossbeam_channel::bounded(queue);
+    {
+        let mut connection = Connection::open(&config)?;
+        // Several nodes may start at once: one migrates, the others wait for it.
+        connection.client.batch_execute("SELECT pg_advisory_lock(7232646)").map_err(error)?;
+        connection.run(false, |tx| schema::migrate(tx))?;
+    }
+    for (kind, count, queue, read_only) in
+        [("writer", WRITERS, &write_queue, false), ("reader", READERS, &read_queue, true)]
+    {
+        for n in 0..count {
+            let (config, queue) = (config.clone(), queue.clone());
+            let thread = std::thread::Builder::new().name(format!("store-{kind}-{n}"));
+            thread
+                .spawn(move || work_loop(&config, &queue, read_only))
+                .map_err(|e| Error::Unavailable(e.to_string()))?;
+        }
+    }
+    Ok((writes, reads))
+}
+
+struct Connection {
+    client: Client,
+    statements: Statements,
+}
+
+impl Connection {
+    fn open(config: &Config) -> Result<Connection> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|e| Error::Broken(e.to_string()))?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = config.connect(MakeRustlsConnect::new(tls)).map_err(|e| Error::Unavailable(explain(&e)))?;
+        Ok(Connection { client, statements: Statements::new() })
+    }
+
+    /// Reads are one snapshot (REPEATABLE READ); writes lock what they depend on, and then see what was committed
+    /// before (READ COMMITTED).
+    fn run<T>(&mut self, read_only: bool, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let (tx, statements) = self.begin(read_only)?;
+        let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
+        let out = f(&mut tx)?;
+        commit(tx)?;
+        Ok(out)
+    }
+
+    fn begin(&mut self, read_only: bool) -> Result<(Transaction<'_>, &mut Statements)> {
+        let level = if read_only { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
+        let tx =
+            self.client.build_transaction().isolation_level(level).read_only(read_only).start().map_err(error)?;
+        Ok((tx, &mut self.statements))
+    }
+}
+
+fn commit(tx: Tx<'_>) -> Result<()> {
+    match tx.engine {
+        Engine::Postgres { tx, .. } => tx.commit().map_err(error),
+        Engine::Sqlite(_) => Ok(()),
+    }
+}
+
+fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
+    let mut held: Option<Connection> = None;
+    while let Ok(work) = queue.recv() {
+        // A connection that was cut is made anew for the next piece of work: a restart of the database heals itself.
+        if held.as_ref().is_none_or(|c| c.client.is_closed()) {
+            held = None;
+            match Connection::open(config) {
+                Ok(connection) => held = Some(connection),
+                Err(e) => {
+                    work.refuse(&e);
+                    continue;
+                }
+            }
+        }
+        let Some(connection) = &mut held else { continue };
+        let (tx, statements) = match connection.begin(read_only) {
+            Ok(begun) => begun,
+            Err(e) => {
+                work.refuse(&e);
+                continue;
+            }
+        };
+        let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
+        // Dropping a transaction rolls it back; a panic drops the sender as well, which the waiting side notices.
+        if let Ok(finish) = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))) {
+            let committed = if finish.keep && !read_only { commit(tx) } else { Ok(drop(tx)) };
+            (finish.tell)(committed);
+        }
+    }
+}
+
+pub(super) fn execute(
+    tx: &mut Transaction<'_>,
+    statements: &mut Statements,
+    sql: &'static str,
+    params: &[Value<'_>],
+) -> Result<u64> {
+    let statement = prepare(tx, statements, sql)?;
+    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
+    tx.execute(&statement, &params).map_err(error)
+}
+
+pub(super) fn each(
+    tx: &mut Transaction<'_>,
+    statements: &mut Statements,
+    sql: &'static str,
+    params: &[Value<'_>],
+    each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+) -> Result<()> {
+    let statement = prepare(tx, statements, sql)?;
+    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
+    for row in tx.query(&statement, &params).map_err(error)? {
+        each(&Row::Postgres(&row))?;
+    }
+    Ok(())
+}
+
+pub(super) fn batch(tx: &mut Transaction<'_>, sql: &str) -> Result<()> {
+    tx.batch_execute(&translate(sql)).map_err(error)
+}
+
+fn prepare(
+    tx: &mut Transaction<'_>,
+    statements: &mut Statements,
+    sql: &'static str,
+) -> Result<::postgres::Statement> {
+    if let Some(statement) = statements.get(&sql.as_ptr()) {
+        return Ok(statement.clone());
+    }
+    let statement = tx.prepare(&translate(sql)).map_err(error)?;
+    statements.insert(sql.as_ptr(), statement.clone());
+    Ok(statement)
+}
+
+/// Our SQL as PostgreSQL wants it: `?1` is `$1`, and the types of the schema have other names.
+fn translate(sql: &str) -> String {
+    sql.replace('?', "$")
+        .replace("INTEGER PRIMARY KEY", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY")
+        .replace("INTEGER", "BIGINT")
+        .replace("BLOB", "BYTEA")
+        .replace(" STRICT, WITHOUT ROWID", "")
+        .replace(" STRICT", "")
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(
+        &self,
+        ty: &Type,
+        out: &mut BytesMut,
+    ) -> std::result::Result<IsNull, Box<dyn std::error::Error + Sync + Send>> {
+        match self {
+            Value::Null => Ok(IsNull::Yes),
+            Value::Int(v) if *ty == Type::INT4 => i32::try_from(*v)?.to_sql(ty, out),
+            Value::Int(v) => v.to_sql(ty, out),
+            Value::Text(v) => v.to_sql(ty, out),
+            Value::Blob(v) => v.to_sql(ty, out),
+        }
+    }
+
+    fn accepts(_: &Type) -> bool {
+        true
+    }
+
+    to_sql_checked!();
+}
+
+/// Trouble with the connection or the server's resources passes; anything else is a defect.
+pub(super) fn error(e: ::postgres::Error) -> Error {
+    use ::postgres::error::SqlState;
+    let why = explain(&e);
+    match e.code() {
+        None => Error::Unavailable(why),
+        Some(code)
+            if matches!(code.code().get(..2), Some("08" | "53" | "57" | "58"))
+                || *code == SqlState::T_R_SERIALIZATION_FAILURE
+                || *code == SqlState::T_R_DEADLOCK_DETECTED =>
+        {
+            Error::Unavailable(why)
+        }
+        Some(_) => Error::Broken(why),
+    }
+}
+
+/// The driver's `Display` says only "db error": the server's own words are in its source.
+fn explain(e: &::postgres::Error) -> String {
+    match e.as_db_error() {
+        Some(db) => format!("{} ({})", db.message(), db.code().code()),
+        None => match std::error::Error::source(e) {
+            Some(source) => format!("{e}: {source}"),
+            None => e.to_string(),
+        },
+    }
+}
