@@ -1,13 +1,13 @@
 //! `App`: everything a request or a job needs, in one place.
-#![allow(unused_variables)]
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::ids::ResourceId;
 use crate::provider::http;
 use crate::secrets::Secrets;
 use crate::store::{Store, declared};
@@ -21,8 +21,8 @@ pub struct App {
     pub http: Arc<http::Client>,
     /// Wakes the workers: some duty may be due now.
     pub wake: Notify,
-    /// Says that some push was settled: whoever waits looks at its own row again.
-    pub settled: Notify,
+    /// Names the rows whose push was settled: whoever waits for one looks at it again.
+    pub settled: broadcast::Sender<ResourceId>,
 }
 
 impl App {
@@ -36,7 +36,7 @@ impl App {
             secrets,
             http: Arc::new(http::Client::new()),
             wake: Notify::new(),
-            settled: Notify::new(),
+            settled: broadcast::channel(1024).0,
         };
         app.apply(config).await?;
         Ok(Arc::new(app))
@@ -48,7 +48,7 @@ impl App {
         let copy = config.clone();
         self.store.write(move |tx| declared::apply(tx, &copy, now)).await.map_err(|e| e.to_string())?;
         self.config.store(Arc::new(config));
-        self.wake.notify_waiters();
+        self.wake.notify_one();
         Ok(())
     }
 }

@@ -1,9 +1,13 @@
 //! Free/busy: gather what every member holds, and merge it. Fails closed: what we do not know is busy, or an error.
-#![allow(unused_variables)]
+
+use jiff::tz::TimeZone;
 
 use crate::config;
-use crate::ical::{Instant, Window, recur::Busy};
-use crate::store::{self, Tx, calendars::Calendar};
+use crate::ical::recur::{self, Busy};
+use crate::ical::{Component, Instant, Kind, Object, Property, Window, zone};
+use crate::ids::CalendarId;
+use crate::store::calendars::Calendar;
+use crate::store::{self, Tx, instances, users};
 
 /// A busy stretch, with its kind. Never `Busy::Free`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,12 +38,278 @@ impl From<store::Error> for Error {
     }
 }
 
+/// Instances expanded in one answer beside the time index; what is beyond counts as busy as a whole.
+const INSTANCES: usize = 100_000;
+
+/// What calgate calls itself in calendar data.
+pub const PRODID: &str = concat!("-//calgate//calgate ", env!("CARGO_PKG_VERSION"), "//EN");
+
+/// One calendar that an answer is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub slug: String,
+    /// `None`: its time is not known, because it is not there or was not read for longer than `stale_after`.
+    pub known: Option<CalendarId>,
+}
+
+/// The calendar itself, or the members of a unified one, and which of them are known. An error if one is not and
+/// `rules.stale` says so.
+pub fn members(tx: &mut Tx<'_>, calendar: &Calendar, rules: &config::Sync, now: Instant) -> Result<Vec<Member>, Error> {
+    let longest = i64::try_from(rules.stale_after.as_secs()).unwrap_or(i64::MAX);
+    let mut members = Vec::new();
+    for one in instances::contributors(tx, calendar)? {
+        let fresh = one.local || one.fresh_at.is_some_and(|at| now.0.saturating_sub(at.0) <= longest);
+        let known = one.id.filter(|_| fresh);
+        if known.is_none() && rules.stale == config::Stale::Error {
+            return Err(Error::Stale(one.slug));
+        }
+        members.push(Member { slug: one.slug, known });
+    }
+    Ok(members)
+}
+
 /// The busy time of `calendar` in `window`: of all its members when it is a unified one.
-pub fn gather(tx: &mut Tx<'_>, calendar: &Calendar, window: Window, rules: &config::Sync, now: Instant) -> Result<Answer, Error> { todo!() }
+pub fn gather(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    window: Window,
+    rules: &config::Sync,
+    now: Instant,
+) -> Result<Answer, Error> {
+    // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
+    let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+    let me = users::by_id(tx, calendar.user)?.map(|user| user.addresses).unwrap_or_default();
+    let mut periods = Vec::new();
+    let mut unknown = Vec::new();
+    let mut left = INSTANCES;
+    for member in members(tx, calendar, rules, now)? {
+        let Some(id) = member.known else {
+            periods.push(Period { window, kind: Busy::Unavailable });
+            unknown.push(member.slug);
+            continue;
+        };
+        let held = instances::busy(tx, id, window)?;
+        periods.extend(held.entries.iter().filter_map(|entry| period_of(entry, &zone)));
+        for resource in held.rest {
+            if resource.kind == Kind::Event {
+                periods.extend(expand(&resource.body, window, &zone, &me, &mut left));
+            }
+        }
+    }
+    Ok(Answer { periods: merge(periods, window), unknown })
+}
+
+fn period_of(entry: &recur::Entry, zone: &TimeZone) -> Option<Period> {
+    let at = |time: i64| match entry.floating {
+        true => zone::resolve(time, zone),
+        false => Instant(time),
+    };
+    Some(Period { window: Window::new(at(entry.start), at(entry.end))?, kind: entry.busy })
+}
+
+/// The busy time of one object that the time index does not hold. One that can not be expanded is busy as a whole.
+fn expand(body: &str, window: Window, zone: &TimeZone, me: &[String], left: &mut usize) -> Vec<Period> {
+    let Ok(object) = Object::parse(body) else {
+        return vec![Period { window, kind: Busy::Unavailable }];
+    };
+    let limits = recur::Limits { instances: *left, ..recur::Limits::default() };
+    match recur::instances(&object, window, zone, limits) {
+        Ok(instances) => {
+            *left -= instances.len().min(*left);
+            let period = |one: &recur::Instance<'_>| {
+                let kind = recur::busy(one.component, me);
+                Some(Period { window: Window::new(one.start, one.end)?, kind })
+            };
+            instances.iter().filter_map(period).collect()
+        }
+        Err(recur::Error::TooMany | recur::Error::Unreadable(_)) => {
+            let span = object.span();
+            let whole = Window::new(span.first.unwrap_or(Instant::MIN), span.last.unwrap_or(Instant::MAX));
+            whole.map(|window| Period { window, kind: Busy::Unavailable }).into_iter().collect()
+        }
+    }
+}
 
 /// Sorted, disjoint, clipped to `window`, the stronger kind winning.
-pub fn merge(periods: Vec<Period>, window: Window) -> Vec<Period> { todo!() }
+pub fn merge(periods: Vec<Period>, window: Window) -> Vec<Period> {
+    // Where how many of each kind begin (+1) and end (-1).
+    let mut marks: Vec<(Instant, Busy, i32)> = Vec::with_capacity(2 * periods.len());
+    for Period { window: of, kind } in periods {
+        let (start, end) = (of.start.max(window.start), of.end.min(window.end));
+        if start < end && kind != Busy::Free {
+            marks.extend([(start, kind, 1), (end, kind, -1)]);
+        }
+    }
+    marks.sort_unstable_by_key(|(at, ..)| *at);
+
+    let mut merged = Vec::new();
+    let mut open = [0i32; 4];
+    let mut since: Option<(Instant, Busy)> = None;
+    for here in marks.chunk_by(|a, b| a.0 == b.0) {
+        for (_, kind, change) in here {
+            open[*kind as usize] += change;
+        }
+        let strongest =
+            [Busy::Unavailable, Busy::Busy, Busy::Tentative].into_iter().find(|kind| open[*kind as usize] > 0);
+        if since.map(|(_, kind)| kind) == strongest {
+            continue;
+        }
+        let at = here[0].0;
+        if let Some((start, kind)) = since {
+            merged.push(Period { window: Window { start, end: at }, kind });
+        }
+        since = strongest.map(|kind| (at, kind));
+    }
+    merged
+}
 
 /// A VCALENDAR with one VFREEBUSY (RFC 5545 3.6.4): UTC, explicit FBTYPE, one FREEBUSY line a period.
 /// `method`: `Some("PUBLISH")` for feeds, `None` in a REPORT.
-pub fn to_ical(answer: &Answer, window: Window, organizer: Option<&str>, stamp: Instant, uid: &str, method: Option<&str>) -> String { todo!() }
+pub fn to_ical(
+    answer: &Answer,
+    window: Window,
+    organizer: Option<&str>,
+    stamp: Instant,
+    uid: &str,
+    method: Option<&str>,
+) -> String {
+    let mut properties = vec![
+        line("UID", uid),
+        line("DTSTAMP", &utc(stamp)),
+        line("DTSTART", &utc(window.start)),
+        line("DTEND", &utc(window.end)),
+    ];
+    // An address is written as it is, so it must not be able to end its line.
+    let plain = |address: &&str| !address.chars().any(char::is_control);
+    properties.extend(organizer.filter(plain).map(|address| line("ORGANIZER", &format!("mailto:{address}"))));
+    for Period { window, kind } in &answer.periods {
+        // Written out even for BUSY, the default: Thunderbird takes a line without it for "not known".
+        let fbtype = match kind {
+            Busy::Free => continue,
+            Busy::Tentative => "BUSY-TENTATIVE",
+            Busy::Busy => "BUSY",
+            Busy::Unavailable => "BUSY-UNAVAILABLE",
+        };
+        let mut busy = line("FREEBUSY", &format!("{}/{}", utc(window.start), utc(window.end)));
+        busy.params.push(("FBTYPE".to_owned(), vec![fbtype.to_owned()]));
+        properties.push(busy);
+    }
+    let freebusy = Component { name: "VFREEBUSY".to_owned(), properties, components: Vec::new() };
+    calendar(method, Vec::new(), vec![freebusy]).print()
+}
+
+/// A VCALENDAR of ours around `components`.
+pub fn calendar(method: Option<&str>, more: Vec<Property>, components: Vec<Component>) -> Component {
+    let mut properties = vec![line("VERSION", "2.0"), line("PRODID", PRODID), line("CALSCALE", "GREGORIAN")];
+    properties.extend(method.map(|method| line("METHOD", method)));
+    properties.extend(more);
+    Component { name: "VCALENDAR".to_owned(), properties, components }
+}
+
+/// A property without parameters; `value` as it stands after the colon.
+pub fn line(name: &str, value: &str) -> Property {
+    Property { name: name.to_owned(), params: Vec::new(), value: value.to_owned() }
+}
+
+/// `20260601T083000Z`. What lies outside the years 1 to 9999 is written as the nearest inside.
+pub fn utc(at: Instant) -> String {
+    const YEAR_1: i64 = -62_135_596_800;
+    const END_OF_9999: i64 = 253_402_207_200;
+    let inside = jiff::Timestamp::from_second(at.0.clamp(YEAR_1, END_OF_9999)).unwrap_or_default();
+    inside.strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn window(start: i64, end: i64) -> Window {
+        Window::new(Instant(start), Instant(end)).unwrap()
+    }
+
+    /// `10-20 busy, 15-30 tentative`.
+    fn periods(text: &str) -> Vec<Period> {
+        let one = |part: &str| {
+            let (times, kind) = part.trim().split_once(' ').unwrap();
+            let (start, end) = times.split_once('-').unwrap();
+            let kind = match kind {
+                "free" => Busy::Free,
+                "tentative" => Busy::Tentative,
+                "busy" => Busy::Busy,
+                "unavailable" => Busy::Unavailable,
+                other => panic!("{other}"),
+            };
+            Period { window: window(start.parse().unwrap(), end.parse().unwrap()), kind }
+        };
+        text.split(',').filter(|part| !part.trim().is_empty()).map(one).collect()
+    }
+
+    #[test]
+    fn merging_joins_neighbours_and_the_stronger_wins() {
+        let check = |given: &str, expect: &str| {
+            assert_eq!(merge(periods(given), window(0, 100)), periods(expect), "{given}");
+        };
+        check("", "");
+        check("10-20 busy", "10-20 busy");
+        check("30-40 busy, 10-20 busy", "10-20 busy, 30-40 busy");
+        check("10-20 busy, 20-30 busy", "10-30 busy");
+        check("10-20 busy, 10-20 busy", "10-20 busy");
+        check("10-40 busy, 20-30 busy", "10-40 busy");
+        check("10-20 busy, 15-30 tentative", "10-20 busy, 20-30 tentative");
+        check("10-40 tentative, 20-30 busy", "10-20 tentative, 20-30 busy, 30-40 tentative");
+        check("10-40 busy, 20-30 tentative", "10-40 busy");
+        check("10-20 tentative, 20-30 busy", "10-20 tentative, 20-30 busy");
+        check("0-100 unavailable, 20-30 busy, 40-50 tentative", "0-100 unavailable");
+        check("10-20 free", "");
+        check("10-40 busy, 20-30 free", "10-40 busy");
+        check("90-200 busy", "90-100 busy");
+        check("100-200 busy", "");
+    }
+
+    #[test]
+    fn merging_clips_to_the_window() {
+        let given = periods("0-10 busy, 5-25 tentative, 30-40 busy");
+        assert_eq!(merge(given, window(10, 30)), periods("10-25 tentative"));
+    }
+
+    proptest! {
+        #[test]
+        fn merging_says_of_each_minute_what_counting_says(
+            given in proptest::collection::vec((0i64..120, 1i64..60, 0u8..4), 0..40),
+            start in 0i64..60,
+            length in 1i64..100,
+        ) {
+            let kinds = [Busy::Free, Busy::Tentative, Busy::Busy, Busy::Unavailable];
+            let given: Vec<Period> = given
+                .into_iter()
+                .map(|(s, l, k)| Period { window: window(s, s + l), kind: kinds[k as usize] })
+                .collect();
+            let asked = window(start, start + length);
+            let at = |periods: &[Period], minute: i64| {
+                let over = periods.iter().filter(|p| (p.window.start.0..p.window.end.0).contains(&minute));
+                over.map(|p| p.kind).max().unwrap_or(Busy::Free)
+            };
+            let merged = merge(given.clone(), asked);
+            for minute in 0..200 {
+                let expect = if (asked.start.0..asked.end.0).contains(&minute) { at(&given, minute) } else { Busy::Free };
+                prop_assert_eq!(at(&merged, minute), expect, "minute {}", minute);
+            }
+            for pair in merged.windows(2) {
+                prop_assert!(pair[0].window.end <= pair[1].window.start);
+                prop_assert!(pair[0].window.end < pair[1].window.start || pair[0].kind != pair[1].kind);
+            }
+        }
+    }
+
+    #[test]
+    fn instants_are_written_in_utc() {
+        let check = |at: i64, expect: &str| assert_eq!(utc(Instant(at)), expect);
+        check(0, "19700101T000000Z");
+        check(1_780_302_600, "20260601T083000Z");
+        check(-62_135_596_800, "00010101T000000Z");
+        check(i64::MIN / 4, "00010101T000000Z");
+        check(i64::MAX / 4, "99991230T220000Z");
+    }
+}

@@ -4,7 +4,7 @@
 
 mod complaint;
 mod read;
-mod values;
+pub mod values;
 mod walk;
 
 use std::net::SocketAddr;
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use complaint::Complaint;
+pub use walk::{Wrong, list_of, nearest};
 
 use crate::ical::Mask;
 use crate::secrets::Secret;
@@ -211,7 +212,7 @@ pub fn read_reference(reference: &str) -> Result<Secret, String> {
 }
 
 /// An I/O error in our words.
-pub(crate) fn io_words(e: &std::io::Error) -> String {
+pub fn io_words(e: &std::io::Error) -> String {
     match e.kind() {
         std::io::ErrorKind::NotFound => "it is not there".to_owned(),
         std::io::ErrorKind::PermissionDenied => "this user may not".to_owned(),

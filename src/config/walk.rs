@@ -1,6 +1,7 @@
 //! Walks over a spanned TOML table and gathers every mistake with its place. Knows no key by name; `read.rs` does.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,10 +12,21 @@ use super::Complaint;
 
 /// Why a value can not be taken, and what to write instead (may be empty).
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub struct Wrong {
     pub message: String,
     pub hint: String,
 }
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.hint.as_str() {
+            "" => f.write_str(&self.message),
+            hint => write!(f, "{}. {hint}", self.message),
+        }
+    }
+}
+
+impl std::error::Error for Wrong {}
 
 impl Wrong {
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Wrong {
@@ -441,7 +453,7 @@ pub(super) enum Item<'t> {
 }
 
 /// The word of `known` that `word` is a slip of, if there is one.
-pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word: Vec<char> = word.chars().take(64).flat_map(char::to_lowercase).collect();
     let allowed = match word.len() {
         0..=2 => 1,
@@ -467,7 +479,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// `` `a`, `b` and `c` ``.
-pub(super) fn list_of(words: &[&str]) -> String {
+pub fn list_of(words: &[&str]) -> String {
     let quoted: Vec<String> = words.iter().map(|w| format!("`{w}`")).collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),

@@ -1,16 +1,271 @@
 //! WebDAV and CalDAV: method × target → one of the files below.
-#![allow(unused_variables)]
+//!
+//! `path.rs` says what a URL means, `request.rs` what a body asks, `props.rs` which properties there are, `response.rs`
+//! how an answer is written; the other files are one method each, and answer from one snapshot of the store.
 
+pub mod delete;
+pub mod get;
+pub mod mkcalendar;
+pub mod options;
+pub mod path;
+pub mod propfind;
+pub mod proppatch;
+pub mod props;
+pub mod put;
+pub mod report;
+pub mod request;
+pub mod response;
+pub mod xml;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::app::App;
+use crate::ids::Etag;
+use crate::store;
+use crate::store::calendars::Denied;
 use crate::store::users::Actor;
+use crate::sync::write::Refusal;
+use path::Target;
+use response::Answer;
+
+/// Seconds after which a client may ask again when the store has too much to do.
+const RETRY_SOON: u32 = 5;
+
+/// One request, as the files below take it.
+pub struct Asked<'a> {
+    pub app: &'a Arc<App>,
+    pub actor: &'a Actor,
+    pub target: Target,
+    pub headers: &'a HeaderMap,
+    pub body: &'a Bytes,
+}
 
 /// Answers one DAV request. The body was read under its limits; the actor was made by `web/auth.rs`.
-pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> { todo!() }
+/// Whatever was sent, the answer is never 401 and never a 5xx that is not the store's or an upstream's trouble.
+pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
+    let method = request.method().as_str().to_owned();
+    let target = Target::read(request.uri().path());
+    let mut answer = match route(app, actor, &method, target, &request).await {
+        Ok(answer) => answer,
+        Err(error) => {
+            if let Some(reason) = &error.log {
+                tracing::error!(method, reason, "{method} could not be answered: {reason}");
+            }
+            response::error(&error)
+        }
+    };
+    if matches!(method.as_str(), "PROPFIND" | "REPORT" | "OPTIONS") {
+        // Apple's clients look for it in the answer to a PROPFIND too.
+        answer.headers_mut().insert(HeaderName::from_static("dav"), HeaderValue::from_static(options::DAV));
+    }
+    if method == "HEAD" {
+        let length = answer.body().len();
+        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        *answer.body_mut() = Bytes::new();
+    }
+    answer
+}
 
 /// Answers OPTIONS, which needs no login.
-pub fn options(app: &Arc<App>, path: &str) -> Response<Bytes> { todo!() }
+pub fn options(_app: &Arc<App>, path: &str) -> Response<Bytes> {
+    options::answer(Target::read(path).as_ref())
+}
+
+async fn route(
+    app: &Arc<App>,
+    actor: &Actor,
+    method: &str,
+    target: Option<Target>,
+    request: &Request<Bytes>,
+) -> Result<Answer, Error> {
+    if method == "OPTIONS" {
+        return Ok(options::answer(target.as_ref()));
+    }
+    if !options::KNOWN.contains(&method) {
+        return Err(Error::new(StatusCode::NOT_IMPLEMENTED, format!("the method {} is not known here", brief(method))));
+    }
+    let Some(target) = target else {
+        return Err(match method {
+            "PUT" => no_parent(),
+            "MKCALENDAR" | "MKCOL" => mkcalendar::wrong_place(),
+            _ => Error::not_found(),
+        });
+    };
+    // Where something can be made is for `mkcalendar.rs` to say, which has preconditions for it.
+    if !options::allowed(&target).contains(&method) && !matches!(method, "MKCALENDAR" | "MKCOL") {
+        return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
+    }
+    let encoded =
+        request.headers().get(CONTENT_ENCODING).is_some_and(|e| !e.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if encoded {
+        return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding"));
+    }
+    let asked = Asked { app, actor, target, headers: request.headers(), body: request.body() };
+    match method {
+        "PROPFIND" => propfind::answer(asked).await,
+        "PROPPATCH" => proppatch::answer(asked).await,
+        "REPORT" => report::answer(asked).await,
+        "GET" | "HEAD" => get::answer(asked).await,
+        "PUT" => put::answer(asked).await,
+        "DELETE" => delete::answer(asked).await,
+        "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
+        // `allowed` has no others.
+        _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),
+    }
+}
+
+/// Enough of a text to recognise it by.
+fn brief(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+/// RFC 4918 9.7.1: the collection that a resource is put into must be there.
+fn no_parent() -> Error {
+    Error::new(StatusCode::CONFLICT, "there is no calendar at this place to put anything into")
+}
+
+/// What is said instead of an answer. Everything that can go wrong becomes one of these, here and nowhere else.
+#[derive(Clone, Debug)]
+pub struct Error {
+    pub status: StatusCode,
+    /// The precondition as XML with the prefixes of [`response::Ns`]; empty: none has a name.
+    pub condition: Cow<'static, str>,
+    /// A sentence for people.
+    pub message: String,
+    pub etag: Option<Etag>,
+    /// Seconds.
+    pub retry_after: Option<u32>,
+    pub allow: Option<&'static str>,
+    /// What only the log may say.
+    log: Option<Box<str>>,
+}
+
+impl Error {
+    pub fn new(status: StatusCode, message: impl Into<String>) -> Error {
+        Error {
+            status,
+            condition: Cow::Borrowed(""),
+            message: message.into(),
+            etag: None,
+            retry_after: None,
+            allow: None,
+            log: None,
+        }
+    }
+
+    /// 400: the request can not be read.
+    pub fn bad(message: impl Into<String>) -> Error {
+        Error::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// 403 with a precondition.
+    pub fn refused(condition: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Error {
+        Error { condition: condition.into(), ..Error::new(StatusCode::FORBIDDEN, message) }
+    }
+
+    pub fn not_found() -> Error {
+        Error::new(StatusCode::NOT_FOUND, "there is nothing at this place")
+    }
+
+    pub fn not_allowed(target: &Target, message: impl Into<String>) -> Error {
+        Error { allow: Some(options::allow(Some(target))), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+    }
+
+    pub fn read_only(href: &str, message: impl Into<String>) -> Error {
+        let condition = format!(
+            "<D:need-privileges><D:resource><D:href>{href}</D:href><D:privilege><D:write/></D:privilege></D:resource>\
+             </D:need-privileges>"
+        );
+        Error::refused(condition, message)
+    }
+
+    /// The answer would be larger than [`response::MAX_ANSWER`].
+    pub fn too_large() -> Error {
+        let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "the answer would be too large: ask for less at once");
+        Error { condition: Cow::Borrowed("<D:number-of-matches-within-limits/>"), ..error }
+    }
+
+    fn later(after: u32, message: impl Into<String>) -> Error {
+        Error { retry_after: Some(after), ..Error::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+
+    /// What refused a write at `target`.
+    pub fn of_refusal(refusal: Refusal, target: &Target) -> Error {
+        match refusal {
+            Refusal::Denied(denied) => Error::of_denied(denied, target),
+            Refusal::Condition { current } => {
+                let message = match current {
+                    Some(_) => "it is there in another version than the condition allows",
+                    None => "the condition asks for something that is not there",
+                };
+                Error { etag: current, ..Error::new(StatusCode::PRECONDITION_FAILED, message) }
+            }
+            Refusal::UidTaken { name } => {
+                let there = match target {
+                    Target::Resource { owner, slug, .. } => {
+                        Target::Resource { owner: owner.clone(), slug: slug.clone(), name }.href()
+                    }
+                    other => other.href(),
+                };
+                let message = "this calendar has another resource with the same UID";
+                Error::refused(response::condition_with_href("C:no-uid-conflict", &there), message)
+            }
+            Refusal::UidChanged => Error::refused(
+                response::condition_with_href("C:no-uid-conflict", &target.href()),
+                "the resource at this place has another UID; a UID can not be changed",
+            ),
+            Refusal::Component => Error::refused(
+                "<C:supported-calendar-component/>",
+                "this calendar does not take components of this kind",
+            ),
+            Refusal::Upstream(why) => {
+                Error::read_only(&target.href(), format!("the upstream calendar refused it: {why}"))
+            }
+            Refusal::Missing => Error::not_found(),
+            Refusal::Later(after) => Error::later(
+                u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1),
+                "the upstream calendar can not be reached; nothing was changed, try again later",
+            ),
+            Refusal::Store(e) => e.into(),
+        }
+    }
+
+    /// What denied `target`.
+    pub fn of_denied(denied: Denied, target: &Target) -> Error {
+        match denied {
+            Denied::Missing => Error::not_found(),
+            Denied::ReadOnly(why) => Error::read_only(&target.href(), why),
+            Denied::Store(e) => e.into(),
+        }
+    }
+}
+
+impl From<store::Error> for Error {
+    fn from(e: store::Error) -> Error {
+        let log = Some(e.to_string().into_boxed_str());
+        let error = match e {
+            store::Error::Busy => Error::later(RETRY_SOON, "there is too much to do just now"),
+            store::Error::Unavailable(_) => Error::later(RETRY_SOON, "the database can not be used just now"),
+            store::Error::Broken(_) => {
+                Error::new(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong here; the log says what")
+            }
+        };
+        Error { log, ..error }
+    }
+}
+
+/// For reading, where a calendar is hidden or there.
+impl From<Denied> for Error {
+    fn from(e: Denied) -> Error {
+        match e {
+            Denied::Missing => Error::not_found(),
+            Denied::ReadOnly(why) => Error::refused("<D:need-privileges/>", why),
+            Denied::Store(e) => e.into(),
+        }
+    }
+}

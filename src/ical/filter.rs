@@ -1,9 +1,13 @@
 //! calendar-query filters (RFC 4791 9.7) against an object, and what of it to give back (9.6).
-#![allow(unused_variables)]
+
+use std::cell::RefCell;
 
 use jiff::tz::TimeZone;
 
-use super::{Object, Window, recur};
+use super::recur::{self, Instance};
+use super::text::Property;
+use super::time::{self, DAY, Duration};
+use super::{Component, Instant, Kind, Object, Window, zone};
 
 /// `CALDAV:comp-filter`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,23 +59,241 @@ impl CompFilter {
     /// The whole window this filter confines VEVENTs to, when it is nothing but
     /// VCALENDAR / VEVENT / time-range: the question the time index answers alone.
     pub fn only_event_window(&self) -> Option<Window> {
-        todo!()
+        let [event] = self.comps.as_slice() else { return None };
+        let plain = self.is("VCALENDAR") && self.time_range.is_none() && self.props.is_empty();
+        let only = event.is("VEVENT") && event.props.is_empty() && event.comps.is_empty();
+        event.time_range.filter(|_| plain && only)
     }
 
     /// A window outside of which nothing can match; `None`: every time may.
     pub fn window(&self) -> Option<Window> {
-        todo!()
+        let timed = |c: &&CompFilter| c.is("VEVENT") || c.is("VTODO") || c.is("VJOURNAL");
+        self.comps.iter().filter(timed).find_map(|c| c.time_range).filter(|_| self.is("VCALENDAR"))
     }
 
     /// The one component kind below VCALENDAR that can match, if the filter names just one.
-    pub fn kind(&self) -> Option<super::Kind> {
-        todo!()
+    pub fn kind(&self) -> Option<Kind> {
+        if !self.is("VCALENDAR") {
+            return None;
+        }
+        self.comps.iter().filter(|c| !c.is_not_defined).find_map(|c| match c.name.to_ascii_uppercase().as_str() {
+            "VEVENT" => Some(Kind::Event),
+            "VTODO" => Some(Kind::Todo),
+            "VJOURNAL" => Some(Kind::Journal),
+            "VFREEBUSY" | "VAVAILABILITY" => Some(Kind::Other),
+            _ => None,
+        })
+    }
+
+    /// Asks for a component of that name (not for its absence).
+    fn is(&self, name: &str) -> bool {
+        !self.is_not_defined && self.name.eq_ignore_ascii_case(name)
     }
 }
 
 /// Whether `object` matches a filter whose root is VCALENDAR. Floating times are taken in `zone`.
+/// An object whose times can not be told matches every time range: unknown is not absent.
 pub fn matches(filter: &CompFilter, object: &Object, zone: &TimeZone) -> bool {
-    todo!()
+    let calendar = object.calendar();
+    if !filter.name.eq_ignore_ascii_case(&calendar.name) {
+        return filter.is_not_defined;
+    }
+    let asked = Asked { object, zone, last: RefCell::new(None) };
+    !filter.is_not_defined
+        && filter.time_range.is_none_or(|w| calendar.components.iter().any(|c| asked.in_range(c, None, w)))
+        && filter.props.iter().all(|p| asked.prop(p, calendar))
+        && filter.comps.iter().all(|c| asked.comp(c, calendar, None))
+}
+
+/// The question's object and zone, and the last expansion made for it.
+struct Asked<'a> {
+    object: &'a Object,
+    zone: &'a TimeZone,
+    last: RefCell<Option<Expansion<'a>>>,
+}
+
+type Expansion<'a> = (Window, Result<Vec<Instance<'a>>, recur::Error>);
+
+impl Asked<'_> {
+    /// RFC 4791 9.7.1. `grand` is the component `parent` stands in, when it is one of an object's own.
+    fn comp(&self, filter: &CompFilter, parent: &Component, own: Option<&Component>) -> bool {
+        let mut named = parent.components.iter().filter(|c| c.name.eq_ignore_ascii_case(&filter.name));
+        if filter.is_not_defined {
+            return named.next().is_none();
+        }
+        named.any(|c| {
+            // Cheap questions first.
+            filter.props.iter().all(|p| self.prop(p, c))
+                && filter.comps.iter().all(|f| self.comp(f, c, own.or(Some(c))))
+                && filter.time_range.is_none_or(|w| self.in_range(c, own, w))
+        })
+    }
+
+    /// RFC 4791 9.7.2.
+    fn prop(&self, filter: &PropFilter, component: &Component) -> bool {
+        let mut named = component.properties.iter().filter(|p| p.name.eq_ignore_ascii_case(&filter.name));
+        if filter.is_not_defined {
+            return named.next().is_none();
+        }
+        named.any(|p| {
+            filter.time_range.is_none_or(|w| self.value_in_range(p, w))
+                && filter.text.as_ref().is_none_or(|t| t.holds(&p.text()))
+                && filter.params.iter().all(|f| f.holds(p))
+        })
+    }
+
+    /// Whether a DATE or DATE-TIME value lies in `window`, a DATE with any part of its day.
+    fn value_in_range(&self, property: &Property, window: Window) -> bool {
+        property.value.split(',').any(|value| {
+            let value = value.split('/').next().unwrap_or_default();
+            let single = Property { value: value.to_owned(), ..property.clone() };
+            if time::parse(value).is_none() {
+                return false;
+            }
+            // A zone that is not known may well be one where it matches.
+            let Ok(when) = recur::when(&single, self.object.calendar()) else { return true };
+            let at = when.at(self.zone);
+            let end = if when.is_date() { when.frame.at(when.wall + DAY, self.zone) } else { at.plus(1) };
+            at < window.end && end > window.start
+        })
+    }
+
+    /// RFC 4791 9.9. `own`: the VEVENT or VTODO that `component` (a VALARM) belongs to.
+    fn in_range(&self, component: &Component, own: Option<&Component>, window: Window) -> bool {
+        match component.name.as_str() {
+            "VEVENT" => self.any_instance(component, window, |_| true),
+            "VTODO" => self.todo_in_range(component, window),
+            "VJOURNAL" => self.any_instance(component, window, |i| i.all_day || i.start >= window.start),
+            "VFREEBUSY" => self.freebusy_in_range(component, window),
+            "VALARM" => own.is_some_and(|own| self.alarm_in_range(component, own, window)),
+            "VAVAILABILITY" => {
+                let at = |name: &str| component.property(name).and_then(|p| self.at(p));
+                at("DTSTART").is_none_or(|start| start < window.end) && at("DTEND").is_none_or(|end| end > window.start)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether an instance that `component` stands for overlaps `window` and `holds`.
+    fn any_instance(&self, component: &Component, window: Window, holds: impl Fn(&Instance<'_>) -> bool) -> bool {
+        // Most that recur do so soon: a year first, and all of a long window only when that finds nothing.
+        let first = self.object.span().first.map_or(window.start, |first| first.max(window.start));
+        let year = Window { start: first.plus(-1), end: first.plus(366 * DAY) };
+        let found = |w: Window| self.expanded(w, |i| std::ptr::eq(i.component, component) && holds(i));
+        if year.start >= window.start && year.end < window.end && found(year) == Ok(true) {
+            return true;
+        }
+        found(window).unwrap_or(true)
+    }
+
+    fn expanded(&self, window: Window, holds: impl Fn(&Instance<'_>) -> bool) -> Result<bool, recur::Error> {
+        let mut last = self.last.borrow_mut();
+        if last.as_ref().is_none_or(|(of, _)| *of != window) {
+            let found = recur::instances(self.object, window, self.zone, recur::Limits::default());
+            *last = Some((window, found));
+        }
+        match &*last {
+            Some((_, Ok(found))) => Ok(found.iter().any(holds)),
+            Some((_, Err(e))) => Err(e.clone()),
+            None => Ok(false),
+        }
+    }
+
+    fn at(&self, property: &Property) -> Option<Instant> {
+        recur::when(property, self.object.calendar()).ok().map(|when| when.at(self.zone))
+    }
+
+    /// The eight rows of VTODO. Some of them hold at the very end of the window: it is asked a second wider.
+    fn todo_in_range(&self, todo: &Component, window: Window) -> bool {
+        let Window { start, end } = window;
+        let has = |name: &str| todo.property(name).is_some();
+        let wide = Window { start: start.plus(-1), end: end.plus(1) };
+        match (has("DTSTART"), has("DURATION"), has("DUE")) {
+            (true, true, false) => self.any_instance(todo, wide, |i| start <= i.end && (end > i.start || end >= i.end)),
+            (true, _, true) => self
+                .any_instance(todo, wide, |i| (start < i.end || start <= i.start) && (end > i.start || end >= i.end)),
+            (true, false, false) => self.any_instance(todo, wide, |i| start <= i.start && end > i.start),
+            (false, _, true) => self.any_instance(todo, wide, |i| start < i.end && end >= i.end),
+            (false, _, false) => {
+                let at = |name: &str| todo.property(name).and_then(|p| self.at(p));
+                match (at("COMPLETED"), at("CREATED")) {
+                    (Some(done), Some(made)) => (start <= made || start <= done) && (end >= made || end >= done),
+                    (Some(done), None) => start <= done && end >= done,
+                    (None, Some(made)) => end > made,
+                    (None, None) => true,
+                }
+            }
+        }
+    }
+
+    fn freebusy_in_range(&self, component: &Component, window: Window) -> bool {
+        let at = |name: &str| component.property(name).and_then(|p| self.at(p));
+        if let (Some(start), Some(end)) = (at("DTSTART"), at("DTEND")) {
+            return window.start <= end && window.end > start;
+        }
+        let mut periods = component.all("FREEBUSY").flat_map(|p| p.value.split(',')).filter_map(period);
+        periods.any(|p| window.start < p.end && window.end > p.start)
+    }
+
+    /// A trigger, and its repetitions, of any instance that `own` stands for.
+    fn alarm_in_range(&self, alarm: &Component, own: &Component, window: Window) -> bool {
+        let Some(trigger) = alarm.property("TRIGGER") else { return false };
+        let number = |name: &str| alarm.value(name).and_then(|v| v.trim().parse::<i64>().ok()).unwrap_or(0);
+        let pause = alarm.value("DURATION").and_then(Duration::parse).map_or(0, Duration::nominal);
+        let repeat = if pause > 0 { number("REPEAT").clamp(0, 1_000_000) } else { 0 };
+        let rings = |at: Instant| {
+            // The first repetition at or after the window's start, if there is one so late.
+            let later = if at < window.start && repeat > 0 { (window.start.0 - at.0 + pause - 1) / pause } else { 0 };
+            let at = at.plus(later.min(repeat) * pause);
+            window.start <= at && at < window.end
+        };
+        let Some(offset) = Duration::parse(&trigger.value).map(Duration::nominal) else {
+            return self.at(trigger).is_some_and(rings);
+        };
+        let of_end = trigger.param("RELATED").is_some_and(|r| r.eq_ignore_ascii_case("END"));
+        let wide = Window { start: window.start.plus(-offset - repeat * pause - 1), end: window.end.plus(-offset + 1) };
+        self.any_instance(own, wide, |i| rings(if of_end { i.end } else { i.start }.plus(offset)))
+    }
+}
+
+/// A PERIOD in UTC, with an end or a duration.
+fn period(text: &str) -> Option<Window> {
+    let (start, end) = text.trim().split_once('/')?;
+    let (start, _) = time::parse(start)?;
+    let end = match time::parse(end) {
+        Some((end, _)) => end,
+        None => start + Duration::parse(end)?.nominal(),
+    };
+    Some(Window { start: Instant(start), end: Instant(end) })
+}
+
+impl ParamFilter {
+    fn holds(&self, property: &Property) -> bool {
+        let mut named = property.params.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&self.name));
+        if self.is_not_defined {
+            return named.next().is_none();
+        }
+        named.any(|(_, values)| {
+            // A parameter of several values is looked at value by value, and once when it has none.
+            self.text.as_ref().is_none_or(|t| match values.as_slice() {
+                [] => t.holds(""),
+                values if t.negate => values.iter().all(|v| t.holds(v)),
+                values => values.iter().any(|v| t.holds(v)),
+            })
+        })
+    }
+}
+
+impl TextMatch {
+    /// Whether `text` contains ours, by the collation, or does not when negated (RFC 4791 9.7.5).
+    fn holds(&self, text: &str) -> bool {
+        let found = match self.collation {
+            Collation::Octet => text.contains(&self.text),
+            Collation::AsciiCasemap => text.to_ascii_lowercase().contains(&self.text.to_ascii_lowercase()),
+            Collation::UnicodeCasemap => text.to_lowercase().contains(&self.text.to_lowercase()),
+        };
+        found != self.negate
+    }
 }
 
 /// `CALDAV:comp` inside `calendar-data`: which components and properties to give back.
@@ -100,6 +322,159 @@ pub struct Select {
 }
 
 /// The text of `object` as `select` asks for it. With an empty `select` it is `object.text()` itself.
-pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: recur::Limits) -> Result<String, recur::Error> {
-    todo!()
+pub fn select(
+    object: &Object,
+    select: &Select,
+    zone: &TimeZone,
+    limits: recur::Limits,
+) -> Result<String, recur::Error> {
+    if *select == Select::default() {
+        return Ok(object.text().to_owned());
+    }
+    let mut calendar = match select.expand {
+        Some(window) => expanded(object, window, zone, limits)?,
+        None => object.calendar().clone(),
+    };
+    if let Some(window) = select.limit_recurrence_set {
+        limit_recurrence_set(object, &mut calendar, window, zone);
+    }
+    if let Some(window) = select.limit_freebusy_set {
+        limit_freebusy_set(&mut calendar, window);
+    }
+    Ok(match &select.comp {
+        Some(comp) => picked(&calendar, comp).print(),
+        None => calendar.print(),
+    })
+}
+
+/// RFC 4791 9.6.5: each instance by itself, in UTC, with RECURRENCE-ID where it recurs; no rules, no VTIMEZONE.
+/// DATE and floating values stay what they are: they name no time zone.
+fn expanded(
+    object: &Object,
+    window: Window,
+    zone: &TimeZone,
+    limits: recur::Limits,
+) -> Result<Component, recur::Error> {
+    let calendar = object.calendar();
+    let mut out = Component { components: Vec::new(), ..calendar.clone() };
+    if object.kind() == Kind::Other {
+        out.components = object.components().cloned().collect();
+        return Ok(out);
+    }
+    for instance in recur::instances(object, window, zone, limits)? {
+        let source = instance.component;
+        let like = |name: &str, at: Instant, of: Option<&Property>| written(name, at, of, instance.all_day, zone);
+        let mut component = in_utc(source, calendar);
+        ["RRULE", "RDATE", "EXRULE", "EXDATE", "RECURRENCE-ID"].iter().for_each(|name| component.remove(name));
+        let start = source.property("DTSTART");
+        let end = if source.name == "VTODO" { "DUE" } else { "DTEND" };
+        if start.is_some() {
+            component.set(like("DTSTART", instance.start, start));
+        }
+        if source.property(end).is_some() || source.property("DURATION").is_some() {
+            // As an end: a nominal duration would be read along another zone's clock.
+            component.remove("DURATION");
+            component.set(like(end, instance.end, source.property(end).or(start)));
+        }
+        if let Some(id) = instance.recurrence_id {
+            let of = object.master().and_then(|m| m.property("DTSTART")).or(source.property("RECURRENCE-ID"));
+            let date = of.is_some_and(|p| matches!(time::parse(&p.value), Some((_, time::Written::Date))));
+            let at = component.properties.iter().position(|p| p.name == "DTSTART").map_or(0, |n| n + 1);
+            component.properties.insert(at, written("RECURRENCE-ID", id, of, date, zone));
+        }
+        out.components.push(component);
+    }
+    Ok(out)
+}
+
+/// `at` as a property in the form of `of`: a DATE, floating, or UTC.
+fn written(name: &str, at: Instant, of: Option<&Property>, date: bool, reader: &TimeZone) -> Property {
+    let floats = of
+        .is_some_and(|p| p.param("TZID").is_none() && matches!(time::parse(&p.value), Some((_, time::Written::Local))));
+    if date {
+        Property::new(name, time::format_date(zone::wall(at, reader))).with_param("VALUE", "DATE")
+    } else if floats {
+        Property::new(name, time::format_local(zone::wall(at, reader)))
+    } else {
+        Property::new(name, time::format_utc(at))
+    }
+}
+
+/// The component with all times that name a zone in UTC, those below it included.
+fn in_utc(component: &Component, calendar: &Component) -> Component {
+    let property = |p: &Property| {
+        let zoned = p.param("TZID").is_some();
+        match recur::when(p, calendar) {
+            Ok(when) if zoned && !when.frame.floats() => {
+                let mut utc = Property::new(&p.name, time::format_utc(when.at(&TimeZone::UTC)));
+                utc.params = p.params.iter().filter(|(name, _)| name != "TZID").cloned().collect();
+                utc
+            }
+            _ => p.clone(),
+        }
+    };
+    Component {
+        name: component.name.clone(),
+        properties: component.properties.iter().map(property).collect(),
+        components: component.components.iter().map(|c| in_utc(c, calendar)).collect(),
+    }
+}
+
+/// RFC 4791 9.6.6: of the overrides only those that are in `window`, or whose instance would have been. What stands
+/// for all that follows stays when that may reach the window; what can not be told stays.
+fn limit_recurrence_set(object: &Object, calendar: &mut Component, window: Window, zone: &TimeZone) {
+    let length = object.master().map_or(0, |master| {
+        let alone = |name: &str| master.property(name).and_then(|p| recur::when(p, object.calendar()).ok());
+        let at = |name: &str| alone(name).map(|when| when.at(zone).0);
+        let duration = master.value("DURATION").and_then(Duration::parse).map(Duration::nominal);
+        at("DTEND").zip(at("DTSTART")).map(|(end, start)| end - start).or(duration).unwrap_or(0)
+    });
+    let overlaps = |start: Instant, end: Instant| start < window.end && end.max(start.plus(1)) > window.start;
+    calendar.components.retain(|c| {
+        let Some(id) = c.property("RECURRENCE-ID") else { return true };
+        let Ok(id_at) = recur::when(id, object.calendar()) else { return true };
+        let day = if id_at.is_date() { DAY } else { 0 };
+        let id_at = id_at.at(zone);
+        if id.param("RANGE").is_some() && id_at < window.end || overlaps(id_at, id_at.plus(length.max(day))) {
+            return true;
+        }
+        let all = recur::own_window(c, object.calendar(), zone);
+        all.is_none_or(|w| overlaps(w.start, w.end))
+    });
+}
+
+/// RFC 4791 9.6.7: of FREEBUSY only the periods that overlap `window`.
+fn limit_freebusy_set(calendar: &mut Component, window: Window) {
+    for component in calendar.components.iter_mut().filter(|c| c.name == "VFREEBUSY") {
+        for property in component.properties.iter_mut().filter(|p| p.name == "FREEBUSY") {
+            let inside = |text: &&str| period(text).is_none_or(|p| p.start < window.end && p.end > window.start);
+            property.value = property.value.split(',').filter(inside).collect::<Vec<_>>().join(",");
+        }
+        component.properties.retain(|p| p.name != "FREEBUSY" || !p.value.is_empty());
+    }
+}
+
+/// RFC 4791 9.6.1: the parts of `component` that `comp` names.
+fn picked(component: &Component, comp: &CompSelect) -> Component {
+    let mut out = Component::new(&component.name);
+    out.properties = match &comp.props {
+        None => component.properties.clone(),
+        Some(wanted) => component
+            .properties
+            .iter()
+            .filter_map(|p| {
+                let want = wanted.iter().find(|w| w.name.eq_ignore_ascii_case(&p.name))?;
+                Some(if want.novalue { Property::new(&p.name, "") } else { p.clone() })
+            })
+            .collect(),
+    };
+    out.components = match &comp.comps {
+        None => component.components.clone(),
+        Some(wanted) => component
+            .components
+            .iter()
+            .filter_map(|c| Some(picked(c, wanted.iter().find(|w| w.name.eq_ignore_ascii_case(&c.name))?)))
+            .collect(),
+    };
+    out
 }

@@ -7,7 +7,10 @@ pub mod filter;
 pub mod object;
 pub mod recur;
 pub mod redact;
+mod rule;
 pub mod text;
+mod time;
+mod windows_zones;
 pub mod zone;
 
 use std::fmt;

@@ -1,7 +1,10 @@
 //! One UID: the master, its overrides, and the text they came from. The only model of an event.
-#![allow(unused_variables)]
 
-use super::{Component, Error, Instant};
+use std::collections::{HashMap, HashSet};
+
+use super::rule::Rule;
+use super::time::{self, Duration, Frame, When};
+use super::{Component, Error, Instant, recur, text};
 
 /// What an object is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,8 +50,12 @@ pub struct Object {
 impl Object {
     /// Exactly one VCALENDAR with components of exactly one UID and one kind (RFC 4791 4.1), besides VTIMEZONEs.
     /// No METHOD. The error names the line and what to do.
+    ///
+    /// A rule that can not be followed (RSCALE, a part that is not known) is no error: [`recur`] says so when asked.
     pub fn parse(text: &str) -> Result<Object, Error> {
-        todo!()
+        let calendar = Component::parse(text)?;
+        let (uid, kind) = check(&calendar, text)?;
+        Ok(Object { text: text.to_owned(), calendar, uid, kind })
     }
 
     /// Exactly what was parsed.
@@ -70,20 +77,186 @@ impl Object {
     }
 
     pub fn span(&self) -> Span {
-        todo!()
+        recur::span(self)
     }
 
     /// `None`: only overrides were sent (an invitation to one instance).
     pub fn master(&self) -> Option<&Component> {
-        todo!()
+        self.components().find(|c| c.property("RECURRENCE-ID").is_none())
     }
 
     pub fn overrides(&self) -> impl Iterator<Item = &Component> {
-        std::iter::empty()
+        self.components().filter(|c| c.property("RECURRENCE-ID").is_some())
     }
 
-    /// Every component that is not a VTIMEZONE: the master and the overrides, in the order they came.
+    /// The master and the overrides, in the order they came. VTIMEZONEs and a maker's own `X-` components are not
+    /// among them.
     pub fn components(&self) -> impl Iterator<Item = &Component> {
-        self.calendar.components.iter().filter(|c| c.name != "VTIMEZONE")
+        self.calendar.components.iter().filter(|c| is_content(c))
+    }
+}
+
+/// Splits a file of any number of UIDs (and VCALENDARs) into objects, in the order their UIDs first come, each with
+/// the VTIMEZONEs it names. METHOD is taken away. The error of the whole is one of the text; that of an object is why
+/// this one is left out.
+pub fn split(text: &str) -> Result<Vec<Result<Object, Error>>, Error> {
+    let mut objects = Vec::new();
+    for mut calendar in Component::parse_file(text)? {
+        let components = std::mem::take(&mut calendar.components);
+        calendar.remove("METHOD");
+        let (zones, contents): (Vec<_>, Vec<_>) = components.into_iter().partition(|c| c.name == "VTIMEZONE");
+        let mut zone_of: HashMap<&str, &Component> = HashMap::new();
+        for zone in &zones {
+            zone_of.entry(zone.value("TZID").unwrap_or_default()).or_insert(zone);
+        }
+        let mut order: Vec<Vec<Component>> = Vec::new();
+        let mut at: HashMap<String, usize> = HashMap::new();
+        for component in contents.into_iter().filter(is_content) {
+            match component.value("UID").map(str::to_owned) {
+                None => order.push(vec![component]),
+                Some(uid) => {
+                    let next = order.len();
+                    let index = *at.entry(uid).or_insert(next);
+                    if index == next {
+                        order.push(Vec::new());
+                    }
+                    order[index].push(component);
+                }
+            }
+        }
+        for components in order {
+            let mut names = Vec::new();
+            components.iter().for_each(|c| zone_names(c, &mut names));
+            let mut own = Component { components: Vec::new(), ..calendar.clone() };
+            let mut seen = HashSet::new();
+            let wanted = names.iter().filter(|name| seen.insert(**name)).filter_map(|name| zone_of.get(name));
+            own.components.extend(wanted.map(|zone| (*zone).clone()));
+            own.components.extend(components.iter().cloned());
+            objects.push(Object::parse(&own.print()));
+        }
+    }
+    Ok(objects)
+}
+
+/// The TZIDs a component names, those below it included.
+pub(super) fn zone_names<'a>(component: &'a Component, names: &mut Vec<&'a str>) {
+    names.extend(component.properties.iter().filter_map(|p| p.param("TZID")));
+    component.components.iter().for_each(|c| zone_names(c, names));
+}
+
+fn is_content(component: &Component) -> bool {
+    component.name != "VTIMEZONE" && !component.name.starts_with("X-")
+}
+
+fn kind_of(component: &Component) -> Kind {
+    match component.name.as_str() {
+        "VEVENT" => Kind::Event,
+        "VTODO" => Kind::Todo,
+        "VJOURNAL" => Kind::Journal,
+        _ => Kind::Other,
+    }
+}
+
+/// The rules of RFC 4791 4.1; gives the UID and the kind.
+fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
+    if calendar.property("METHOD").is_some() {
+        let reason = "METHOD makes this an invitation on its way, not a calendar object; take METHOD out";
+        return Err(Error { line: text::line_of_calendar_property(text, "METHOD"), reason: reason.to_owned() });
+    }
+    let mut first: Option<&Component> = None;
+    let mut has_master = false;
+    let mut ids: HashSet<(&str, Option<&str>)> = HashSet::new();
+    for (nth, component) in calendar.components.iter().enumerate().filter(|(_, c)| is_content(c)) {
+        let fail =
+            |property: Option<&str>, reason: String| Err(Error { line: text::line_of(text, nth, property), reason });
+        let name = &component.name;
+        let Some(uid) = component.value("UID").filter(|uid| !uid.trim().is_empty()) else {
+            return fail(None, format!("this {name} has no UID; give it one"));
+        };
+        match first {
+            Some(first) if first.value("UID") != Some(uid) => {
+                return fail(Some("UID"), "a second UID; send each UID as an object of its own".to_owned());
+            }
+            Some(first) if first.name != *name => {
+                return fail(None, format!("a {name} beside a {}; send one kind of component", first.name));
+            }
+            _ => first = Some(component),
+        }
+        match component.property("RECURRENCE-ID") {
+            Some(id) if !ids.insert((id.value.as_str(), id.param("TZID"))) => {
+                return fail(Some("RECURRENCE-ID"), "a second override of the same instance; keep one".to_owned());
+            }
+            None if has_master => {
+                return fail(None, format!("a second {name} without RECURRENCE-ID for this UID; keep one"));
+            }
+            None => has_master = true,
+            _ => {}
+        }
+        if let Err((property, reason)) = check_times(component, calendar) {
+            return fail(Some(property), reason);
+        }
+    }
+    let Some(first) = first else {
+        let reason = "there is no VEVENT, VTODO or VJOURNAL in it; send one".to_owned();
+        return Err(Error { line: 0, reason });
+    };
+    // The line above proves that there is a UID.
+    Ok((first.value("UID").unwrap_or_default().to_owned(), kind_of(first)))
+}
+
+type Complaint = (&'static str, String);
+
+/// What must be readable of times before it is kept: the property to blame and why.
+fn check_times(component: &Component, calendar: &Component) -> Result<(), Complaint> {
+    if component.name == "VEVENT" && component.property("DTSTART").is_none() {
+        return Err(("DTSTART", "this VEVENT has no DTSTART; give it one".to_owned()));
+    }
+    let end = if component.name == "VTODO" { "DUE" } else { "DTEND" };
+    for name in ["DTSTART", end, "RECURRENCE-ID"] {
+        if let Some(p) = component.property(name).filter(|p| time::parse(&p.value).is_none()) {
+            let reason = format!("{name}:{} is no time; write 20260131 or 20260131T090000 (with Z for UTC)", p.value);
+            return Err((name, reason));
+        }
+    }
+    let duration = component.value("DURATION").map(|text| (text, Duration::parse(text)));
+    match duration {
+        Some((text, None)) => {
+            return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D")));
+        }
+        // Thunderbird has written PT0S beside a DTEND: it says nothing.
+        Some((_, Some(length))) if length.nominal() != 0 && component.property(end).is_some() => {
+            return Err(("DURATION", format!("DURATION beside {end}; keep one of the two")));
+        }
+        _ => {}
+    }
+    let when = |name: &str| component.property(name).and_then(|p| recur::when(p, calendar).ok());
+    if let (Some(start), Some(finish)) = (when("DTSTART"), when(end)) {
+        if is_before(&finish, &start) {
+            return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
+        }
+    }
+    for property in component.all("RRULE").filter(|p| !p.value.trim().is_empty()) {
+        check_rule(&property.value)?;
+    }
+    Ok(())
+}
+
+fn is_before(end: &When, start: &When) -> bool {
+    match (&end.frame, &start.frame) {
+        (Frame::Zone(_), Frame::Zone(_)) => end.at(&jiff::tz::TimeZone::UTC) < start.at(&jiff::tz::TimeZone::UTC),
+        // Of two forms that do not compare, the day must do.
+        (Frame::Zone(_), _) | (_, Frame::Zone(_)) => end.wall + time::DAY < start.wall,
+        _ => end.wall < start.wall,
+    }
+}
+
+/// Refuses what would cost too much or means nothing. A rule that is merely not followed here passes.
+fn check_rule(value: &str) -> Result<(), Complaint> {
+    let has = |name: &str| value.to_ascii_uppercase().split(';').any(|p| p.trim().starts_with(name));
+    match Rule::parse(value) {
+        Err(reason) if !has("RSCALE") && !has("SKIP") && !has("X-") => {
+            Err(("RRULE", format!("the rule can not be read: {reason}")))
+        }
+        _ => Ok(()),
     }
 }

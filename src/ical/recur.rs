@@ -1,9 +1,16 @@
 //! Instances of an object in a window: the only place that expands.
-#![allow(unused_variables)]
+//!
+//! `rule.rs` says which wall times a rule gives. Here they become instants, and DTSTART, RDATE, EXDATE, UNTIL and the
+//! overrides are taken together.
 
 use jiff::tz::TimeZone;
 
-use super::{Component, Instant, Object, Span, Window};
+use super::rule::{END_OF_RULES, Rule};
+use super::time::{self, DAY, Duration, Frame, When, Written};
+use super::{Component, Instant, Kind, Object, Property, Span, Window, zone};
+
+/// How far the wall clock of any zone is from UTC, at most: what makes a span of floating times hold everywhere.
+const ANY_ZONE: i64 = 14 * 3600;
 
 /// One happening in time of a VEVENT, VTODO or VJOURNAL.
 #[derive(Clone, Debug)]
@@ -46,13 +53,15 @@ impl Default for Limits {
 /// The instances that overlap `window` (RFC 4791 9.9: one without length overlaps when its start is inside), by start.
 /// Floating and all-day times are taken in `zone`. Overrides that were moved into or out of the window are honoured.
 /// Works from the window, not from DTSTART, for rules without COUNT.
+/// DTSTART is an instance even where its rule does not give it, and COUNT counts it. Rules end with the year 2399.
 pub fn instances<'a>(
     object: &'a Object,
     window: Window,
     zone: &TimeZone,
     limits: Limits,
 ) -> Result<Vec<Instance<'a>>, Error> {
-    todo!()
+    let Some(series) = Series::of(object)? else { return Ok(Vec::new()) };
+    Ok(series.expand(window, zone, 0, limits)?.into_iter().map(|found| found.instance).collect())
 }
 
 /// What an instance does to the time of a person (RFC 5545 3.2.9).
@@ -69,7 +78,45 @@ pub enum Busy {
 /// The kind of busy that a component means for the person with these addresses (lower case, without `mailto:`).
 /// TRANSP, STATUS, PARTSTAT of the attendee that is the person, X-MICROSOFT-CDO-BUSYSTATUS.
 pub fn busy(component: &Component, me: &[String]) -> Busy {
-    todo!()
+    let is = |name: &str, start: &str| {
+        component
+            .value(name)
+            .is_some_and(|v| v.trim().get(..start.len()).is_some_and(|v| v.eq_ignore_ascii_case(start)))
+    };
+    // TRANSPARENT-NOCONFLICT is what RFC 2445 drafts called it.
+    if is("TRANSP", "TRANSPARENT") || is("STATUS", "CANCELLED") {
+        return Busy::Free;
+    }
+    // Who answered with several addresses is as busy as the busiest answer says.
+    // NEEDS-ACTION is busy: the time is asked for, and to hand it out again would be a guess.
+    let answer = component
+        .all("ATTENDEE")
+        .filter(|a| is_me(a, me))
+        .map(|a| match a.param("PARTSTAT") {
+            Some(p) if p.eq_ignore_ascii_case("DECLINED") => Busy::Free,
+            Some(p) if p.eq_ignore_ascii_case("TENTATIVE") => Busy::Tentative,
+            _ => Busy::Busy,
+        })
+        .max();
+    if answer == Some(Busy::Free) {
+        return Busy::Free;
+    }
+    if is("X-MICROSOFT-CDO-BUSYSTATUS", "OOF") {
+        return Busy::Unavailable;
+    }
+    if is("X-MICROSOFT-CDO-BUSYSTATUS", "FREE") {
+        return Busy::Free;
+    }
+    let tentative = is("STATUS", "TENTATIVE") || is("X-MICROSOFT-CDO-BUSYSTATUS", "TENTATIVE");
+    if tentative || answer == Some(Busy::Tentative) { Busy::Tentative } else { Busy::Busy }
+}
+
+fn is_me(attendee: &Property, me: &[String]) -> bool {
+    let address = |text: &str| {
+        let text = text.trim().to_lowercase();
+        me.iter().any(|m| *m == text.strip_prefix("mailto:").unwrap_or(&text))
+    };
+    address(&attendee.value) || attendee.param("EMAIL").is_some_and(address)
 }
 
 /// One row of the time index.
@@ -95,6 +142,504 @@ pub struct Index {
 }
 
 /// The time index of `object` for `horizon`; at most `limit` entries, else dense.
+/// Floating entries are those that may lie in the horizon in some zone.
 pub fn index(object: &Object, horizon: Window, me: &[String], limit: usize) -> Index {
-    todo!()
+    let series = Series::of(object);
+    let span = span_of(object, &series);
+    let dense = Index { span, entries: Vec::new(), dense: true };
+    let (Kind::Event, Ok(Some(series))) = (object.kind(), series) else { return dense };
+    let limits = Limits { instances: limit, steps: 20_000 };
+    // A wall time read as if in UTC is the wall time itself.
+    let Ok(found) = series.expand(horizon, &TimeZone::UTC, ANY_ZONE, limits) else { return dense };
+    let mut last: Option<(&Component, Busy)> = None;
+    let entries = found.into_iter().map(|Found { instance, floats }| {
+        let kind = match last {
+            Some((component, kind)) if std::ptr::eq(component, instance.component) => kind,
+            _ => busy(instance.component, me),
+        };
+        last = Some((instance.component, kind));
+        Entry { start: instance.start.0, end: instance.end.0, floating: floats, busy: kind }
+    });
+    Index { span, entries: entries.collect(), dense: false }
+}
+
+/// See [`Object::span`].
+pub(super) fn span(object: &Object) -> Span {
+    span_of(object, &Series::of(object))
+}
+
+fn span_of(object: &Object, series: &Result<Option<Series<'_>>, Error>) -> Span {
+    const OPEN: Span = Span { first: None, last: None };
+    let (first, last) = match (object.kind(), series) {
+        (Kind::Other, _) | (_, Err(_) | Ok(None)) => return OPEN,
+        (_, Ok(Some(series))) => series.bounds(),
+    };
+    match object.kind() {
+        // The tables of RFC 4791 9.9 let a VTODO match at both of its ends.
+        Kind::Todo => Span { first: Some(first.plus(-1)), last: last.map(|l| l.plus(1)) },
+        // What has no length is still somewhere.
+        _ => Span { first: Some(first), last: last.map(|l| l.max(first.plus(1))) },
+    }
+}
+
+/// The DATE or DATE-TIME of a property, in the zone its TZID names.
+pub(super) fn when(property: &Property, calendar: &Component) -> Result<When, Error> {
+    let Some((wall, written)) = time::parse(&property.value) else {
+        return Err(Error::Unreadable(format!("{}:{} is no time", property.name, property.value)));
+    };
+    when_of(wall, written, property, calendar)
+}
+
+fn when_of(wall: i64, written: Written, property: &Property, calendar: &Component) -> Result<When, Error> {
+    let date = property.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE"));
+    let frame = match (written, property.param("TZID")) {
+        (Written::Date, _) => Frame::Date,
+        // VALUE=DATE before a DATE-TIME: the day is what was meant.
+        _ if date => return Ok(When { wall: wall.div_euclid(DAY) * DAY, frame: Frame::Date }),
+        (Written::Utc, _) => Frame::Zone(TimeZone::UTC),
+        (Written::Local, None | Some("")) => Frame::Floating,
+        (Written::Local, Some(tzid)) => match zone::of(tzid, calendar) {
+            Some(zone) => Frame::Zone(zone),
+            None => {
+                return Err(Error::Unreadable(format!("the time zone {tzid} is not known, and no VTIMEZONE says it")));
+            }
+        },
+    };
+    Ok(When { wall, frame })
+}
+
+/// When a component says it is itself, its rule and overrides aside. `None`: it does not say, or not so that it can
+/// be read.
+pub(super) fn own_window(component: &Component, calendar: &Component, reader: &TimeZone) -> Option<Window> {
+    let timed = Timed::of(component, calendar).ok()??;
+    let start = timed.start.at(reader);
+    Some(Window { start, end: timed.length.end(timed.start.wall, &timed.start.frame, start, reader) })
+}
+
+/// How long an instance is: first along the wall clock, then exactly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Length {
+    wall: i64,
+    exact: i64,
+}
+
+impl Length {
+    const NONE: Length = Length { wall: 0, exact: 0 };
+
+    fn of(duration: Duration) -> Length {
+        Length { wall: duration.days * DAY, exact: duration.seconds }
+    }
+
+    /// From one time to another: dates and floating times along the wall clock; with a zone the exact time between
+    /// counts for all instances (RFC 5545 3.8.5.3).
+    fn between(start: &When, end: &When) -> Length {
+        match start.frame {
+            Frame::Date | Frame::Floating if end.frame.floats() => Length { wall: end.wall - start.wall, exact: 0 },
+            _ => Length { wall: 0, exact: end.at(&TimeZone::UTC).0 - start.at(&TimeZone::UTC).0 },
+        }
+    }
+
+    fn end(self, wall: i64, frame: &Frame, start: Instant, reader: &TimeZone) -> Instant {
+        let end = if self.wall == 0 { start } else { frame.at(wall + self.wall, reader) };
+        // A length that is negative is none.
+        end.plus(self.exact).max(start)
+    }
+
+    fn longest(self) -> i64 {
+        (self.wall + self.exact).max(0)
+    }
+}
+
+/// A component with its own time.
+struct Timed<'a> {
+    component: &'a Component,
+    start: When,
+    length: Length,
+}
+
+impl<'a> Timed<'a> {
+    /// `None`: it has no time.
+    fn of(component: &'a Component, calendar: &Component) -> Result<Option<Timed<'a>>, Error> {
+        let end = match component.name.as_str() {
+            "VTODO" => "DUE",
+            _ => "DTEND",
+        };
+        let end = component.property(end).map(|p| when(p, calendar)).transpose()?;
+        let Some(start) = component.property("DTSTART").map(|p| when(p, calendar)).transpose()? else {
+            return Ok(match end {
+                Some(due) if component.name == "VTODO" => Some(Timed { component, start: due, length: Length::NONE }),
+                _ => None,
+            });
+        };
+        let length = match (end, component.value("DURATION")) {
+            (Some(end), _) => Length::between(&start, &end),
+            (None, Some(text)) => match Duration::parse(text) {
+                Some(duration) => Length::of(duration),
+                None => return Err(Error::Unreadable(format!("DURATION:{text} is no duration"))),
+            },
+            (None, None) if start.is_date() && component.name != "VTODO" => Length { wall: DAY, exact: 0 },
+            (None, None) => Length::NONE,
+        };
+        Ok(Some(Timed { component, start, length }))
+    }
+}
+
+struct Override<'a> {
+    timed: Timed<'a>,
+    id: When,
+    /// RANGE=THISANDFUTURE: it stands for all instances from there on.
+    future: bool,
+}
+
+/// An object's times, read.
+struct Series<'a> {
+    master: Option<Timed<'a>>,
+    rules: Vec<Rule>,
+    exrules: Vec<Rule>,
+    /// With the length of a PERIOD.
+    rdates: Vec<(When, Option<Length>)>,
+    exdates: Vec<When>,
+    overrides: Vec<Override<'a>>,
+}
+
+struct Found<'a> {
+    instance: Instance<'a>,
+    floats: bool,
+}
+
+/// One start of the master, before it is known what happens there.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Start {
+    at: Instant,
+    wall: i64,
+    length: Option<(i64, i64)>,
+}
+
+/// Starts that a property names, by instant or by day.
+#[derive(Default)]
+struct Named {
+    instants: Vec<i64>,
+    days: Vec<i64>,
+}
+
+impl Named {
+    fn of<'w>(times: impl Iterator<Item = &'w When>, master: &Frame, reader: &TimeZone) -> Named {
+        let mut named = Named::default();
+        for when in times {
+            match (&when.frame, master) {
+                // A DATE names all instances of its day, and a DATE series has no times to compare.
+                (Frame::Date, _) | (_, Frame::Date) => named.days.push(when.wall.div_euclid(DAY)),
+                // Without a zone it is meant as the series is.
+                (Frame::Floating, _) => named.instants.push(master.at(when.wall, reader).0),
+                _ => named.instants.push(when.at(reader).0),
+            }
+        }
+        named.instants.sort_unstable();
+        named.days.sort_unstable();
+        named
+    }
+
+    fn has(&self, start: &Start) -> bool {
+        self.instants.binary_search(&start.at.0).is_ok() || self.days.binary_search(&start.wall.div_euclid(DAY)).is_ok()
+    }
+}
+
+impl<'a> Series<'a> {
+    /// `None`: nothing in it has a time.
+    fn of(object: &'a Object) -> Result<Option<Series<'a>>, Error> {
+        let calendar = object.calendar();
+        let mut series = Series {
+            master: None,
+            rules: Vec::new(),
+            exrules: Vec::new(),
+            rdates: Vec::new(),
+            exdates: Vec::new(),
+            overrides: Vec::new(),
+        };
+        if let Some(master) = object.master() {
+            series.master = Timed::of(master, calendar)?;
+            if let Some(timed) = &series.master {
+                series.rules = rules(master, "RRULE", timed)?;
+                series.exrules = rules(master, "EXRULE", timed)?;
+                series.rdates = rdates(master, calendar)?;
+                series.exdates = exdates(master, calendar)?;
+            }
+        }
+        for component in object.overrides() {
+            let Some(timed) = Timed::of(component, calendar)? else { continue };
+            let Some(id) = component.property("RECURRENCE-ID") else { continue };
+            let future = id.param("RANGE").is_some_and(|r| r.eq_ignore_ascii_case("THISANDFUTURE"));
+            series.overrides.push(Override { timed, id: when(id, calendar)?, future });
+        }
+        Ok((series.master.is_some() || !series.overrides.is_empty()).then_some(series))
+    }
+
+    /// The instances that overlap `window`, those of floating times when they do so widened by `widen` seconds.
+    fn expand(&self, window: Window, reader: &TimeZone, widen: i64, limits: Limits) -> Result<Vec<Found<'a>>, Error> {
+        let mut steps = limits.steps;
+        let mut found: Vec<Found<'a>> = Vec::new();
+        let mut give = |timed: &Timed<'a>, wall: i64, start: Instant, length: Length, id: Option<Instant>| {
+            let end = length.end(wall, &timed.start.frame, start, reader);
+            let floats = timed.start.frame.floats();
+            let widen = if floats { widen } else { 0 };
+            let (from, to) = (window.start.plus(-widen), window.end.plus(widen));
+            let overlaps = start < to && (end > from || start == end && start >= from);
+            if overlaps {
+                if found.len() >= limits.instances {
+                    return Err(Error::TooMany);
+                }
+                let all_day = timed.start.is_date();
+                let instance = Instance { start, end, all_day, recurrence_id: id, component: timed.component };
+                found.push(Found { instance, floats });
+            }
+            Ok(())
+        };
+
+        let utc = Frame::Zone(TimeZone::UTC);
+        let frame = self.master.as_ref().map_or(&utc, |m| &m.start.frame);
+        let gone = Named::of(self.exdates.iter(), frame, reader);
+        for o in &self.overrides {
+            let id = self.start_named(&o.id, reader);
+            // EXDATE takes an instance away whatever else is said of it.
+            if self.master.is_some() && gone.has(&id) {
+                continue;
+            }
+            let start = o.timed.start.at(reader);
+            give(&o.timed, o.timed.start.wall, start, o.timed.length, Some(id.at))?;
+        }
+        if let Some(master) = &self.master {
+            let recurs = !self.rules.is_empty() || !self.rdates.is_empty() || !self.overrides.is_empty();
+            let taken = match self.overrides.is_empty() {
+                true => Named::default(),
+                false => Named::of(self.overrides.iter().map(|o| &o.id), frame, reader),
+            };
+            let futures = self.futures(reader)?;
+            for start in self.starts(master, window, reader, widen, &futures, &mut steps)? {
+                if gone.has(&start) || taken.has(&start) {
+                    continue;
+                }
+                let id = recurs.then_some(start.at);
+                match futures.iter().rev().find(|f| f.from <= start.at) {
+                    // The instance keeps its distance from the override it follows.
+                    Some(future) => {
+                        let wall = start.wall + future.moved;
+                        let timed = Timed {
+                            component: future.timed.component,
+                            start: When { wall, frame: frame.clone() },
+                            length: future.timed.length,
+                        };
+                        give(&timed, wall, frame.at(wall, reader), timed.length, id)?;
+                    }
+                    None => {
+                        let length = start.length.map_or(master.length, |(wall, exact)| Length { wall, exact });
+                        give(master, start.wall, start.at, length, id)?;
+                    }
+                }
+            }
+        }
+        found.sort_by_key(|f| (f.instance.start, f.instance.recurrence_id));
+        Ok(found)
+    }
+
+    /// The instant and wall time of the series that a RECURRENCE-ID names.
+    fn start_named(&self, id: &When, reader: &TimeZone) -> Start {
+        let start = |at: Instant, wall: i64| Start { at, wall, length: None };
+        let Some(master) = &self.master else { return start(id.at(reader), id.wall) };
+        let frame = &master.start.frame;
+        match (&id.frame, frame) {
+            (_, Frame::Date) => {
+                let wall = id.wall.div_euclid(DAY) * DAY;
+                start(frame.at(wall, reader), wall)
+            }
+            (Frame::Date, _) => {
+                let wall = id.wall + master.start.wall.rem_euclid(DAY);
+                start(frame.at(wall, reader), wall)
+            }
+            (Frame::Floating, _) => start(frame.at(id.wall, reader), id.wall),
+            _ => {
+                let at = id.at(reader);
+                start(at, frame.wall(at, reader))
+            }
+        }
+    }
+
+    /// The overrides that stand for all that follows, by start.
+    fn futures(&self, reader: &TimeZone) -> Result<Vec<Future<'_, 'a>>, Error> {
+        let Some(master) = &self.master else { return Ok(Vec::new()) };
+        let mut futures = Vec::new();
+        for o in self.overrides.iter().filter(|o| o.future) {
+            if o.timed.start.is_date() != master.start.is_date() {
+                let reason = "RANGE=THISANDFUTURE turns a series of times into one of days, or back";
+                return Err(Error::Unreadable(reason.to_owned()));
+            }
+            let id = self.start_named(&o.id, reader);
+            let moved = master.start.frame.wall(o.timed.start.at(reader), reader) - id.wall;
+            futures.push(Future { from: id.at, moved, timed: &o.timed });
+        }
+        futures.sort_by_key(|f| f.from);
+        Ok(futures)
+    }
+
+    /// The starts of the master that may overlap `window`, each once, by instant. EXDATE and overrides are not looked at.
+    fn starts(
+        &self,
+        master: &Timed<'a>,
+        window: Window,
+        reader: &TimeZone,
+        widen: i64,
+        futures: &[Future<'_, 'a>],
+        steps: &mut usize,
+    ) -> Result<Vec<Start>, Error> {
+        let frame = &master.start.frame;
+        let first = Start { at: master.start.at(reader), wall: master.start.wall, length: None };
+        let mut starts = vec![first];
+        for (when, length) in &self.rdates {
+            let at = when.at(reader);
+            let wall = if when.is_date() { when.wall } else { frame.wall(at, reader) };
+            starts.push(Start { at, wall, length: length.map(|l| (l.wall, l.exact)) });
+        }
+        if !self.rules.is_empty() {
+            // A day more on each side: what a zone can do to a wall time.
+            let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
+            let later = futures.iter().map(|f| f.moved).fold(0, i64::max);
+            let earlier = futures.iter().map(|f| f.moved).fold(0, i64::min);
+            let from = frame.wall(window.start, reader) - widen - longest - later - DAY;
+            let to = frame.wall(window.end, reader) + widen - earlier + DAY;
+            let mut walls = Vec::new();
+            for rule in &self.rules {
+                walls.clear();
+                rule.walk(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
+                let timed = walls.iter().map(|wall| Start { at: frame.at(*wall, reader), wall: *wall, length: None });
+                starts.extend(timed.filter(|start| holds(rule, start, frame)));
+            }
+            for rule in &self.exrules {
+                walls.clear();
+                rule.walk(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
+                walls.retain(|wall| {
+                    holds(rule, &Start { at: frame.at(*wall, reader), wall: *wall, length: None }, frame)
+                });
+                starts.retain(|start| walls.binary_search(&start.wall).is_err());
+            }
+        }
+        // A PERIOD says more than a rule that gives the same start: of two the longer one stays.
+        starts.sort_unstable_by(|a, b| (a.at, b.length).cmp(&(b.at, a.length)));
+        starts.dedup_by_key(|s| s.at);
+        Ok(starts)
+    }
+
+    /// The first instant and one that is not before the last, `None` when there is none; floating times widened.
+    fn bounds(&self) -> (Instant, Option<Instant>) {
+        let utc = &TimeZone::UTC;
+        let mut first = Instant::MAX;
+        let mut last = Some(Instant::MIN);
+        let mut include = |frame: &Frame, start: Instant, end: Option<Instant>| {
+            let widen = if frame.floats() { ANY_ZONE } else { 0 };
+            first = first.min(start.plus(-widen));
+            last = last.zip(end).map(|(last, end)| last.max(end.plus(widen)).max(start.plus(1)));
+        };
+        for o in &self.overrides {
+            let (start, frame) = (o.timed.start.at(utc), &o.timed.start.frame);
+            include(frame, start, Some(o.timed.length.end(o.timed.start.wall, frame, start, utc)));
+        }
+        let Some(master) = &self.master else { return (first, last) };
+        let frame = &master.start.frame;
+        let start = master.start.at(utc);
+        include(frame, start, Some(master.length.end(master.start.wall, frame, start, utc)));
+        for (when, length) in &self.rdates {
+            let start = when.at(utc);
+            let end = length.unwrap_or(master.length).end(when.wall, &when.frame, start, utc);
+            include(&when.frame, start, Some(end));
+        }
+        let futures = self.futures(utc).unwrap_or_default();
+        let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
+        let moved = futures.iter().map(|f| f.moved).fold(0, i64::max);
+        for rule in &self.rules {
+            // A day more for what a zone can do to a wall time; an end that is too late does no harm.
+            let end = last_of(rule, master.start.wall).map(|wall| frame.at(wall, utc).plus(longest + moved));
+            include(frame, start, end);
+            for future in &futures {
+                include(frame, start.plus(future.moved.min(0)), end);
+            }
+        }
+        (first, last)
+    }
+}
+
+/// An override with RANGE=THISANDFUTURE: from which instance on, and how far it moved it.
+struct Future<'s, 'a> {
+    from: Instant,
+    moved: i64,
+    timed: &'s Timed<'a>,
+}
+
+/// A wall time that UNTIL lets nothing reach, whatever the zone; [`holds`] is exact.
+fn end_of(rule: &Rule) -> i64 {
+    rule.until.map_or(i64::MAX, |(until, _)| until + 2 * DAY)
+}
+
+/// Whether UNTIL, which is included, lets a start be. An UNTIL of another form than DTSTART is written often and
+/// read so: a DATE means that whole day; beside a DATE or floating DTSTART a UTC time means what it shows.
+fn holds(rule: &Rule, start: &Start, frame: &Frame) -> bool {
+    match (rule.until, frame) {
+        (None, _) => true,
+        (Some((until, Written::Date)), _) | (Some((until, _)), Frame::Date) => {
+            start.wall.div_euclid(DAY) <= until.div_euclid(DAY)
+        }
+        (Some((until, Written::Utc)), Frame::Zone(_)) => start.at.0 <= until,
+        (Some((until, _)), _) => start.wall <= until,
+    }
+}
+
+/// A wall time that is not before the rule's last, exact for COUNT; `None`: there is no last, or it is too far to find.
+fn last_of(rule: &Rule, start: i64) -> Option<i64> {
+    let until = rule.until.map(|(until, _)| (until + 2 * DAY).max(start));
+    let Some(count) = rule.count else { return until };
+    let mut walls = Vec::new();
+    let end = time::days_from_civil(END_OF_RULES, 1, 1) * DAY;
+    let walked = rule.walk(start, start, until.unwrap_or(end), &mut 20_000, &mut walls);
+    // Fewer than COUNT by the end of rules: there may be more beyond.
+    let whole = walked.is_ok() && (until.is_some() || walls.len() + 1 == count as usize);
+    if whole { Some(walls.last().copied().unwrap_or(start)) } else { until }
+}
+
+fn rules(master: &Component, name: &str, timed: &Timed<'_>) -> Result<Vec<Rule>, Error> {
+    // An empty rule is none.
+    let lines = master.all(name).filter(|p| !p.value.trim().is_empty());
+    lines
+        .take(10)
+        .map(|p| Rule::parse(&p.value).and_then(|r| if timed.start.is_date() { r.of_dates() } else { Ok(r) }))
+        .collect::<Result<_, String>>()
+        .map_err(Error::Unreadable)
+}
+
+fn rdates(master: &Component, calendar: &Component) -> Result<Vec<(When, Option<Length>)>, Error> {
+    let mut found = Vec::new();
+    for property in master.all("RDATE") {
+        for value in property.value.split(',').map(str::trim).filter(|v| !v.is_empty()) {
+            let unreadable = || Error::Unreadable(format!("RDATE:{value} is no time"));
+            let (start, end) = value.split_once('/').map_or((value, None), |(start, end)| (start, Some(end)));
+            let (wall, written) = time::parse(start).ok_or_else(unreadable)?;
+            let start = when_of(wall, written, property, calendar)?;
+            let length = match end.map(|end| (end, time::parse(end))) {
+                None => None,
+                Some((_, Some((wall, written)))) => {
+                    Some(Length::between(&start, &when_of(wall, written, property, calendar)?))
+                }
+                Some((text, None)) => Some(Length::of(Duration::parse(text).ok_or_else(unreadable)?)),
+            };
+            found.push((start, length));
+        }
+    }
+    Ok(found)
+}
+
+/// An EXDATE that is no time takes nothing away: what is too much is seen, what is missing is not.
+fn exdates(master: &Component, calendar: &Component) -> Result<Vec<When>, Error> {
+    let mut found = Vec::new();
+    for property in master.all("EXDATE") {
+        for (wall, written) in property.value.split(',').filter_map(time::parse) {
+            found.push(when_of(wall, written, property, calendar)?);
+        }
+    }
+    Ok(found)
 }

@@ -1,9 +1,9 @@
 //! Upstreams. Nothing here knows the store or the web. A provider is its folder and one line in `KINDS`.
-#![allow(unused_variables)]
 
 pub mod caldav;
 pub mod http;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub enum Error {
     Reconnect { why: String },
     /// The precondition failed: read again, then plan again.
     Stale,
+    /// What was to be created is there already, under the same key or UID: this is it. Adopt it.
+    Exists(Box<RemoteObject>),
     /// The cursor is not valid any more: read everything, without a cursor.
     CursorLost,
     /// It will never be taken: keep it here and say why.
@@ -46,6 +48,21 @@ pub enum Error {
     /// The calendar or object is not there.
     Missing,
 }
+
+/// A sentence for people, without a final full stop.
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Retry { why, .. } | Error::Reconnect { why } | Error::Refused(why) => f.write_str(why),
+            Error::Stale => f.write_str("it was changed upstream in the meantime"),
+            Error::Exists(_) => f.write_str("it is there upstream already"),
+            Error::CursorLost => f.write_str("the upstream no longer knows where we were; everything is read anew"),
+            Error::Missing => f.write_str("it is not there upstream"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
 
 /// What a kind of upstream can do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -108,9 +125,20 @@ pub enum Next {
 /// One change to make upstream.
 pub enum Op<'a> {
     /// `key` is the idempotency key: creating twice with it makes one object.
-    Create { key: &'a str, after: &'a Object },
-    Update { id: &'a RemoteId, etag: &'a Etag, before: &'a Object, after: &'a Object },
-    Delete { id: &'a RemoteId, etag: &'a Etag },
+    Create {
+        key: &'a str,
+        after: &'a Object,
+    },
+    Update {
+        id: &'a RemoteId,
+        etag: &'a Etag,
+        before: &'a Object,
+        after: &'a Object,
+    },
+    Delete {
+        id: &'a RemoteId,
+        etag: &'a Etag,
+    },
 }
 
 /// What the engine holds of a calendar: remote id → etag. Lets a provider without a change feed fetch only what is new.

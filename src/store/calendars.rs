@@ -330,6 +330,11 @@ pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
     tx.one(select_calendar!("c.id = ?1"), &[id.into()], from_row)
 }
 
+/// Takes the lock of the owner's clock, as `Need::Write` does: for the engine.
+pub fn lock(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<()> {
+    tx.lock_clock(calendar.user)
+}
+
 /// Every mirror of an account, by slug.
 pub fn mirrors(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<Calendar>> {
     tx.query(select_calendar!("c.account_id = ?1 ORDER BY c.slug"), &[account.into()], from_row)
@@ -403,6 +408,11 @@ pub fn hide(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<()> {
     tx.execute("UPDATE calendars SET active = 0 WHERE id = ?1", &[calendar.into()]).map(|_| ())
 }
 
+/// Whether a calendar of the user, hidden or not, has that slug.
+pub fn is_taken(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<bool> {
+    Ok(find_any(tx, user, slug)?.is_some())
+}
+
 /// A row whether it is hidden or not.
 pub(super) struct Found {
     pub(super) id: CalendarId,
@@ -429,8 +439,8 @@ pub(super) fn find_any(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<Opti
 }
 
 /// The time index of a new calendar reaches this far back and ahead, in seconds.
-pub(super) const INDEX_BACK: i64 = 366 * 86_400;
-pub(super) const INDEX_AHEAD: i64 = 2 * 366 * 86_400;
+pub const INDEX_BACK: i64 = 366 * 86_400;
+pub const INDEX_AHEAD: i64 = 2 * 366 * 86_400;
 
 #[allow(clippy::too_many_arguments)]
 pub(super) fn insert(

@@ -37,6 +37,17 @@ pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
     )
 }
 
+/// The dead properties that `user` keeps below the collection `path`, each with its path.
+pub fn below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<(String, Dead)>> {
+    tx.query(
+        "SELECT path, ns, name, xml FROM properties
+          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(?2)) = ?2
+          ORDER BY path, ns, name",
+        &[user.into(), path.into()],
+        |row| Ok((row.text(0)?, Dead { ns: row.text(1)?, name: row.text(2)?, xml: row.text(3)? })),
+    )
+}
+
 /// Sets one, in place of what it was.
 pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> {
     tx.execute(

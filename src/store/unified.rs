@@ -50,7 +50,7 @@ pub fn plain_name(uid: &str) -> Name {
 }
 
 /// A name that any UID can have.
-pub(super) fn hashed_name(uid: &str) -> Name {
+pub fn hashed_name(uid: &str) -> Name {
     let hash: String = secrets::sha256(uid.as_bytes())[..20].iter().map(|b| format!("{b:02x}")).collect();
     Name::new(&format!("{hash}.ics")).expect("hexadecimal digits are a name")
 }

@@ -1,1 +1,251 @@
-//! store → provider → store.
+//! store → provider → store: sends what changed here, each row in its own time and order.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::Trouble;
+use super::plan::{Step, plan};
+use crate::app::App;
+use crate::ical::Object;
+use crate::ids::{CalendarId, RemoteId};
+use crate::provider::{self, Op, Provider, RemoteObject};
+use crate::store::calendars::{self, Calendar, Source};
+use crate::store::jobs::{self, Lease};
+use crate::store::resources::{self, Held, Verdict, Version};
+use crate::store::{self, Tx, accounts, unified};
+
+/// Rows that are on their way at once: clients that write at the same time do not wait for each other's round trip.
+const AT_ONCE: usize = 8;
+/// Rows read at a time.
+const BATCH: u32 = 64;
+/// A row that moves upstream as fast as we read it is left for the next time.
+const ATTEMPTS: usize = 4;
+
+/// Sends everything that waits in a mirror. Stops at the first sign that the upstream is away.
+pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> Result<(), Trouble> {
+    let found = app.store.read(move |tx| {
+        let Some(calendar) = calendars::for_engine(tx, calendar)? else { return Ok::<_, store::Error>(None) };
+        let Source::Mirror { account, remote: Some(remote) } = calendar.source.clone() else { return Ok(None) };
+        Ok(accounts::by_id(tx, account)?.map(|account| (calendar, account, remote)))
+    });
+    let Some((calendar, account, remote)) = found.await? else { return Ok(()) };
+    let provider: Arc<dyn Provider> = match super::open(app, &account) {
+        Ok(provider) => provider.into(),
+        Err(why) => {
+            give_up(app, &calendar, &why).await?;
+            return Err(Trouble::new(why));
+        }
+    };
+    let sender = Arc::new(Sender { app: app.clone(), provider, calendar, remote, lease: lease.clone() });
+    loop {
+        let id = sender.calendar.id;
+        let waiting = app.store.read(move |tx| resources::unsent(tx, id, BATCH)).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut waiting = waiting.into_iter();
+        let mut sent = 0;
+        let mut going = JoinSet::new();
+        loop {
+            while going.len() < AT_ONCE
+                && let Some(row) = waiting.next()
+            {
+                let sender = sender.clone();
+                going.spawn(async move { sender.send(row).await });
+            }
+            match going.join_next().await {
+                None => break,
+                Some(Ok(Ok(settled))) => sent += usize::from(settled),
+                Some(Ok(Err(trouble))) => {
+                    give_up(app, &sender.calendar, &trouble.why).await?;
+                    return Err(trouble);
+                }
+                Some(Err(e)) => return Err(Trouble::new(format!("a push ended early: {e}"))),
+            }
+        }
+        if sent == 0 {
+            return Err(Trouble::new("what is sent changes faster than it can be sent"));
+        }
+    }
+}
+
+/// The upstream is away: whoever waits for a row of this calendar need not wait longer.
+async fn give_up(app: &App, calendar: &Calendar, why: &str) -> Result<(), Trouble> {
+    let (id, text) = (calendar.id, why.to_owned());
+    let judged = app.store.write(move |tx| {
+        let mut rows = resources::unsent(tx, id, 1000)?;
+        rows.retain(|row| row.verdict != Some((row.seq, Verdict::Away)));
+        for row in &rows {
+            resources::judge(tx, row.id, row.seq, Verdict::Away, Some(&text))?;
+        }
+        Ok::<_, store::Error>(rows)
+    });
+    for row in judged.await? {
+        let _ = app.settled.send(row.id);
+    }
+    Ok(())
+}
+
+struct Sender {
+    app: Arc<App>,
+    provider: Arc<dyn Provider>,
+    calendar: Calendar,
+    remote: RemoteId,
+    lease: Lease,
+}
+
+impl Sender {
+    /// Sends one row until upstream and we agree, or upstream refuses it. False: neither, after `ATTEMPTS`.
+    async fn send(&self, row: Held) -> Result<bool, Trouble> {
+        let id = row.id;
+        let mut next = Some(row);
+        for _ in 0..ATTEMPTS {
+            let Some(row) = next else { break };
+            next = self.attempt(row).await?;
+        }
+        // Nobody may be waiting for it, which is fine.
+        let _ = self.app.settled.send(id);
+        Ok(next.is_none())
+    }
+
+    /// One attempt; gives the row back as it now is when it is worth another.
+    async fn attempt(&self, row: Held) -> Result<Option<Held>, Trouble> {
+        let parse = |text: Option<&String>| text.map(|t| Object::parse(t)).transpose();
+        let (before, after) = match (parse(row.base.as_ref()), parse(row.body.as_ref())) {
+            (Ok(before), Ok(after)) => (before, after),
+            (Err(e), _) | (_, Err(e)) => return self.refuse(row, &format!("it can not be read any more: {e}")).await,
+        };
+        let key = key(&row);
+        let agreed = row.remote.as_ref().zip(row.remote_etag.as_ref());
+        let op = match (&before, &after, agreed) {
+            (Some(before), Some(after), Some((id, etag))) => Op::Update { id, etag, before, after },
+            (_, Some(after), _) => Op::Create { key: &key, after },
+            (_, None, Some((id, etag))) => Op::Delete { id, etag },
+            (_, None, None) => return self.agree(row, None).await,
+        };
+        match self.provider.push(&self.remote, op).await {
+            Ok(now) => self.agree(row, now).await,
+            Err(provider::Error::Refused(why)) => self.refuse(row, &why).await,
+            Err(provider::Error::Exists(there)) => self.resolve(row, Some(*there)).await,
+            Err(provider::Error::Stale | provider::Error::Missing) => {
+                let Some(id) = &row.remote else {
+                    let why = "the upstream has something else under this name";
+                    return self.refuse(row, why).await;
+                };
+                let there = self.provider.fetch(&self.remote, id).await?;
+                self.resolve(row, there).await
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Upstream did what it was sent, and holds `there` now (`None`: nothing).
+    async fn agree(&self, row: Held, there: Option<RemoteObject>) -> Result<Option<Held>, Trouble> {
+        self.record(row, move |tx, calendar, row, current, now| {
+            let Some(there) = &there else {
+                resources::agree(tx, current, None, None)?;
+                return resources::judge(tx, row.id, row.seq, Verdict::Sent, None);
+            };
+            let as_sent = row.body.as_deref() == Some(there.text.as_str());
+            let verdict = if as_sent { Verdict::Sent } else { Verdict::Altered };
+            match Object::parse(&there.text) {
+                // The client has changed it again since: upstream's version is what that change was made on.
+                _ if current.seq != row.seq => {
+                    resources::agree(tx, current, Some(&there.text), Some((&there.id, &there.etag)))?;
+                }
+                Ok(object) if !as_sent => {
+                    let to = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
+                    resources::save(tx, calendar, &current.name, to, now)?;
+                }
+                // As sent; or upstream made something of it that can not be read, and ours is the better one to show.
+                _ => resources::agree(tx, current, row.body.as_deref(), Some((&there.id, &there.etag)))?,
+            }
+            resources::judge(tx, row.id, row.seq, verdict, None)
+        })
+        .await
+    }
+
+    /// Upstream had moved on to `there` (`None`: it is gone). Decides what becomes of both versions.
+    async fn resolve(&self, row: Held, there: Option<RemoteObject>) -> Result<Option<Held>, Trouble> {
+        let Some(there) = there else {
+            // Deleted there, and here: agreed. Deleted there and changed here: the change wins, nothing is lost by it.
+            return self.record(row, |tx, _, row, current, _| {
+                resources::agree(tx, current, None, None)?;
+                match current.body {
+                    None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
+                    Some(_) => Ok(()),
+                }
+            }).await;
+        };
+        let object = match Object::parse(&there.text) {
+            Ok(object) => object,
+            Err(e) => return self.refuse(row, &format!("upstream has a version that can not be read: {e}")).await,
+        };
+        self.record(row, move |tx, calendar, row, current, now| {
+            let agreed = Some((&there.id, &there.etag));
+            match plan(current.base.as_deref(), current.body.as_deref(), Some(&there.text)) {
+                Step::Conflict | Step::TakeRemote => {
+                    if let Some(body) = &current.body
+                        && !crate::ical::change::same_text(body, &object)
+                    {
+                        resources::keep(tx, current, body, "upstream was changed at the same time", now)?;
+                    }
+                    let to = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
+                    resources::save(tx, calendar, &current.name, to, now)?;
+                    resources::judge(tx, row.id, row.seq, Verdict::Conflict, None)
+                }
+                Step::Settle | Step::Nothing => {
+                    resources::agree(tx, current, Some(&there.text), agreed)?;
+                    resources::judge(tx, row.id, row.seq, Verdict::Sent, None)
+                }
+                // Only the etag had moved: the next attempt knows it.
+                Step::SendLocal | Step::DropRemote | Step::DropLocal => {
+                    resources::agree(tx, current, Some(&there.text), agreed)
+                }
+            }
+        })
+        .await
+    }
+
+    /// Upstream will never take it: it stays here, with the reason.
+    async fn refuse(&self, row: Held, why: &str) -> Result<Option<Held>, Trouble> {
+        let why = why.to_owned();
+        self.record(row, move |tx, _, row, _, _| resources::judge(tx, row.id, row.seq, Verdict::Refused, Some(&why)))
+            .await
+    }
+
+    /// Writes down what became of `row`, under the lease and the clock's lock. `change` gets the row as it was sent and
+    /// as it is now. Gives the row when it still has to be sent.
+    async fn record<F>(&self, row: Held, change: F) -> Result<Option<Held>, Trouble>
+    where
+        F: FnOnce(&mut Tx<'_>, &Calendar, &Held, &Held, crate::ical::Instant) -> Result<(), store::Error>
+            + Send
+            + 'static,
+    {
+        let (calendar, lease, now) = (self.calendar.clone(), self.lease.clone(), self.app.clock.now());
+        let write = move |tx: &mut Tx<'_>| -> Result<Option<Held>, Trouble> {
+            if !jobs::renew(tx, &lease, now)? {
+                return Err(Trouble::new("another node has taken over"));
+            }
+            calendars::lock(tx, &calendar)?;
+            let Some(current) = resources::held_by_id(tx, row.id)? else { return Ok(None) };
+            change(tx, &calendar, &row, &current, now)?;
+            let left = resources::held_by_id(tx, row.id)?;
+            Ok(left.filter(|left| left.dirty && left.refused.is_none()))
+        };
+        self.app.store.write(write).await
+    }
+}
+
+/// The idempotency key of a create: the same for the same row, however often it is tried.
+fn key(row: &Held) -> String {
+    let name = row.name.as_str();
+    let stem = name.strip_suffix(".ics").unwrap_or(name);
+    let safe = !stem.is_empty() && stem.len() <= 200 && !stem.starts_with('.');
+    if safe && stem.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c)) {
+        return stem.to_owned();
+    }
+    let plain = unified::hashed_name(&row.uid);
+    plain.as_str().trim_end_matches(".ics").to_owned()
+}

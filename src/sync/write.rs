@@ -1,13 +1,18 @@
 //! The one way a client's change enters: put, delete.
-#![allow(unused_variables)]
 
 use std::time::Duration;
 
+use tokio::sync::broadcast;
+use tokio::time::Instant as Moment;
+
 use crate::app::App;
-use crate::ical::Object;
-use crate::ids::{Etag, Name};
-use crate::store::calendars::Denied;
-use crate::store::{self, users::Actor};
+use crate::config::UpstreamAway;
+use crate::ical::{Instant, Mask, Object};
+use crate::ids::{Etag, Name, ResourceId, Seq};
+use crate::store::calendars::{self, Calendar, Denied, Need, Source};
+use crate::store::jobs::{self, Duty};
+use crate::store::resources::{self, Held, Resource, Verdict, Version};
+use crate::store::{self, Tx, unified, users::Actor};
 
 /// What the client says must hold (RFC 9110 13.1). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,9 +60,14 @@ pub enum Refusal {
     Missing,
     /// 503 with Retry-After: the upstream is away and the configuration says not to keep.
     Later(Duration),
-    /// 507: the calendar is full.
-    Full,
     Store(store::Error),
+}
+
+impl Condition {
+    fn holds(&self, there: Option<&Etag>) -> bool {
+        let one_of = |list: &[Etag]| there.is_some_and(|t| list.is_empty() || list.contains(t));
+        self.matches.as_deref().is_none_or(one_of) && !self.none_match.as_deref().is_some_and(one_of)
+    }
 }
 
 impl From<store::Error> for Refusal {
@@ -75,8 +85,216 @@ impl From<Denied> for Refusal {
     }
 }
 
-/// Creates or replaces the resource at `place`.
-pub async fn put(app: &App, actor: &Actor, place: &Place, object: Object, condition: &Condition) -> Result<Done, Refusal> { todo!() }
+/// Creates or replaces the resource at `place`. Returns when the upstream has it, or has refused it, or after
+/// `sync.write_wait`; by then it is stored here, unless it is refused.
+pub async fn put(
+    app: &App,
+    actor: &Actor,
+    place: &Place,
+    object: Object,
+    condition: &Condition,
+) -> Result<Done, Refusal> {
+    let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
+    // Whoever waits has to listen before there is something to hear.
+    let settled = app.settled.subscribe();
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, now)).await?;
+    wait(app, entered, settled).await
+}
 
-/// Removes the resource at `place`.
-pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> { todo!() }
+/// Removes the resource at `place`. In a unified calendar its origin is removed; should another member have the same UID,
+/// that one is shown from then on.
+pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> {
+    let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
+    let settled = app.settled.subscribe();
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, now)).await?;
+    wait(app, entered, settled).await.map(|_| ())
+}
+
+/// A change that is stored here.
+struct Entered {
+    row: ResourceId,
+    seq: Seq,
+    created: bool,
+    /// What GET gives now; `None`: nothing, it was deleted.
+    etag: Option<Etag>,
+    /// True: an upstream has to take it.
+    sent: bool,
+}
+
+/// Decides and stores, in one transaction: nobody can change what was decided on.
+fn enter(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    place: &Place,
+    object: Option<&Object>,
+    condition: &Condition,
+    now: Instant,
+) -> Result<Entered, Refusal> {
+    let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
+    let there = resources::get(tx, &calendar, &place.name)?;
+    if !condition.holds(there.as_ref().map(|t| &t.etag)) {
+        return Err(Refusal::Condition { current: there.map(|t| t.etag) });
+    }
+    if object.is_none() && there.is_none() {
+        return Err(Refusal::Missing);
+    }
+    let (target, name) = match calendar.source {
+        Source::Unified { .. } => route(tx, &calendar, there.as_ref(), &place.name, object)?,
+        _ => (calendar.clone(), place.name.clone()),
+    };
+    if let Some(object) = object {
+        may_hold(tx, &calendar, &target, there.as_ref(), object)?;
+        if there.is_none() && matches!(calendar.source, Source::Unified { .. }) {
+            unified::reserve(tx, &calendar, &place.name, object.uid(), now)?;
+        }
+    }
+    let seq = resources::save(tx, &target, &name, Version::Client(object), now)?;
+    let row = resources::held(tx, &target, &name)?;
+    let row = row.ok_or_else(|| store::Error::Broken("a saved row is not there".to_owned()))?;
+    if row.dirty {
+        jobs::due_now(tx, Duty::Push(target.id), now)?;
+    }
+    let etag = object.map(|_| row.etag.clone());
+    Ok(Entered { row: row.id, seq, created: there.is_none(), etag, sent: row.dirty })
+}
+
+/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID.
+fn may_hold(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    target: &Calendar,
+    there: Option<&Resource>,
+    object: &Object,
+) -> Result<(), Refusal> {
+    if !target.components.contains(&object.kind()) {
+        return Err(Refusal::Component);
+    }
+    match there {
+        Some(there) if there.uid != object.uid() => Err(Refusal::UidChanged),
+        Some(_) => Ok(()),
+        None => match resources::by_uid(tx, calendar, object.uid())? {
+            Some(other) => Err(Refusal::UidTaken { name: other.name }),
+            None => Ok(()),
+        },
+    }
+}
+
+/// Where a change of a unified calendar goes: what is there to its origin, what is new to `write_to`.
+fn route(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    there: Option<&Resource>,
+    name: &Name,
+    object: Option<&Object>,
+) -> Result<(Calendar, Name), Refusal> {
+    let read_only = |why: String| Refusal::Denied(Denied::ReadOnly(why));
+    let (target, name) = match (there, object) {
+        (Some(there), _) => {
+            let shown = resources::held_by_id(tx, there.id)?.and_then(|row| row.origin);
+            let origin = match shown {
+                Some(origin) => resources::held_by_id(tx, origin)?,
+                None => None,
+            };
+            let origin = origin.ok_or(Refusal::Missing)?;
+            let target = calendars::for_engine(tx, origin.calendar)?.ok_or(Refusal::Missing)?;
+            (target, origin.name)
+        }
+        (None, Some(object)) => {
+            let Source::Unified { write_to: Some(id) } = calendar.source else {
+                let why = format!("the calendar that new objects of {:?} go to is not there yet", calendar.slug);
+                return Err(read_only(why));
+            };
+            let target = calendars::for_engine(tx, id)?.ok_or(Refusal::Missing)?;
+            let free = resources::free_name(tx, &target, Some(name.clone()), object.uid())?;
+            (target, free)
+        }
+        (None, None) => return Err(Refusal::Missing),
+    };
+    if !target.writable {
+        return Err(read_only(format!("this is in {:?}, which can only be read", target.slug)));
+    }
+    // Who sees a mask has not seen what they would overwrite.
+    let member = unified::members(tx, calendar.id)?.into_iter().find(|m| m.slug == target.slug);
+    if member.is_none_or(|m| m.mask != Mask::Full) {
+        return Err(read_only(format!("this is in {:?}, of which this calendar shows only a part", target.slug)));
+    }
+    Ok((target, name))
+}
+
+/// Waits until the upstream has judged the change, and says what the client is to hear.
+async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<ResourceId>) -> Result<Done, Refusal> {
+    let done = |etag: Option<Etag>, pending| Ok(Done { created: entered.created, etag, pending });
+    if !entered.sent {
+        return done(entered.etag.clone(), false);
+    }
+    app.wake.notify_one();
+    let sync = app.config.load().sync.clone();
+    let deadline = Moment::now() + sync.write_wait;
+    loop {
+        let row = app.store.read({
+            let id = entered.row;
+            move |tx| resources::held_by_id(tx, id)
+        });
+        let Some(row) = row.await? else { return Err(Refusal::Missing) };
+        match row.verdict {
+            Some((seq, verdict)) if seq == entered.seq => match verdict {
+                Verdict::Sent => return done(entered.etag.clone(), false),
+                Verdict::Altered => return done(None, false),
+                Verdict::Conflict => {
+                    return Err(Refusal::Condition { current: row.body.is_some().then_some(row.etag) });
+                }
+                Verdict::Refused => {
+                    let why = row.refused.clone().unwrap_or_default();
+                    revert(app, &entered).await?;
+                    return Err(Refusal::Upstream(why));
+                }
+                Verdict::Away => break,
+            },
+            // Somebody else changed it meanwhile: what is sent is theirs, which was made of ours.
+            _ if row.seq != entered.seq => return done(None, true),
+            _ => {}
+        }
+        let rest = deadline.saturating_duration_since(Moment::now());
+        if rest.is_zero() {
+            break;
+        }
+        // Another node may be the one that sends: it can not call here, so look now and then.
+        let look = Moment::now() + rest.min(Duration::from_millis(250));
+        while let Ok(Ok(id)) = tokio::time::timeout_at(look, settled.recv()).await {
+            if id == entered.row {
+                break;
+            }
+        }
+    }
+    match sync.upstream_away {
+        UpstreamAway::Keep => done(entered.etag.clone(), true),
+        UpstreamAway::Refuse => {
+            revert(app, &entered).await?;
+            Err(Refusal::Later(Duration::from_secs(30)))
+        }
+    }
+}
+
+/// Takes a change back that the client is told was not made. Should the upstream have taken it all the same, the next
+/// pull or push sees the difference and undoes it there.
+async fn revert(app: &App, entered: &Entered) -> Result<(), Refusal> {
+    let (id, seq, now) = (entered.row, entered.seq, app.clock.now());
+    let undo = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {
+        let Some(row) = resources::held_by_id(tx, id)? else { return Ok(()) };
+        let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(()) };
+        calendars::lock(tx, &calendar)?;
+        let Some(row) = resources::held_by_id(tx, id)?.filter(|row| row.seq == seq && row.dirty) else { return Ok(()) };
+        to_base(tx, &calendar, &row, now)
+    };
+    Ok(app.store.write(undo).await?)
+}
+
+/// Makes a row what both sides last agreed on.
+fn to_base(tx: &mut Tx<'_>, calendar: &Calendar, row: &Held, now: Instant) -> Result<(), store::Error> {
+    let base = row.base.as_deref().and_then(|text| Object::parse(text).ok());
+    let to = match (&base, &row.remote, &row.remote_etag) {
+        (Some(object), Some(remote), Some(etag)) => Version::Agreed { object, remote, etag },
+        _ => Version::Gone,
+    };
+    resources::save(tx, calendar, &row.name, to, now).map(|_| ())
+}

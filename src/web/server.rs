@@ -1,14 +1,397 @@
 //! hyper: accept, limits, timeouts, shutdown, request ids.
-#![allow(unused_variables)]
 
+use std::any::Any;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
+
+use super::auth::Who;
+use super::deadlines::{self, Deadlines, Requests};
+use super::tls::Certificate;
+use super::{Web, router, say};
 use crate::app::App;
+use crate::secrets;
+
+/// Bytes of a request head under HTTP/1.1; beyond it 431.
+const MAX_HEAD: usize = 16 * 1024;
+/// Header lines of a request; beyond it 431.
+pub(super) const MAX_HEADERS: usize = 100;
+/// Bytes of all headers of a request under HTTP/2.
+const MAX_HEADER_LIST: u32 = 64 * 1024;
+/// Requests at one time on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+/// HTTP/2 streams that were opened and reset before we looked (the "rapid reset" flood).
+const MAX_PENDING_RESETS: usize = 20;
+/// For what is being answered when we are told to stop.
+const FAREWELL: Duration = Duration::from_secs(30);
 
 /// Listens and serves until `stop` is told; then finishes what is being answered and returns.
 /// `ready` hears the address that is listened on.
 pub async fn run(
     app: Arc<App>,
-    stop: tokio::sync::watch::Receiver<bool>,
-    ready: tokio::sync::oneshot::Sender<std::net::SocketAddr>,
-) -> Result<(), String> { todo!() }
+    mut stop: watch::Receiver<bool>,
+    ready: oneshot::Sender<SocketAddr>,
+) -> Result<(), String> {
+    let config = app.config.load_full();
+    let certificate = Arc::new(Certificate::open(&config)?);
+    let (listener, address) = listen(config.server.listen)?;
+    let places = u32::try_from(config.server.max_connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+    let room = Arc::new(Semaphore::new(places as usize));
+    let web = Arc::new(Web::new(app));
+    // Nobody minds: whoever started us may not care for the address.
+    let _ = ready.send(address);
+    tracing::info!(%address, "listening on {address}");
+
+    while let Some((stream, peer)) = next(&listener, &mut stop).await {
+        // Beyond the cap a connection is told so and closed. Were accepting paused instead, the kernel would queue
+        // clients that wait in silence until they give up, and a health check could not tell full from dead.
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else {
+            turn_away(&stream, config.server.tls.is_some());
+            continue;
+        };
+        let (web, certificate, stop) = (Arc::clone(&web), Arc::clone(&certificate), stop.clone());
+        tokio::spawn(async move {
+            meet(web, stream, peer, &certificate, stop).await;
+            drop(place);
+        });
+    }
+
+    drop(listener);
+    // Each connection holds a place until its last answer is written.
+    if timeout(FAREWELL, room.acquire_many(places)).await.is_err() {
+        let open = places as usize - room.available_permits();
+        tracing::warn!(open, "{open} connections were still open {} s after the stop", FAREWELL.as_secs());
+    }
+    Ok(())
+}
+
+fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let open = || -> io::Result<TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        // A restart must not wait for the old connections' last words.
+        #[cfg(unix)]
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(1024)?;
+        TcpListener::from_std(socket.into())
+    };
+    let listener = open().map_err(|e| match e.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("{address} is in use by another program: stop it, or change `listen` in [server]")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{address} needs more rights than calgate has: take a port from 1024 on in `listen`")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{address} is no address of this machine: change `listen` in [server]")
+        }
+        _ => format!("{address} can not be listened on: {e}"),
+    })?;
+    let address = listener.local_addr().map_err(|e| format!("{address} can not be listened on: {e}"))?;
+    Ok((listener, address))
+}
+
+/// The next connection; `None`: we are told to stop.
+async fn next(listener: &TcpListener, stop: &mut watch::Receiver<bool>) -> Option<(TcpStream, SocketAddr)> {
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = told(stop) => return None,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok(connection) => return Some(connection),
+            Err(e) if is_of_one_connection(&e) => {}
+            Err(e) => {
+                // Out of file descriptors or memory: some connection has to end first. Asking at once would spin.
+                tracing::error!("no connection can be accepted now: {e}");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Returns when we are told to stop, or nobody is left to tell us.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn turn_away(stream: &TcpStream, tls: bool) {
+    const FULL: &[u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    if !tls {
+        // A new socket has room for it; if not, the closed connection says enough.
+        let _ = stream.try_write(FULL);
+    }
+    tracing::debug!("a connection was turned away: max_connections are open");
+}
+
+async fn meet(
+    web: Arc<Web>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    certificate: &Certificate,
+    stop: watch::Receiver<bool>,
+) {
+    // Answers are small and whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let config = web.app.config.load_full();
+    let tls = certificate.current(&config).await;
+    drop(config);
+    match tls {
+        None => serve(web, stream, Peer { address: peer, tls: false }, stop).await,
+        Some(tls) => match timeout(deadlines::HEAD, TlsAcceptor::from(tls).accept(stream)).await {
+            Ok(Ok(stream)) => serve(web, stream, Peer { address: peer, tls: true }, stop).await,
+            Ok(Err(e)) => tracing::debug!("no TLS with a client: {e}"),
+            Err(_) => tracing::debug!("no TLS with a client: it was too slow"),
+        },
+    }
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy)]
+pub(super) struct Peer {
+    pub address: SocketAddr,
+    pub tls: bool,
+}
+
+async fn serve<S>(web: Arc<Web>, stream: S, peer: Peer, mut stop: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let requests = Arc::new(Requests::default());
+    let stream = TokioIo::new(Deadlines::new(stream, Arc::clone(&requests)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let open = requests.begin();
+        let web = Arc::clone(&web);
+        async move {
+            let answer = answer(&web, peer, request).await;
+            Ok::<_, Infallible>(answer.map(|bytes| Answer { bytes: Some(bytes), _open: open }))
+        }
+    });
+    let protocol = protocol();
+    let mut connection = pin!(protocol.serve_connection(stream, service));
+    let done = tokio::select! {
+        done = connection.as_mut() => done,
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(e) = done {
+        tracing::debug!("a connection ended early: {e}");
+    }
+}
+
+fn protocol() -> auto::Builder<TokioExecutor> {
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    // hyper's own time for a head runs between requests too; deadlines.rs tells the two apart.
+    protocol.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_header_list_size(MAX_HEADER_LIST);
+    protocol
+}
+
+/// A whole answer; while it is being written its request counts as open.
+struct Answer {
+    bytes: Option<Bytes>,
+    _open: deadlines::Open,
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.as_ref().is_none_or(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |b| b.len() as u64))
+    }
+}
+
+/// One request: route it, whatever happens, and write its line in the log.
+async fn answer(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Bytes> {
+    let begun = Instant::now();
+    let id = request_id(request.headers());
+    let method = request.method().clone();
+    let path = shown(request.uri().path());
+    let anonymous = !request.headers().contains_key(AUTHORIZATION);
+
+    let mut answer = match caught(router::route(web, peer, request)).await {
+        Ok(answer) => answer,
+        Err(panic) => {
+            let what = panic_text(&*panic);
+            tracing::error!(id, %method, path, "a defect: answering {method} {path} panicked: {what}");
+            say(StatusCode::INTERNAL_SERVER_ERROR, &format!("Something is wrong here. Its log says what, under {id}."))
+        }
+    };
+    finish(&method, peer, &id, &mut answer);
+
+    let status = answer.status().as_u16();
+    let ms = begun.elapsed().as_millis() as u64;
+    let bytes = answer.body().len();
+    let user = answer.extensions().get::<Who>().map_or("-", |who| &who.0);
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::$level!(id, %method, path, status, ms, user, bytes, "{method} {path} {status}")
+        };
+    }
+    match status {
+        // Every client asks once without its password, and many do each time.
+        401 if anonymous => line!(debug),
+        500.. => line!(warn),
+        _ => line!(info),
+    }
+    answer
+}
+
+/// What every answer carries.
+fn finish(method: &Method, peer: Peer, id: &str, answer: &mut Response<Bytes>) {
+    const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+    const ALWAYS: [(HeaderName, &str); 3] = [
+        (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (http::header::REFERRER_POLICY, "no-referrer"),
+        (http::header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+    ];
+    let length = answer.body().len();
+    let headers = answer.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if peer.tls {
+        headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if method == Method::HEAD && !headers.contains_key(CONTENT_LENGTH) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        *answer.body_mut() = Bytes::new();
+    }
+}
+
+/// The client's own id when it is short and clean, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    let clean = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    match headers.get("x-request-id").and_then(|id| id.to_str().ok()).filter(clean) {
+        Some(id) => id.to_owned(),
+        None => secrets::hex(&secrets::random::<8>()),
+    }
+}
+
+/// A path as the log may see it: what stands where a feed token stands is a secret, right or wrong.
+fn shown(path: &str) -> String {
+    match path.strip_prefix(router::FEED) {
+        Some(rest) => match rest.rsplit_once('.') {
+            Some((_, ending @ ("ics" | "ifb"))) => format!("{}***.{ending}", router::FEED),
+            _ => format!("{}***", router::FEED),
+        },
+        None => path.to_owned(),
+    }
+}
+
+/// Runs `work`; a panic in it is an error here, and the connection goes on.
+async fn caught<F: Future>(work: F) -> Result<F::Output, Box<dyn Any + Send>> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(done)) => Poll::Ready(Ok(done)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (_, Some(text)) => text,
+        _ => "no text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn request_ids_are_taken_when_short_and_clean() {
+        let check = |sent: &str, taken: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-request-id", HeaderValue::from_bytes(sent.as_bytes()).unwrap());
+            let id = request_id(&headers);
+            assert_eq!(id == sent, taken, "{sent}");
+            assert!(!id.is_empty());
+        };
+        check("7f3c-1.a_B", true);
+        check("", false);
+        check(&"a".repeat(64), true);
+        check(&"a".repeat(65), false);
+        check("a b", false);
+        check("a\tb", false);
+        check("a\"b", false);
+        check("é", false);
+    }
+
+    #[test]
+    fn no_feed_token_is_shown() {
+        let check = |path: &str, expect: &str| assert_eq!(shown(path), expect);
+        check("/feed/s3cret.ics", "/feed/***.ics");
+        check("/feed/s3cret.ifb", "/feed/***.ifb");
+        check("/feed/s3cret", "/feed/***");
+        check("/feed/s3cret/x.txt", "/feed/***");
+        check("/feed/a.ics/s3cret", "/feed/***");
+        check("/dav/anna/", "/dav/anna/");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_and_no_more() {
+        let texts = [
+            caught(async { panic!("plain") }).await,
+            caught(async {
+                tokio::task::yield_now().await;
+                panic!("with {}", 1)
+            })
+            .await,
+        ];
+        let texts: Vec<_> = texts.iter().map(|r: &Result<(), _>| panic_text(&**r.as_ref().unwrap_err())).collect();
+        assert_eq!(texts, ["plain", "with 1"]);
+        assert_eq!(caught(async { 7 }).await.ok(), Some(7));
+    }
+}

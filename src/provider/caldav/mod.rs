@@ -1,6 +1,211 @@
-//! CalDAV upstreams: the calls.
-#![allow(unused_variables)]
+//! CalDAV upstreams (RFC 4791, 6578, 6764): the calls. Pull is in `pull.rs`, push in `push.rs`, finding in `discover.rs`.
 
-use super::{Provider, Settings};
+mod discover;
+mod href;
+mod pull;
+mod push;
+mod xml;
 
-pub fn open(settings: Settings) -> Box<dyn Provider> { todo!() }
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ::http::header::{self, HeaderName, HeaderValue};
+use ::http::{Method, StatusCode};
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::Mutex;
+use url::Url;
+
+use super::http::{self, Answer};
+use super::{Error, Features, Identity, Known, Op, Page, Provider, RemoteCalendar, RemoteObject, Settings};
+use crate::ids::{Cursor, Etag, RemoteId};
+use xml::Response;
+
+/// Opens an account. Nothing is asked yet.
+pub fn open(settings: Settings) -> Box<dyn Provider> {
+    let home = http::bare(&settings.url);
+    let login = http::Login { home: home.clone(), user: settings.login, password: settings.password };
+    Box::new(Caldav {
+        home,
+        login,
+        http: settings.http,
+        found: Mutex::new(None),
+        listing: Mutex::new(None),
+        schedules: AtomicBool::new(false),
+    })
+}
+
+/// An account at a CalDAV server.
+struct Caldav {
+    /// What the user gave, without user name and password. Calendars at its origin are named by their path alone.
+    home: Url,
+    login: http::Login,
+    http: Arc<http::Client>,
+    /// What discovery found, kept as long as the account is open.
+    found: Mutex<Option<Arc<discover::Found>>>,
+    /// The listing that a pull of several pages is in the middle of.
+    listing: Mutex<Option<pull::Held>>,
+    /// Whether the server ever said that it sends invitations.
+    schedules: AtomicBool,
+}
+
+#[async_trait]
+impl Provider for Caldav {
+    fn features(&self) -> Features {
+        Features { incremental: true, loses: Vec::new(), schedules: self.schedules.load(Ordering::Relaxed) }
+    }
+
+    async fn identity(&self) -> Result<Identity, Error> {
+        Ok(Identity { addresses: self.found().await?.addresses.clone() })
+    }
+
+    async fn calendars(&self) -> Result<Vec<RemoteCalendar>, Error> {
+        // A server may have moved the home since (iCloud does): each list begins at the beginning.
+        *self.found.lock().await = None;
+        let found = self.found().await?;
+        discover::calendars(self, &found).await
+    }
+
+    async fn pull(&self, calendar: &RemoteId, cursor: Option<&Cursor>, known: &Known) -> Result<Page, Error> {
+        pull::pull(self, calendar, cursor, known).await
+    }
+
+    async fn fetch(&self, calendar: &RemoteId, id: &RemoteId) -> Result<Option<RemoteObject>, Error> {
+        let url = self.object_url(calendar, id)?;
+        self.get(&url, id).await
+    }
+
+    async fn push(&self, calendar: &RemoteId, op: Op<'_>) -> Result<Option<RemoteObject>, Error> {
+        push::push(self, calendar, op).await
+    }
+}
+
+impl Caldav {
+    async fn found(&self) -> Result<Arc<discover::Found>, Error> {
+        let mut held = self.found.lock().await;
+        if let Some(found) = &*held {
+            return Ok(found.clone());
+        }
+        let found = Arc::new(discover::discover(self).await?);
+        *held = Some(found.clone());
+        Ok(found)
+    }
+
+    /// One request. An answer from another site than the account's is no answer: see [`Answer::withheld`].
+    async fn ask(
+        &self,
+        method: &str,
+        url: &Url,
+        headers: Vec<(HeaderName, String)>,
+        body: impl Into<Bytes>,
+    ) -> Result<Answer, Error> {
+        let mut sent = Vec::with_capacity(headers.len());
+        for (name, value) in headers {
+            let value = HeaderValue::from_str(&value)
+                .map_err(|_| Error::Refused(format!("{name} has a value that can not be sent")))?;
+            sent.push((name, value));
+        }
+        let method = Method::from_bytes(method.as_bytes()).expect("our methods are tokens");
+        let request = http::Request { method, url: url.clone(), headers: sent, body: body.into() };
+        let answer = self.http.send(Some(&self.login), request).await?;
+        if answer.withheld {
+            return Err(answer.trouble("looking for calendars"));
+        }
+        if answer.header("dav").is_some_and(|d| d.contains("calendar-auto-schedule")) {
+            self.schedules.store(true, Ordering::Relaxed);
+        }
+        Ok(answer)
+    }
+
+    async fn propfind(&self, url: &Url, depth: &'static str, props: &str) -> Result<Answer, Error> {
+        let body = format!(
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<d:propfind xmlns:d=\"DAV:\" xmlns:c=\"{}\" xmlns:cs=\"{}\" \
+             xmlns:ic=\"{}\"><d:prop>{props}</d:prop></d:propfind>",
+            xml::CALDAV,
+            xml::CALENDARSERVER,
+            xml::APPLE
+        );
+        self.ask("PROPFIND", url, xml_headers(depth), body).await
+    }
+
+    async fn report(&self, url: &Url, depth: &'static str, body: String) -> Result<Answer, Error> {
+        self.ask("REPORT", url, xml_headers(depth), body).await
+    }
+
+    /// One object by GET. `None`: 404 or 410. A web page, or a body that may have been cut, is an error and not an object.
+    async fn get(&self, url: &Url, id: &RemoteId) -> Result<Option<RemoteObject>, Error> {
+        let accept = (header::ACCEPT, "text/calendar".to_owned());
+        let answer = self.ask("GET", url, vec![accept], Bytes::new()).await?;
+        match answer.status {
+            StatusCode::OK => {}
+            StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+            _ => return Err(answer.trouble("reading an object")),
+        }
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        // What is damaged but whole is given on: the engine sets it aside, and the other objects are not held up.
+        if !is_whole_calendar(&text) && (answer.is_web_page() || !answer.framed) {
+            let host = http::place(&answer.url);
+            let what = if answer.is_web_page() { "a web page" } else { "half an object" };
+            return Err(Error::Retry { after: None, why: format!("{host} answered with {what} instead of an object") });
+        }
+        let etag = answer.header(header::ETAG).map(xml::etag).unwrap_or_default();
+        Ok(Some(RemoteObject { id: id.clone(), etag: Etag(etag), text }))
+    }
+
+    /// The URL of a calendar: its path at the account's origin, or a whole URL when it lives elsewhere.
+    fn calendar_url(&self, id: &RemoteId) -> Result<Url, Error> {
+        let id = id.as_str();
+        if id.starts_with("https://") || id.starts_with("http://") {
+            return Url::parse(id).map_err(|_| Error::Missing);
+        }
+        Ok(at(&self.home, id))
+    }
+
+    /// The URL of an object, which lives where its calendar does.
+    /// An id that leads out of the calendar is missing: the password follows no such path.
+    fn object_url(&self, calendar: &RemoteId, id: &RemoteId) -> Result<Url, Error> {
+        let calendar = self.calendar_url(calendar)?;
+        let url = at(&calendar, id.as_str());
+        // Asked of the URL and not of the id, for the URL is what remains when detours are resolved.
+        match href::is_member(&href::key(calendar.path()), &href::key(url.path())) {
+            true => Ok(url),
+            false => Err(Error::Missing),
+        }
+    }
+}
+
+/// The same origin with another path.
+fn at(origin: &Url, path: &str) -> Url {
+    let mut url = origin.clone();
+    url.set_query(None);
+    url.set_path(path);
+    url
+}
+
+/// Reads a multi-status answer. Anything else is an error, and so is a body that ends early: what `each` was
+/// given counts only when this returns `Ok`. Gives the sync token, if there is one.
+fn responses(answer: &Answer, doing: &str, each: impl FnMut(Response)) -> Result<Option<String>, Error> {
+    if answer.status != StatusCode::MULTI_STATUS {
+        return Err(answer.trouble(doing));
+    }
+    xml::multistatus(&answer.body, each).map_err(|why| {
+        let host = http::place(&answer.url);
+        let why = if answer.is_web_page() { "it is a web page".to_owned() } else { why };
+        Error::Retry { after: None, why: format!("the answer of {host} can not be read ({doing}): {why}") }
+    })
+}
+
+fn xml_headers(depth: &'static str) -> Vec<(HeaderName, String)> {
+    vec![
+        (header::CONTENT_TYPE, "application/xml; charset=utf-8".to_owned()),
+        (HeaderName::from_static("depth"), depth.to_owned()),
+    ]
+}
+
+/// Whether a text begins and ends as a calendar object does.
+fn is_whole_calendar(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}').trim();
+    let starts = text.get(..15).is_some_and(|t| t.eq_ignore_ascii_case("BEGIN:VCALENDAR"));
+    let ends = text.len() >= 13 && text.get(text.len() - 13..).is_some_and(|t| t.eq_ignore_ascii_case("END:VCALENDAR"));
+    starts && ends
+}

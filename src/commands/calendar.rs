@@ -1,0 +1,85 @@
+//! `calgate calendar`: the calendars that clients see.
+
+use std::path::Path;
+
+use calgate::store::calendars::{self, Calendar, Denied, Source};
+use calgate::store::users::{self, Actor};
+use serde_json::json;
+
+use super::{Done, Failure, Here, terminal};
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// List the calendars of one user or of all
+    List {
+        user: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+pub async fn run(config: &Path, command: Command) -> Done {
+    let Command::List { user, json } = command;
+    let here = Here::open(config)?;
+    let list = of(&here, user.as_deref()).await?;
+    if json {
+        terminal::say_json(&list.iter().map(|c| as_json(c, &here.config.server.public_url)).collect());
+        return Ok(());
+    }
+    let row = |c: &Calendar| {
+        let may = if c.writable { "read, write" } else { "read" };
+        vec![format!("{}/{}", c.owner, c.slug), c.display_name.clone(), source(c).to_owned(), may.to_owned(), state(c)]
+    };
+    let rows: Vec<Vec<String>> = list.iter().map(row).collect();
+    terminal::say_table(&["CALENDAR", "NAME", "KIND", "MAY", "STATE"], &rows, "there are no calendars yet");
+    Ok(())
+}
+
+/// The calendars of one user or of all, as their owner sees them.
+pub async fn of(here: &Here, user: Option<&str>) -> Result<Vec<Calendar>, Failure> {
+    let owners = match user {
+        Some(name) => vec![here.user(name).await?],
+        None => here.store.read(users::list).await?,
+    };
+    let read = here.store.read(move |tx| {
+        let mut list = Vec::new();
+        for owner in &owners {
+            list.extend(calendars::home(tx, &Actor::of(owner), &owner.name)?);
+        }
+        Ok::<_, Denied>(list)
+    });
+    read.await.map_err(|denied| match denied {
+        Denied::Store(e) => e.into(),
+        denied => Failure::new(denied.to_string(), ""),
+    })
+}
+
+fn source(calendar: &Calendar) -> &'static str {
+    match calendar.source {
+        Source::Local => "local",
+        Source::Mirror { .. } => "mirror",
+        Source::Unified { .. } => "unified",
+    }
+}
+
+fn state(calendar: &Calendar) -> String {
+    match (&calendar.source, &calendar.error) {
+        (Source::Mirror { .. }, Some(error)) => terminal::one_line(error),
+        (Source::Mirror { .. }, None) => match calendar.pulled_at {
+            None => "not read yet".to_owned(),
+            at => format!("read {}", terminal::when(at)),
+        },
+        (Source::Unified { write_to: None }, _) => "new events have nowhere to go: `write_to` is not there".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn as_json(calendar: &Calendar, public_url: &str) -> serde_json::Value {
+    json!({
+        "user": calendar.owner, "name": calendar.slug, "display_name": calendar.display_name,
+        "kind": source(calendar), "writable": calendar.writable,
+        "url": format!("{public_url}/dav/{}/{}/", calendar.owner, calendar.slug),
+        "color": calendar.color, "pulled_at": terminal::when_json(calendar.pulled_at), "error": calendar.error,
+    })
+}

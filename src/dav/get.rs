@@ -1,0 +1,89 @@
+//! GET and HEAD: a resource as it was stored, byte for byte; of a collection, a line of help for people.
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::path::{self, Target};
+use super::props::{self, CONTENT_TYPE as CALENDAR_TYPE, Scene};
+use super::response::{self, Answer, http_date};
+use super::{Asked, Error, propfind, request};
+use crate::store::calendars::{self, Need};
+use crate::store::{Tx, resources};
+
+pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
+    let Target::Resource { owner, slug, name } = asked.target.clone() else {
+        return help(asked).await;
+    };
+    let actor = asked.actor.clone();
+    let resource = asked
+        .app
+        .store
+        .read(move |tx| {
+            let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
+            resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)
+        })
+        .await?;
+    let condition = request::condition(asked.headers);
+    let holds = |list: &Vec<crate::ids::Etag>| list.is_empty() || list.contains(&resource.etag);
+    if condition.matches.is_some_and(|list| !holds(&list)) {
+        let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
+        return Err(Error { etag: Some(resource.etag), ..error });
+    }
+    let unchanged = condition.none_match.is_some_and(|list| holds(&list));
+    let etag = props::etag(&(&resource).into());
+    let mut answer = if unchanged {
+        response::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        let mut answer = Response::new(Bytes::from(resource.body));
+        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CALENDAR_TYPE));
+        answer
+    };
+    response::header(&mut answer, ETAG, &etag);
+    response::header(&mut answer, LAST_MODIFIED, &http_date(resource.changed_at));
+    // For this user only, and asked for again each time: the etag makes that cheap.
+    response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
+    Ok(answer)
+}
+
+/// Somebody opened a collection in a browser, or pasted its address somewhere: say what it is and where to put it.
+async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
+    let scene = propfind::scene(&asked);
+    let target = asked.target.clone();
+    let what = asked.app.store.read(move |tx| describe(tx, &scene, &target)).await?;
+    let base = asked.app.config.load().server.public_url.clone();
+    let text = format!(
+        "{what}\n\n\
+         It is for calendar programs, which speak CalDAV. In most of them, add an account with\n\n\
+         \x20   address    {base}/\n\
+         \x20   user name  {}\n\n\
+         and your password here; programs that want the whole address take {base}{}\n",
+        asked.actor.name,
+        path::home(&asked.actor.name),
+    );
+    let mut answer = Response::new(Bytes::from(text));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
+    Ok(answer)
+}
+
+fn describe(tx: &mut Tx<'_>, scene: &Scene, target: &Target) -> Result<String, Error> {
+    Ok(match target {
+        Target::Root { .. } | Target::Principals => "This is the CalDAV address of calgate.".to_owned(),
+        Target::Principal { user } => {
+            let user = propfind::principal(tx, scene, user)?;
+            format!("This is the CalDAV principal of {}.", user.name)
+        }
+        Target::Home { owner } => {
+            let calendars = calendars::home(tx, &scene.actor, owner)?;
+            let names: Vec<String> =
+                calendars.iter().map(|c| format!("\n    {}  {}", c.slug, c.display_name)).collect();
+            format!("These are the calendars of {owner}:\n{}", names.concat())
+        }
+        Target::Calendar { owner, slug } => {
+            let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
+            format!("This is the calendar {:?} of {}.", calendar.display_name, calendar.owner)
+        }
+        Target::Resource { .. } => return Err(Error::not_found()),
+    })
+}

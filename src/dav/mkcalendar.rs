@@ -1,0 +1,184 @@
+//! MKCALENDAR (RFC 4791 5.3.1) and extended MKCOL (RFC 5689): a new local calendar in the user's home.
+
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
+
+use super::path::Target;
+use super::proppatch::{self, Fault, propstats};
+use super::props::{self, Setting};
+use super::request::{self, Patch, PropName};
+use super::response::{self, Answer, Ns};
+use super::{Asked, Error};
+use crate::ical::Instant;
+use crate::store::calendars::{self, Denied, Edit, New, NotMade};
+use crate::store::properties::{self, Dead, NotSet};
+use crate::store::users::Actor;
+use crate::store::{self, Tx};
+
+/// Calendars of one user.
+const MAX_CALENDARS: usize = 500;
+
+pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
+    let (owner, slug) = match &asked.target {
+        Target::Calendar { owner, slug } => (owner.clone(), slug.clone()),
+        Target::Resource { .. } => return Err(wrong_place()),
+        // What is there already can not be made (RFC 4918 9.3.1).
+        there => return Err(Error { condition: TAKEN.into(), ..Error::not_allowed(there, "this is there already") }),
+    };
+    let patches = request::mkcalendar(asked.body, mkcol)?;
+    check_type(&patches, mkcol)?;
+    let plan = match plan(&patches) {
+        Ok(plan) => plan,
+        Err((at, fault, why)) => return Ok(refused(&patches, (at, fault, &why), mkcol)),
+    };
+    let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
+    let key = asked.target.key();
+    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, now)).await;
+    match made {
+        Ok(()) => {
+            let mut answer = response::empty(StatusCode::CREATED);
+            response::header(&mut answer, CACHE_CONTROL, "no-cache");
+            Ok(answer)
+        }
+        Err(Failure::Taken) if mkcol => {
+            let message = "there is a calendar at this place already";
+            Err(Error { condition: TAKEN.into(), ..Error::not_allowed(&asked.target, message) })
+        }
+        Err(Failure::Taken) => Err(Error::refused(TAKEN, "there is a calendar at this place already")),
+        Err(Failure::Denied(Denied::Missing)) => Err(wrong_place()),
+        Err(Failure::Denied(denied)) => Err(Error::of_denied(denied, &asked.target)),
+        Err(Failure::Quota) => {
+            let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "there is no room for it");
+            Err(Error { condition: "<D:quota-not-exceeded/>".into(), ..error })
+        }
+    }
+}
+
+const TAKEN: &str = "<D:resource-must-be-null/>";
+
+/// A place where no calendar can be: in a calendar, or in somebody else's home.
+pub fn wrong_place() -> Error {
+    let message = "a calendar can be made in your own home only, and not inside another calendar";
+    Error::refused("<C:calendar-collection-location-ok/>", message)
+}
+
+/// Why nothing was made.
+enum Failure {
+    Taken,
+    Denied(Denied),
+    Quota,
+}
+
+impl From<store::Error> for Failure {
+    fn from(e: store::Error) -> Failure {
+        Failure::Denied(Denied::Store(e))
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(e: Denied) -> Failure {
+        Failure::Denied(e)
+    }
+}
+
+impl From<NotMade> for Failure {
+    fn from(e: NotMade) -> Failure {
+        match e {
+            NotMade::Taken => Failure::Taken,
+            NotMade::Denied(e) => Failure::Denied(e),
+        }
+    }
+}
+
+impl From<NotSet> for Failure {
+    fn from(e: NotSet) -> Failure {
+        match e {
+            NotSet::Quota => Failure::Quota,
+            NotSet::Store(e) => e.into(),
+        }
+    }
+}
+
+/// What is to be made.
+struct Plan {
+    new: New,
+    dead: Vec<Dead>,
+}
+
+/// Only plain calendars can be made: no bare folders, no subscriptions (Apple's come as MKCALENDAR too).
+fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), Error> {
+    let wrong = || {
+        Error::refused("<D:valid-resourcetype/>", "only a calendar can be made here: a collection with CALDAV:calendar")
+    };
+    let Some(patch) = patches.iter().find(|p| is(&p.name, Ns::Dav, "resourcetype")) else {
+        return if mkcol { Err(wrong()) } else { Ok(()) };
+    };
+    let types = patch.value.as_ref().map_or(&[][..], |v| &v.children);
+    let calendar = types.iter().any(|(t, _)| is(t, Ns::CalDav, "calendar"));
+    let others = types.iter().any(|(t, _)| !is(t, Ns::CalDav, "calendar") && !is(t, Ns::Dav, "collection"));
+    if calendar && !others { Ok(()) } else { Err(wrong()) }
+}
+
+fn is(name: &PropName, ns: Ns, local: &str) -> bool {
+    name.name == local && name.ns == ns.uri()
+}
+
+/// Sorts the properties; the error says which one is wrong, how, and why in words.
+fn plan(patches: &[Patch]) -> Result<Plan, (usize, Fault, String)> {
+    let mut edit = Edit::default();
+    let mut plan = Plan { new: New::default(), dead: Vec::new() };
+    for (at, patch) in patches.iter().enumerate() {
+        let Some(value) = &patch.value else { continue };
+        if is(&patch.name, Ns::Dav, "resourcetype") {
+            continue;
+        }
+        if is(&patch.name, Ns::CalDav, "supported-calendar-component-set") {
+            plan.new.components = Some(props::components(value).map_err(|why| (at, Fault::Components, why))?);
+            continue;
+        }
+        match props::setting(&patch.name, true, false) {
+            Setting::Live(set) => set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::Value, why))?,
+            Setting::Dead if value.xml.len() > proppatch::MAX_DEAD => {
+                return Err((at, Fault::Quota, "this property is too long".to_owned()));
+            }
+            Setting::Dead => plan.dead.push(proppatch::dead(patch, &value.xml)),
+            Setting::Protected => {
+                return Err((at, Fault::Protected, format!("{} is not a client's to set", patch.name.name)));
+            }
+        }
+    }
+    let Edit { display_name, color, order, description, timezone } = edit;
+    plan.new = New { display_name, color, order, description, timezone, ..plan.new };
+    Ok(plan)
+}
+
+fn make(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    owner: &str,
+    slug: &str,
+    key: &str,
+    plan: &Plan,
+    now: Instant,
+) -> Result<(), Failure> {
+    if calendars::home(tx, actor, owner)?.len() >= MAX_CALENDARS {
+        return Err(Failure::Quota);
+    }
+    calendars::create(tx, actor, owner, slug, &plan.new, now)?;
+    for dead in &plan.dead {
+        properties::set(tx, actor.user, key, dead)?;
+    }
+    Ok(())
+}
+
+/// RFC 5689 3 and RFC 4791 9.3: which property it was.
+fn refused(patches: &[Patch], failed: (usize, Fault, &str), mkcol: bool) -> Answer {
+    let name = if mkcol { "D:mkcol-response" } else { "C:mkcalendar-response" };
+    let mut out = String::new();
+    response::open_root(name, &mut out);
+    propstats(patches, Some(failed), &mut out);
+    out.push_str("\n</");
+    out.push_str(name);
+    out.push_str(">\n");
+    response::xml(StatusCode::FORBIDDEN, out)
+}

@@ -1,0 +1,232 @@
+//! URL ↔ [`Target`]: the only place that builds or reads hrefs.
+//!
+//! ```text
+//!   /   /dav/                  the root: where a client may begin
+//!   /dav/principals/           every user's principal is below it
+//!   /dav/principals/NAME/      the principal
+//!   /dav/NAME/                 the home set (so `principals` is no user name)
+//!   /dav/NAME/SLUG/            a calendar
+//!   /dav/NAME/SLUG/FILE        a resource
+//! ```
+
+use crate::ids::Name;
+
+/// What a URL means. That it exists is for the store to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `/` or `/dav/`, as it was asked for: a client looks for its own URL in the answer.
+    Root {
+        bare: bool,
+    },
+    Principals,
+    Principal {
+        user: String,
+    },
+    Home {
+        owner: String,
+    },
+    Calendar {
+        owner: String,
+        slug: String,
+    },
+    Resource {
+        owner: String,
+        slug: String,
+        name: Name,
+    },
+}
+
+/// The collection that holds the principals.
+pub const PRINCIPALS: &str = "/dav/principals/";
+
+impl Target {
+    /// Reads the path of a request as it was sent. Each segment is decoded once; a missing final slash, doubled slashes
+    /// and characters that should have been escaped are tolerated (clients do all three).
+    /// `None`: nothing of ours can be there (deeper than a resource, not UTF-8, a `%2F` or a control character inside a
+    /// segment, `..`).
+    pub fn read(path: &str) -> Option<Target> {
+        let mut segments = path.split('/').filter(|s| !s.is_empty());
+        match segments.next() {
+            None => return Some(Target::Root { bare: true }),
+            Some("dav") => {}
+            Some(_) => return None,
+        }
+        let decoded: Vec<Name> = segments.by_ref().take(4).map(decode).collect::<Option<_>>()?;
+        let text = |name: &Name| name.as_str().to_owned();
+        Some(match decoded.as_slice() {
+            [] => Target::Root { bare: false },
+            [first] if first.as_str() == "principals" => Target::Principals,
+            [first, user] if first.as_str() == "principals" => Target::Principal { user: text(user) },
+            [first, ..] if first.as_str() == "principals" => return None,
+            [owner] => Target::Home { owner: text(owner) },
+            [owner, slug] => Target::Calendar { owner: text(owner), slug: text(slug) },
+            [owner, slug, name] => Target::Resource { owner: text(owner), slug: text(slug), name: name.clone() },
+            _ => return None,
+        })
+    }
+
+    /// Reads an href of a request body, which may be an absolute URL: only its path counts, because our own address may
+    /// be another one on the client's side of a proxy.
+    pub fn read_href(href: &str) -> Option<Target> {
+        let href = href.trim();
+        let path = match href.split_once("://") {
+            Some((scheme, rest)) if scheme.bytes().all(|b| b.is_ascii_alphabetic()) => {
+                rest.find('/').map_or("/", |at| &rest[at..])
+            }
+            _ => href,
+        };
+        if !path.starts_with('/') {
+            return None;
+        }
+        let end = path.find(['?', '#']).unwrap_or(path.len());
+        Target::read(&path[..end])
+    }
+
+    /// The href as we print it everywhere.
+    pub fn href(&self) -> String {
+        match self {
+            Target::Root { bare: true } => "/".to_owned(),
+            Target::Root { bare: false } => "/dav/".to_owned(),
+            Target::Principals => PRINCIPALS.to_owned(),
+            Target::Principal { user } => principal(user),
+            Target::Home { owner } => home(owner),
+            Target::Calendar { owner, slug } => calendar(owner, slug),
+            Target::Resource { owner, slug, name } => {
+                let mut href = calendar(owner, slug);
+                encode(name.as_str(), &mut href);
+                href
+            }
+        }
+    }
+
+    /// The decoded path, with its final slash for collections: the key of dead properties.
+    pub fn key(&self) -> String {
+        match self {
+            Target::Root { .. } => "/dav/".to_owned(),
+            Target::Principals => PRINCIPALS.to_owned(),
+            Target::Principal { user } => format!("{PRINCIPALS}{user}/"),
+            Target::Home { owner } => format!("/dav/{owner}/"),
+            Target::Calendar { owner, slug } => format!("/dav/{owner}/{slug}/"),
+            Target::Resource { owner, slug, name } => format!("/dav/{owner}/{slug}/{name}"),
+        }
+    }
+}
+
+/// The href of a user's principal.
+pub fn principal(user: &str) -> String {
+    let mut href = PRINCIPALS.to_owned();
+    encode(user, &mut href);
+    href.push('/');
+    href
+}
+
+/// The href of a user's home set.
+pub fn home(owner: &str) -> String {
+    let mut href = "/dav/".to_owned();
+    encode(owner, &mut href);
+    href.push('/');
+    href
+}
+
+/// The href of a calendar; a resource's is this with its encoded name behind it.
+pub fn calendar(owner: &str, slug: &str) -> String {
+    let mut href = home(owner);
+    encode(slug, &mut href);
+    href.push('/');
+    href
+}
+
+/// Percent-encodes one segment onto `out`. What RFC 3986 allows in a segment stays readable (vdirsyncer compares hrefs
+/// as texts, and expects `@` and `~` as they are), but for `&` and `'`: so an href never needs XML escapes.
+pub fn encode(segment: &str, out: &mut String) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    if segment.bytes().all(plain) {
+        out.push_str(segment);
+        return;
+    }
+    for b in segment.bytes() {
+        if plain(b) {
+            out.push(b as char);
+        } else {
+            out.push('%');
+            out.push(HEX[usize::from(b >> 4)] as char);
+            out.push(HEX[usize::from(b & 15)] as char);
+        }
+    }
+}
+
+fn plain(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b"-._~@:!$()*,;=+".contains(&b)
+}
+
+/// Decodes one segment, once. A `%` that begins no escape stands for itself: clients forget to encode it.
+fn decode(segment: &str) -> Option<Name> {
+    if !segment.contains('%') {
+        return Name::new(segment);
+    }
+    let bytes: Vec<u8> = percent_encoding::percent_decode_str(segment).collect();
+    Name::new(std::str::from_utf8(&bytes).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is sent, and what we print for it; `-` when nothing of ours can be there.
+    fn check(table: &[(&str, &str)]) {
+        for (sent, printed) in table {
+            let read = Target::read_href(sent).map_or("-".to_owned(), |t| t.href());
+            assert_eq!(&read, printed, "{sent}");
+            if *printed != "-" {
+                assert_eq!(&Target::read(&read).unwrap().href(), printed, "printing is stable");
+            }
+        }
+    }
+
+    #[test]
+    fn every_form_of_an_href_is_the_same_target() {
+        check(&[
+            ("/", "/"),
+            ("/dav", "/dav/"),
+            ("/dav/", "/dav/"),
+            ("/dav/principals", "/dav/principals/"),
+            ("/dav/principals/anna", "/dav/principals/anna/"),
+            ("/dav/anna", "/dav/anna/"),
+            ("/dav/anna/work", "/dav/anna/work/"),
+            ("//dav//anna//work//", "/dav/anna/work/"),
+            ("/dav/anna/work/a.ics", "/dav/anna/work/a.ics"),
+            ("https://cal.example.net:8443/dav/anna/work/a.ics", "/dav/anna/work/a.ics"),
+            ("http://cal.example.net", "/"),
+            ("/dav/anna/work/a.ics?x=1#y", "/dav/anna/work/a.ics"),
+            ("/dav/anna/work/1@host~2.ics", "/dav/anna/work/1@host~2.ics"),
+            ("/dav/anna/work/1%40host%7E2.ics", "/dav/anna/work/1@host~2.ics"),
+            ("/dav/anna/work/a b.ics", "/dav/anna/work/a%20b.ics"),
+            ("/dav/anna/work/a+b.ics", "/dav/anna/work/a+b.ics"),
+            ("/dav/anna/work/a%2Bb.ics", "/dav/anna/work/a+b.ics"),
+            ("/dav/anna/work/100%.ics", "/dav/anna/work/100%25.ics"),
+            ("/dav/anna/work/a&b'c.ics", "/dav/anna/work/a%26b%27c.ics"),
+            ("/dav/anna/work/f\u{fc}r.ics", "/dav/anna/work/f%C3%BCr.ics"),
+            ("/dav/anna/work/f%c3%bcr.ics", "/dav/anna/work/f%C3%BCr.ics"),
+            ("/dav/anna/work/%2561.ics", "/dav/anna/work/%2561.ics"),
+            ("  /dav/anna/work/a.ics\n", "/dav/anna/work/a.ics"),
+        ]);
+    }
+
+    #[test]
+    fn what_can_not_be_ours_is_nothing() {
+        check(&[
+            ("", "-"),
+            ("a.ics", "-"),
+            ("mailto:anna@example.org", "-"),
+            ("/caldav/anna/", "-"),
+            ("/dav/anna/work/a/b", "-"),
+            ("/dav/principals/anna/x", "-"),
+            ("/dav/anna/work/a%2Fb.ics", "-"),
+            ("/dav/anna/work/%2e%2e", "-"),
+            ("/dav/../etc/passwd", "-"),
+            ("/dav/anna/work/%00", "-"),
+            ("/dav/anna/work/%ff", "-"),
+            ("/dav/anna/work/%c0%af", "-"),
+        ]);
+    }
+}

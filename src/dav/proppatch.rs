@@ -1,0 +1,170 @@
+//! PROPPATCH (RFC 4918 9.2): all of it or none of it.
+
+use http::StatusCode;
+
+use super::path::Target;
+use super::props::{self, Setting};
+use super::request::{self, Patch};
+use super::response::{self, Answer, status_line, tags};
+use super::{Asked, Error, propfind};
+use crate::store::calendars::{self, Edit, Need};
+use crate::store::properties::{Dead, NotSet};
+use crate::store::users::Actor;
+use crate::store::{Tx, properties, resources};
+
+/// Bytes of one dead property.
+pub const MAX_DEAD: usize = 64 << 10;
+
+/// Why a property was not changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    Protected,
+    /// The value does not fit the property.
+    Value,
+    /// A new calendar can not hold such components.
+    Components,
+    Quota,
+}
+
+/// Why nothing was changed.
+enum Failure {
+    /// What is wrong with which patch (by index); the sentence is for people. All the others were left.
+    Patch(usize, Fault, String),
+    Error(Error),
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(e: E) -> Failure {
+        Failure::Error(e.into())
+    }
+}
+
+pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
+    let patches = request::proppatch(asked.body)?;
+    let href = asked.target.href();
+    let (actor, target) = (asked.actor.clone(), asked.target.clone());
+    let todo = patches.clone();
+    match asked.app.store.write(move |tx| apply(tx, &actor, &target, &todo)).await {
+        Ok(()) => Ok(response::multistatus(report(&href, &patches, None))),
+        Err(Failure::Patch(at, fault, why)) => {
+            Ok(response::multistatus(report(&href, &patches, Some((at, fault, &why)))))
+        }
+        Err(Failure::Error(error)) => Err(error),
+    }
+}
+
+fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
+    let scene = props::Scene { actor: actor.clone(), max_resource_size: 0 };
+    let mut calendar = None;
+    match target {
+        Target::Principal { user } => {
+            propfind::principal(tx, &scene, user)?;
+        }
+        Target::Home { owner } => {
+            calendars::home(tx, actor, owner)?;
+        }
+        Target::Calendar { owner, slug } => calendar = Some(calendars::open(tx, actor, owner, slug, Need::Read)?),
+        Target::Resource { owner, slug, name } => {
+            let calendar = calendars::open(tx, actor, owner, slug, Need::Read)?;
+            resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
+        }
+        Target::Root { .. } | Target::Principals => return Err(Error::not_found().into()),
+    }
+    if !actor.may_write {
+        return Err(Error::read_only(&target.href(), "this app password may only read").into());
+    }
+    let on_principal = matches!(target, Target::Principal { .. } | Target::Home { .. });
+    let mut edit = Edit::default();
+    for (at, patch) in patches.iter().enumerate() {
+        match props::setting(&patch.name, calendar.is_some(), on_principal) {
+            Setting::Protected => {
+                let why = format!("{} is not a client's to change", patch.name.name);
+                return Err(Failure::Patch(at, Fault::Protected, why));
+            }
+            Setting::Live(set) => {
+                let value = patch.value.as_ref().map(|v| v.text.as_str());
+                set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
+            }
+            Setting::Dead => set_dead(tx, actor, &target.key(), patch, at)?,
+        }
+    }
+    if let Some(calendar) = calendar.filter(|_| edit != Edit::default()) {
+        calendars::edit(tx, &calendar, &edit)?;
+    }
+    Ok(())
+}
+
+fn set_dead(tx: &mut Tx<'_>, actor: &Actor, key: &str, patch: &Patch, at: usize) -> Result<(), Failure> {
+    let quota = || Failure::Patch(at, Fault::Quota, "there is no room for so long a property here".to_owned());
+    let Some(value) = &patch.value else {
+        return Ok(properties::remove(tx, actor.user, key, &patch.name.ns, &patch.name.name)?);
+    };
+    if value.xml.len() > MAX_DEAD {
+        return Err(quota());
+    }
+    properties::set(tx, actor.user, key, &dead(patch, &value.xml)).map_err(|e| match e {
+        NotSet::Quota => quota(),
+        NotSet::Store(e) => e.into(),
+    })
+}
+
+/// A dead property as the store keeps it.
+pub fn dead(patch: &Patch, xml: &str) -> Dead {
+    Dead { ns: patch.name.ns.clone(), name: patch.name.name.clone(), xml: xml.to_owned() }
+}
+
+/// One propstat for what went wrong and one for what was left for that reason, or one for all that was done.
+fn report(href: &str, patches: &[Patch], failed: Option<(usize, Fault, &str)>) -> String {
+    let mut out = String::new();
+    response::open_root("D:multistatus", &mut out);
+    out.push_str("<D:response><D:href>");
+    out.push_str(href);
+    out.push_str("</D:href>");
+    propstats(patches, failed, &mut out);
+    out.push_str("</D:response>\n</D:multistatus>\n");
+    out
+}
+
+/// The propstats of a report: `failed` is the index of the patch, what is wrong with it, and why.
+pub fn propstats(patches: &[Patch], failed: Option<(usize, Fault, &str)>, out: &mut String) {
+    let names = |which: &dyn Fn(usize) -> bool, out: &mut String| {
+        out.push_str("<D:propstat><D:prop>");
+        for (at, patch) in patches.iter().enumerate() {
+            // A property that is set and removed in one request is named once.
+            let first = patches.iter().position(|p| p.name == patch.name) == Some(at);
+            if first && which(at) {
+                out.push_str(&tags(&patch.name.ns, &patch.name.name).empty);
+            }
+        }
+        out.push_str("</D:prop>");
+    };
+    let Some((culprit, fault, why)) = failed else {
+        names(&|_| true, out);
+        status_line(StatusCode::OK, out);
+        out.push_str("</D:propstat>");
+        return;
+    };
+    // The first of that name stands for it in the list.
+    let culprit = patches.iter().position(|p| p.name == patches[culprit].name).unwrap_or(culprit);
+    names(&|at| at == culprit, out);
+    let (status, condition) = match fault {
+        Fault::Protected => (StatusCode::FORBIDDEN, "<D:cannot-modify-protected-property/>"),
+        Fault::Value => (StatusCode::CONFLICT, ""),
+        Fault::Components => (StatusCode::FORBIDDEN, "<C:supported-calendar-component/>"),
+        Fault::Quota => (StatusCode::INSUFFICIENT_STORAGE, "<D:quota-not-exceeded/>"),
+    };
+    status_line(status, out);
+    if !condition.is_empty() {
+        out.push_str("<D:error>");
+        out.push_str(condition);
+        out.push_str("</D:error>");
+    }
+    out.push_str("<D:responsedescription>");
+    super::xml::escape(why, out);
+    out.push_str("</D:responsedescription></D:propstat>");
+    if patches.iter().any(|p| p.name != patches[culprit].name) {
+        names(&|at| at != culprit, out);
+        status_line(StatusCode::FAILED_DEPENDENCY, out);
+        out.push_str("</D:propstat>");
+    }
+}

@@ -1,0 +1,655 @@
+//! PROPS: one row a property. To add one, add a row; `docs/protocols.md` and `fixtures/dav/` say what is in them.
+//!
+//! A property that has no row here, or none for the kind of node that is asked, is a dead one (RFC 4918 4): it is kept
+//! for the user as it came, and given back.
+
+use std::fmt::Write;
+
+use http::StatusCode;
+
+use super::path;
+use super::request::{PropName, Value, Wanted};
+use super::response::{Ns, Tags, http_date, quoted, status_line, tags};
+use super::xml::escape;
+use crate::ical::{Component, Instant, Kind, recur};
+use crate::ids::{Etag, Name};
+use crate::store::calendars::{Calendar, Edit};
+use crate::store::properties::Dead;
+use crate::store::resources::{Listed, Resource};
+use crate::store::users::{Actor, User};
+
+/// What has properties.
+#[derive(Clone, Copy)]
+pub enum Node<'a> {
+    Root,
+    Principals,
+    Principal(&'a User),
+    Home(&'a User),
+    Calendar(&'a Calendar),
+    Resource(&'a Calendar, Row<'a>),
+}
+
+/// A resource as its properties need it, with its body or without.
+#[derive(Clone, Copy)]
+pub struct Row<'a> {
+    pub name: &'a Name,
+    pub etag: &'a Etag,
+    pub size: i64,
+    pub changed_at: Instant,
+}
+
+impl<'a> From<&'a Listed> for Row<'a> {
+    fn from(l: &'a Listed) -> Row<'a> {
+        Row { name: &l.name, etag: &l.etag, size: l.size, changed_at: l.changed_at }
+    }
+}
+
+impl<'a> From<&'a Resource> for Row<'a> {
+    fn from(r: &'a Resource) -> Row<'a> {
+        Row { name: &r.name, etag: &r.etag, size: r.body.len() as i64, changed_at: r.changed_at }
+    }
+}
+
+/// What properties depend on besides their node.
+#[derive(Clone)]
+pub struct Scene {
+    pub actor: Actor,
+    /// Bytes.
+    pub max_resource_size: usize,
+}
+
+/// One property.
+pub struct Prop {
+    pub ns: Ns,
+    pub name: &'static str,
+    /// Whether `allprop` gives it (RFC 4918 14.2; the specifications of the others say that it shall not).
+    pub allprop: bool,
+    /// Writes what is inside the element. False: this node has none, so it goes into the 404 propstat.
+    pub get: fn(&Scene, &Node<'_>, &mut String) -> bool,
+    pub set: Set,
+}
+
+/// Whether a client may change a property.
+pub enum Set {
+    /// Protected everywhere: 403 `cannot-modify-protected-property`.
+    Never,
+    /// A calendar's is set by this, which puts it into the edit or says in words what is wrong with it; an absent value
+    /// removes it. Where a node has none, it can be kept as a dead one.
+    Calendar(fn(Option<&str>, &mut Edit) -> Result<(), String>),
+}
+
+const fn row(ns: Ns, name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
+    Prop { ns, name, allprop: false, get, set: Set::Never }
+}
+
+const fn basic(name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
+    Prop { ns: Ns::Dav, name, allprop: true, get, set: Set::Never }
+}
+
+use Ns::{Apple, CalDav, CalendarServer, Dav};
+
+pub const PROPS: &[Prop] = &[
+    // RFC 4918 15
+    basic("resourcetype", resourcetype),
+    Prop { ns: Dav, name: "displayname", allprop: true, get: displayname, set: Set::Calendar(set_displayname) },
+    basic("getetag", getetag),
+    basic("getcontenttype", getcontenttype),
+    basic("getcontentlength", getcontentlength),
+    basic("getlastmodified", getlastmodified),
+    basic("supportedlock", nothing_inside),
+    row(Dav, "lockdiscovery", none),
+    row(Dav, "creationdate", none),
+    // RFC 3744, 5397
+    row(Dav, "current-user-principal", current_user_principal),
+    row(Dav, "principal-URL", principal_url),
+    row(Dav, "principal-collection-set", principal_collection_set),
+    row(Dav, "owner", owner),
+    row(Dav, "current-user-privilege-set", current_user_privilege_set),
+    // RFC 3253, 6578
+    row(Dav, "supported-report-set", supported_report_set),
+    row(Dav, "sync-token", sync_token),
+    row(CalendarServer, "getctag", sync_token),
+    // RFC 4791 5.2 and 6.2
+    row(CalDav, "calendar-home-set", calendar_home_set),
+    row(CalDav, "supported-calendar-component-set", supported_calendar_component_set),
+    row(CalDav, "supported-calendar-data", supported_calendar_data),
+    row(CalDav, "supported-collation-set", supported_collation_set),
+    row(CalDav, "max-resource-size", max_resource_size),
+    row(CalDav, "min-date-time", min_date_time),
+    row(CalDav, "max-date-time", max_date_time),
+    row(CalDav, "max-instances", max_instances),
+    Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
+    Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
+    // RFC 6638 2.4.1; the rest of scheduling is not offered, and what it would protect stays protected
+    row(CalDav, "calendar-user-address-set", calendar_user_address_set),
+    row(CalDav, "schedule-tag", none),
+    // Apple
+    Prop { set: Set::Calendar(set_color), ..row(Apple, "calendar-color", calendar_color) },
+    Prop { set: Set::Calendar(set_order), ..row(Apple, "calendar-order", calendar_order) },
+];
+
+/// The row of a property.
+pub fn find(name: &PropName) -> Option<&'static Prop> {
+    let ns = Ns::of(&name.ns)?;
+    PROPS.iter().find(|p| p.ns == ns && p.name == name.name)
+}
+
+/// A name in `DAV:` that has no row. Those are for the specifications to give a meaning to, not for clients to keep
+/// things under.
+pub fn is_reserved(name: &PropName) -> bool {
+    Ns::of(&name.ns) == Some(Dav) && find(name).is_none()
+}
+
+fn none(_: &Scene, _: &Node<'_>, _: &mut String) -> bool {
+    false
+}
+
+fn nothing_inside(_: &Scene, _: &Node<'_>, _: &mut String) -> bool {
+    true
+}
+
+fn resourcetype(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    out.push_str(match node {
+        Node::Root | Node::Principals | Node::Home(_) => "<D:collection/>",
+        Node::Principal(_) => "<D:collection/><D:principal/>",
+        Node::Calendar(_) => "<D:collection/><C:calendar/>",
+        Node::Resource(..) => "",
+    });
+    true
+}
+
+fn displayname(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let name = match node {
+        Node::Principal(user) | Node::Home(user) if user.display_name.is_empty() => &user.name,
+        Node::Principal(user) | Node::Home(user) => &user.display_name,
+        Node::Calendar(calendar) => &calendar.display_name,
+        _ => return false,
+    };
+    text(name, out)
+}
+
+fn getetag(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Resource(_, row) = node else { return false };
+    out.push('"');
+    escape(row.etag.as_str(), out);
+    out.push('"');
+    true
+}
+
+/// Without a `component` parameter, which some clients do not expect behind the type.
+pub const CONTENT_TYPE: &str = "text/calendar; charset=utf-8";
+
+fn getcontenttype(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Resource(..) = node else { return false };
+    out.push_str(CONTENT_TYPE);
+    true
+}
+
+fn getcontentlength(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Resource(_, row) = node else { return false };
+    write!(out, "{}", row.size).is_ok()
+}
+
+fn getlastmodified(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let at = match node {
+        Node::Resource(_, row) => row.changed_at,
+        Node::Calendar(calendar) => calendar.changed_at,
+        _ => return false,
+    };
+    out.push_str(&http_date(at));
+    true
+}
+
+fn current_user_principal(scene: &Scene, _: &Node<'_>, out: &mut String) -> bool {
+    href(&path::principal(&scene.actor.name), out)
+}
+
+fn principal_url(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Principal(user) = node else { return false };
+    href(&path::principal(&user.name), out)
+}
+
+fn principal_collection_set(_: &Scene, _: &Node<'_>, out: &mut String) -> bool {
+    href(path::PRINCIPALS, out)
+}
+
+fn owner(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    match node {
+        Node::Root | Node::Principals => false,
+        Node::Principal(user) | Node::Home(user) => href(&path::principal(&user.name), out),
+        Node::Calendar(calendar) | Node::Resource(calendar, _) => href(&path::principal(&calendar.owner), out),
+    }
+}
+
+/// What this actor may do here, so that a client shows a read-only calendar as one instead of failing later.
+/// The look of a calendar (name, colour) is the user's own even where its contents come from an upstream read-only.
+fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let may = scene.actor.may_write;
+    let (free_busy, rest): (bool, &[&str]) = match node {
+        Node::Root | Node::Principals => (false, &[]),
+        Node::Principal(_) if may => (false, &["write-properties"]),
+        Node::Home(_) if may => (false, &["write-properties", "bind", "unbind"]),
+        Node::Calendar(c) if may && c.writable => {
+            (true, &["write", "write-properties", "write-content", "bind", "unbind"])
+        }
+        Node::Calendar(_) if may => (true, &["write-properties"]),
+        Node::Calendar(_) => (true, &[]),
+        Node::Resource(c, _) if may && c.writable => (false, &["write", "write-properties", "write-content"]),
+        Node::Resource(..) if may => (false, &["write-properties"]),
+        _ => (false, &[]),
+    };
+    for name in ["read", "read-current-user-privilege-set"].iter().chain(rest) {
+        out.push_str("<D:privilege><D:");
+        out.push_str(name);
+        out.push_str("/></D:privilege>");
+    }
+    if free_busy {
+        out.push_str("<D:privilege><C:read-free-busy/></D:privilege>");
+    }
+    true
+}
+
+/// The reports that are answered at `node`, and no others.
+fn supported_report_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let reports: &[&str] = match node {
+        Node::Calendar(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
+        Node::Resource(..) => &["C:calendar-multiget", "C:calendar-query"],
+        Node::Home(_) => &["C:calendar-multiget"],
+        _ => &[],
+    };
+    for report in reports {
+        out.push_str("<D:supported-report><D:report><");
+        out.push_str(report);
+        out.push_str("/></D:report></D:supported-report>");
+    }
+    true
+}
+
+fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Calendar(calendar) = node else { return false };
+    text(&calendar.token(), out)
+}
+
+fn calendar_home_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    // Exactly one: Apple and vdirsyncer read no second.
+    let Node::Principal(user) = node else { return false };
+    href(&path::home(&user.name), out)
+}
+
+/// Apple's clients take the href that sorts first unless one is `preferred`, Thunderbird the first, others the last:
+/// so the preferred one is first, last, and marked.
+fn calendar_user_address_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Principal(user) = node else { return false };
+    let address = |address: &str, preferred: bool, out: &mut String| {
+        out.push_str(if preferred { "<D:href preferred=\"1\">mailto:" } else { "<D:href>mailto:" });
+        escape(address, out);
+        out.push_str("</D:href>");
+    };
+    let mut addresses = user.addresses.iter();
+    let preferred = addresses.next();
+    preferred.iter().for_each(|a| address(a, true, out));
+    addresses.for_each(|a| address(a, false, out));
+    href(&path::principal(&user.name), out);
+    preferred.iter().for_each(|a| address(a, true, out));
+    true
+}
+
+fn supported_calendar_component_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Calendar(calendar) = node else { return false };
+    for kind in &calendar.components {
+        // VPOLL and its like are never offered: Apple's clients break on it.
+        if *kind != Kind::Other {
+            out.push_str("<C:comp name=\"");
+            out.push_str(kind.name());
+            out.push_str("\"/>");
+        }
+    }
+    true
+}
+
+fn supported_calendar_data(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>", out)
+}
+
+fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let all = "<C:supported-collation>i;ascii-casemap</C:supported-collation>\
+               <C:supported-collation>i;octet</C:supported-collation>\
+               <C:supported-collation>i;unicode-casemap</C:supported-collation>";
+    on_calendar(node, all, out)
+}
+
+fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.max_resource_size).is_ok()
+}
+
+/// The years that a DATE of RFC 5545 can be written with.
+fn min_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "00010101T000000Z", out)
+}
+
+fn max_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "99991231T235959Z", out)
+}
+
+fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", recur::Limits::default().instances).is_ok()
+}
+
+fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Calendar(c) if text(&c.description, out))
+}
+
+fn calendar_timezone(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Calendar(c) if text(&c.timezone, out))
+}
+
+fn calendar_color(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Calendar(c) if text(&c.color, out))
+}
+
+fn calendar_order(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Calendar(c) if text(&c.order, out))
+}
+
+fn set_displayname(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    edit.display_name = Some(short(value, 1024)?);
+    Ok(())
+}
+
+fn set_description(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    edit.description = Some(short(value, 64 << 10)?);
+    Ok(())
+}
+
+/// `#RRGGBB` (what most clients send) or `#RRGGBBAA` (Apple's), kept as it came.
+fn set_color(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    let color = value.unwrap_or("").trim();
+    let hex = color.strip_prefix('#').filter(|h| h.bytes().all(|b| b.is_ascii_hexdigit()));
+    if !color.is_empty() && !hex.is_some_and(|h| matches!(h.len(), 6 | 8)) {
+        return Err("a colour is #RRGGBB or #RRGGBBAA".to_owned());
+    }
+    edit.color = Some(color.to_owned());
+    Ok(())
+}
+
+fn set_order(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    let order = value.unwrap_or("").trim();
+    if !order.is_empty() && order.parse::<i64>().is_err() {
+        return Err("an order is a whole number".to_owned());
+    }
+    edit.order = Some(order.to_owned());
+    Ok(())
+}
+
+fn set_timezone(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    let zone = value.unwrap_or("");
+    if !zone.trim().is_empty() {
+        check_timezone(zone)?;
+    }
+    edit.timezone = Some(if zone.trim().is_empty() { String::new() } else { zone.to_owned() });
+    Ok(())
+}
+
+/// RFC 4791 5.2.2: one VCALENDAR with one VTIMEZONE and nothing else.
+fn check_timezone(zone: &str) -> Result<(), String> {
+    let wrong = "a time zone is one VCALENDAR with one VTIMEZONE in it";
+    let calendar = Component::parse(zone.trim_start()).map_err(|e| format!("{wrong}: {e}"))?;
+    match calendar.components.as_slice() {
+        [one] if one.name == "VTIMEZONE" && one.value("TZID").is_some() => Ok(()),
+        _ => Err(wrong.to_owned()),
+    }
+}
+
+fn short(value: Option<&str>, most: usize) -> Result<String, String> {
+    let value = value.unwrap_or("");
+    if value.len() > most {
+        return Err(format!("this text may have at most {most} bytes"));
+    }
+    Ok(value.to_owned())
+}
+
+/// Writes a text; an empty one is none.
+fn text(value: &str, out: &mut String) -> bool {
+    escape(value, out);
+    !value.is_empty()
+}
+
+/// Writes an href that needs no escapes.
+fn href(href: &str, out: &mut String) -> bool {
+    out.push_str("<D:href>");
+    out.push_str(href);
+    out.push_str("</D:href>");
+    true
+}
+
+fn on_calendar(node: &Node<'_>, inside: &str, out: &mut String) -> bool {
+    let there = matches!(node, Node::Calendar(_));
+    if there {
+        out.push_str(inside);
+    }
+    there
+}
+
+/// What was asked, made ready to be answered for many nodes.
+pub struct Sheet {
+    columns: Vec<Column>,
+    /// Dead properties are wanted whatever their names are.
+    all: bool,
+    /// Only names are wanted.
+    names: bool,
+    minimal: bool,
+    missing: Vec<usize>,
+}
+
+struct Column {
+    name: PropName,
+    tags: Tags,
+    kind: ColumnKind,
+}
+
+enum ColumnKind {
+    Live(&'static Prop),
+    Dead,
+    /// `calendar-data`, in a REPORT.
+    Data,
+}
+
+/// What a REPORT gives as `calendar-data`.
+pub enum Data<'a> {
+    /// This is no REPORT, or the node has none.
+    None,
+    Text(&'a str),
+    /// Why it can not be given as it was asked.
+    Failed(StatusCode, &'static str),
+}
+
+impl Sheet {
+    /// `report`: whether `calendar-data` is a column (RFC 4791 9.6: it is no property).
+    pub fn new(wanted: Wanted, minimal: bool, report: bool) -> Sheet {
+        let column = |name: PropName| Column {
+            tags: tags(&name.ns, &name.name),
+            kind: match find(&name) {
+                Some(prop) => ColumnKind::Live(prop),
+                None if report && Ns::of(&name.ns) == Some(CalDav) && name.name == "calendar-data" => ColumnKind::Data,
+                None => ColumnKind::Dead,
+            },
+            name,
+        };
+        let rows = |every: bool| {
+            PROPS
+                .iter()
+                .filter(move |p| every || p.allprop)
+                .map(|p| PropName { ns: p.ns.uri().to_owned(), name: p.name.to_owned() })
+        };
+        let (names, all, list): (bool, bool, Vec<PropName>) = match wanted {
+            Wanted::Named(list) => (false, false, list),
+            Wanted::All(include) => {
+                let mut list: Vec<PropName> = rows(false).collect();
+                list.extend(include.into_iter().filter(|n| !find(n).is_some_and(|p| p.allprop)));
+                (false, true, list)
+            }
+            Wanted::Names => (true, true, rows(true).collect()),
+        };
+        // With allprop and propname nothing that is not there was asked for by name.
+        let minimal = minimal || all;
+        Sheet { columns: list.into_iter().map(column).collect(), all, names, minimal, missing: Vec::new() }
+    }
+
+    /// Whether `calendar-data` is wanted.
+    pub fn wants_data(&self) -> bool {
+        self.columns.iter().any(|c| matches!(c.kind, ColumnKind::Data))
+    }
+
+    /// Whether dead properties of such a node have to be looked up.
+    pub fn wants_dead(&self, on_calendar: bool) -> bool {
+        self.all || self.columns.iter().any(|c| could_be_dead(&c.kind, &c.name, on_calendar))
+    }
+
+    /// Writes the response element of one node. `href` needs no escapes.
+    pub fn respond(
+        &mut self,
+        scene: &Scene,
+        href: (&str, &str),
+        node: &Node<'_>,
+        dead: &[Dead],
+        data: &Data<'_>,
+        out: &mut String,
+    ) {
+        out.push_str("<D:response><D:href>");
+        out.push_str(href.0);
+        path::encode(href.1, out);
+        out.push_str("</D:href>");
+        let start = out.len();
+        out.push_str("<D:propstat><D:prop>");
+        self.missing.clear();
+        let mut found = 0;
+        let on_calendar = matches!(node, Node::Calendar(_));
+        for (at, column) in self.columns.iter().enumerate() {
+            let there = match &column.kind {
+                ColumnKind::Live(prop) => write_live(scene, prop, &column.tags, node, self.names, out),
+                _ => false,
+            } || match (&column.kind, data) {
+                (ColumnKind::Data, Data::Text(text)) => {
+                    out.push_str("<C:calendar-data>");
+                    escape(text, out);
+                    out.push_str("</C:calendar-data>");
+                    true
+                }
+                _ => false,
+            } || (could_be_dead(&column.kind, &column.name, on_calendar)
+                && dead.iter().filter(|d| d.name == column.name.name && d.ns == column.name.ns).any(|d| {
+                    out.push_str(&d.xml);
+                    true
+                }));
+            if there {
+                found += 1;
+            } else if !matches!((&column.kind, data), (ColumnKind::Data, Data::Failed(..))) {
+                self.missing.push(at);
+            }
+        }
+        if self.all {
+            for one in dead.iter().filter(|d| !self.columns.iter().any(|c| c.name.name == d.name && c.name.ns == d.ns))
+            {
+                out.push_str(&if self.names { tags(&one.ns, &one.name).empty } else { one.xml.clone() });
+                found += 1;
+            }
+        }
+        out.push_str("</D:prop>");
+        status_line(StatusCode::OK, out);
+        out.push_str("</D:propstat>");
+        let tell = !self.minimal && !self.missing.is_empty();
+        if found == 0 && tell {
+            out.truncate(start);
+        }
+        if tell {
+            out.push_str("<D:propstat><D:prop>");
+            self.missing.iter().for_each(|at| out.push_str(&self.columns[*at].tags.empty));
+            out.push_str("</D:prop>");
+            status_line(StatusCode::NOT_FOUND, out);
+            out.push_str("</D:propstat>");
+        }
+        if let Data::Failed(status, condition) = data {
+            out.push_str("<D:propstat><D:prop><C:calendar-data/></D:prop>");
+            status_line(*status, out);
+            out.push_str("<D:error>");
+            out.push_str(condition);
+            out.push_str("</D:error></D:propstat>");
+        }
+        out.push_str("</D:response>\n");
+    }
+}
+
+/// Writes a live property, or takes back what it began to write.
+#[inline]
+fn write_live(scene: &Scene, prop: &Prop, tags: &Tags, node: &Node<'_>, names: bool, out: &mut String) -> bool {
+    let start = out.len();
+    out.push_str(&tags.open);
+    let inside = out.len();
+    if !(prop.get)(scene, node, out) {
+        out.truncate(start);
+        return false;
+    }
+    if names || out.len() == inside {
+        out.truncate(start);
+        out.push_str(&tags.empty);
+    } else {
+        out.push_str(&tags.close);
+    }
+    true
+}
+
+/// What `wants_dead` and `respond` agree on.
+fn could_be_dead(kind: &ColumnKind, name: &PropName, on_calendar: bool) -> bool {
+    match kind {
+        ColumnKind::Live(prop) => matches!(prop.set, Set::Calendar(_)) && !on_calendar,
+        ColumnKind::Dead => !is_reserved(name),
+        ColumnKind::Data => false,
+    }
+}
+
+/// What a client wants to do with a property.
+pub enum Setting {
+    /// A property of a calendar, by its function.
+    Live(fn(Option<&str>, &mut Edit) -> Result<(), String>),
+    Dead,
+    Protected,
+}
+
+/// How a property of `node` is set.
+pub fn setting(name: &PropName, on_calendar: bool, on_principal: bool) -> Setting {
+    match find(name) {
+        Some(Prop { set: Set::Never, .. }) => Setting::Protected,
+        Some(Prop { set: Set::Calendar(set), .. }) if on_calendar => Setting::Live(*set),
+        // A person's name is not a client's to change.
+        Some(Prop { name: "displayname", .. }) if on_principal => Setting::Protected,
+        Some(_) => Setting::Dead,
+        None if is_reserved(name) || *name == calendar_data() => Setting::Protected,
+        None => Setting::Dead,
+    }
+}
+
+fn calendar_data() -> PropName {
+    PropName { ns: CalDav.uri().to_owned(), name: "calendar-data".to_owned() }
+}
+
+/// The kinds that a `supported-calendar-component-set` names; the error says which one is not possible.
+pub fn components(value: &Value) -> Result<Vec<Kind>, String> {
+    let mut kinds = Vec::new();
+    for (_, name) in value.children.iter().filter(|(c, _)| Ns::of(&c.ns) == Some(CalDav) && c.name == "comp") {
+        let name = name.as_deref().unwrap_or("").to_ascii_uppercase();
+        let kind = [Kind::Event, Kind::Todo, Kind::Journal].into_iter().find(|k| k.name() == name);
+        let kind = kind.ok_or_else(|| format!("a calendar can hold VEVENT, VTODO and VJOURNAL, not {name:?}"))?;
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    if kinds.is_empty() {
+        return Err("a calendar must hold at least one kind of component".to_owned());
+    }
+    Ok(kinds)
+}
+
+/// The header form of a resource's etag.
+pub fn etag(row: &Row<'_>) -> String {
+    quoted(row.etag)
+}

@@ -1,0 +1,66 @@
+//! PUT: read it or refuse it; what happens then is `sync::write`'s to say.
+
+use http::header::{CONTENT_TYPE, ETAG, HeaderName};
+use http::{HeaderMap, StatusCode};
+
+use super::path::Target;
+use super::response::{self, Answer, quoted};
+use super::{Asked, Error, no_parent, request};
+use crate::ical::Object;
+use crate::store::calendars::Denied;
+use crate::sync::write::{self, Place, Refusal};
+
+pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
+    let Target::Resource { owner, slug, name } = asked.target.clone() else {
+        return Err(Error::not_allowed(&asked.target, "a collection can not be put"));
+    };
+    if asked.headers.contains_key(HeaderName::from_static("content-range")) {
+        return Err(Error::bad("a part of a resource can not be put (RFC 9110 14.5)"));
+    }
+    check_type(asked.headers)?;
+    let most = asked.app.config.load().server.max_body;
+    if asked.body.len() > most {
+        return Err(Error::refused("<C:max-resource-size/>", format!("a resource may have at most {most} bytes")));
+    }
+    let object = std::str::from_utf8(asked.body)
+        .map_err(|e| {
+            let line = asked.body[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
+            unreadable(format!("line {line}: calendar data must be UTF-8"))
+        })
+        .and_then(|text| Object::parse(text).map_err(|e| unreadable(e.to_string())))?;
+    let condition = request::condition(asked.headers);
+    let place = Place { owner, slug, name };
+    let done =
+        write::put(asked.app, asked.actor, &place, object, &condition).await.map_err(|refusal| match refusal {
+            Refusal::Denied(Denied::Missing) => no_parent(),
+            refusal => Error::of_refusal(refusal, &asked.target),
+        })?;
+    // 204 and not 200 for what was there before: Evolution asks for it.
+    let mut answer = response::empty(if done.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT });
+    if let Some(etag) = &done.etag {
+        response::header(&mut answer, ETAG, &quoted(etag));
+    }
+    Ok(answer)
+}
+
+/// Text in UTF-8 of the type text/calendar. A client that says nothing (cadaver) is taken to send that.
+fn check_type(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+    let value = value.to_str().unwrap_or("").to_ascii_lowercase();
+    let mut parts = value.split(';').map(str::trim);
+    let charset = |p: &str| {
+        let charset = p.strip_prefix("charset=")?.trim_matches(['"', '\'']).to_owned();
+        Some(matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"))
+    };
+    if parts.next() != Some("text/calendar") {
+        return Err(Error::refused("<C:supported-calendar-data/>", "send text/calendar"));
+    }
+    if parts.any(|p| charset(p) == Some(false)) {
+        return Err(Error::refused("<C:supported-calendar-data/>", "send text/calendar in UTF-8"));
+    }
+    Ok(())
+}
+
+fn unreadable(why: String) -> Error {
+    Error::refused("<C:valid-calendar-data/>", why)
+}

@@ -1,0 +1,648 @@
+//! Bodies and headers → what is asked. Pure, and tolerant: an element that is not known is passed over (RFC 4918 17),
+//! only what can not be understood at all is an error.
+
+use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, StatusCode};
+use jiff::civil;
+use jiff::tz::TimeZone;
+
+use super::Error;
+use super::response::Ns;
+use super::xml::{self, Element};
+use crate::ical::filter::{Collation, CompFilter, CompSelect, ParamFilter, PropFilter, PropSelect, Select, TextMatch};
+use crate::ical::{Instant, Window};
+use crate::ids::Etag;
+use crate::sync::write::Condition;
+
+/// hrefs of one calendar-multiget.
+pub const MAX_HREFS: usize = 5000;
+/// Properties asked for, or changed, in one request.
+pub const MAX_PROPERTIES: usize = 500;
+/// Filter elements of one calendar-query.
+pub const MAX_FILTERS: usize = 500;
+/// The longest window that is expanded, or answered as free/busy: 20 years.
+pub const MAX_EXPAND: i64 = 20 * 366 * 86_400;
+
+const DAV: &str = Ns::Dav.uri();
+const CALDAV: &str = Ns::CalDav.uri();
+
+/// A property's full name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PropName {
+    pub ns: String,
+    pub name: String,
+}
+
+impl PropName {
+    fn of(element: &Element<'_>) -> PropName {
+        PropName { ns: element.ns.to_string(), name: element.name.to_owned() }
+    }
+}
+
+/// What a PROPFIND or a REPORT wants to know of each resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    Named(Vec<PropName>),
+    /// `allprop`, with what `include` names besides.
+    All(Vec<PropName>),
+    /// `propname`: only which there are.
+    Names,
+}
+
+/// A property to set or to remove.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Patch {
+    pub name: PropName,
+    /// `None`: remove it.
+    pub value: Option<Value>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Value {
+    /// The text directly in the element.
+    pub text: String,
+    /// The whole element, standing alone.
+    pub xml: String,
+    /// Its children, and their `name` attributes: what `resourcetype` and component sets are made of.
+    pub children: Vec<(PropName, Option<String>)>,
+}
+
+/// A REPORT.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    Multiget {
+        want: Fetch,
+        hrefs: Vec<String>,
+    },
+    Query {
+        want: Fetch,
+        filter: CompFilter,
+        zone: Option<Zone>,
+    },
+    Sync {
+        want: Fetch,
+        token: String,
+        limit: Option<u32>,
+    },
+    FreeBusy {
+        window: Window,
+    },
+    /// One that we do not have.
+    Other(PropName),
+}
+
+/// What a REPORT wants of each resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetch {
+    pub wanted: Wanted,
+    /// How `calendar-data`, if it is wanted, is to be given.
+    pub select: Select,
+}
+
+/// The zone for floating times that a query brings along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Zone {
+    /// `C:timezone`: a VCALENDAR with one VTIMEZONE.
+    Text(String),
+    /// `C:timezone-id` (RFC 7809).
+    Id(String),
+}
+
+/// RFC 4918 9.1. No body is `allprop`.
+pub fn propfind(body: &[u8]) -> Result<Wanted, Error> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Wanted::All(Vec::new()));
+    }
+    let root = root(body)?;
+    if !root.is(DAV, "propfind") {
+        return Err(Error::bad("the body of a PROPFIND must be DAV:propfind"));
+    }
+    wanted(&root)?.ok_or_else(|| Error::bad("DAV:propfind must have one of prop, allprop and propname in it"))
+}
+
+/// RFC 4918 9.2, in the order of the document.
+pub fn proppatch(body: &[u8]) -> Result<Vec<Patch>, Error> {
+    let root = root(body)?;
+    if !root.is(DAV, "propertyupdate") {
+        return Err(Error::bad("the body of a PROPPATCH must be DAV:propertyupdate"));
+    }
+    let patches = patches(&root)?;
+    if patches.is_empty() {
+        return Err(Error::bad("DAV:propertyupdate changes nothing"));
+    }
+    Ok(patches)
+}
+
+/// The properties of MKCALENDAR (RFC 4791 5.3.1) or extended MKCOL (RFC 5689); no body sets none.
+pub fn mkcalendar(body: &[u8], mkcol: bool) -> Result<Vec<Patch>, Error> {
+    if body.trim_ascii().is_empty() {
+        return Ok(Vec::new());
+    }
+    if mkcol && xml::parse(body).is_err() {
+        // RFC 4918 9.3: a body that MKCOL does not know is a media type that it does not know.
+        return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body of MKCOL must be XML: DAV:mkcol"));
+    }
+    let root = root(body)?;
+    if !(root.is(CALDAV, "mkcalendar") || root.is(DAV, "mkcol")) {
+        return Err(Error::bad("the body must be CALDAV:mkcalendar, or DAV:mkcol for an MKCOL"));
+    }
+    let patches = patches(&root)?;
+    if patches.iter().any(|p| p.value.is_none()) {
+        return Err(Error::bad("something that is being made has nothing to remove"));
+    }
+    Ok(patches)
+}
+
+/// Any REPORT.
+pub fn report(body: &[u8]) -> Result<Report, Error> {
+    let root = root(body)?;
+    match (&*root.ns, root.name) {
+        (CALDAV, "calendar-multiget") => {
+            let hrefs: Vec<String> =
+                root.children().filter(|e| e.is(DAV, "href")).map(|e| e.text().trim().to_owned()).collect();
+            if hrefs.len() > MAX_HREFS {
+                let message = format!("ask for at most {MAX_HREFS} hrefs at once");
+                return Err(Error::refused("<D:number-of-matches-within-limits/>", message));
+            }
+            if hrefs.is_empty() {
+                return Err(Error::bad("a calendar-multiget needs at least one DAV:href"));
+            }
+            Ok(Report::Multiget { want: fetch(&root)?, hrefs })
+        }
+        (CALDAV, "calendar-query") => {
+            let filter = root.child(CALDAV, "filter").ok_or_else(|| invalid("a calendar-query needs a filter"))?;
+            let mut roots = filter.children().filter(|e| e.is(CALDAV, "comp-filter"));
+            let (Some(calendar), None) = (roots.next(), roots.next()) else {
+                return Err(invalid("a filter has exactly one comp-filter, for VCALENDAR"));
+            };
+            let filter = comp_filter(calendar, &mut 0)?;
+            if !filter.name.eq_ignore_ascii_case("VCALENDAR") {
+                return Err(invalid("the outermost comp-filter must be for VCALENDAR"));
+            }
+            let text = root.child(CALDAV, "timezone").map(|e| Zone::Text(e.text().into_owned()));
+            let id = root.child(CALDAV, "timezone-id").map(|e| Zone::Id(e.text().trim().to_owned()));
+            Ok(Report::Query { want: fetch(&root)?, filter, zone: id.or(text) })
+        }
+        (CALDAV, "free-busy-query") => {
+            let range =
+                root.child(CALDAV, "time-range").ok_or_else(|| invalid("a free-busy-query needs a time-range"))?;
+            let window = time_range(range)?;
+            bounded(window)?;
+            Ok(Report::FreeBusy { window })
+        }
+        (DAV, "sync-collection") => sync(&root),
+        _ => Ok(Report::Other(PropName::of(&root))),
+    }
+}
+
+/// RFC 6578 6.1. The order of the elements is free, and `sync-level` may be missing (Mac OS X 10.7).
+fn sync(root: &Element<'_>) -> Result<Report, Error> {
+    let token = root.child(DAV, "sync-token").map(|e| e.text().trim().to_owned());
+    let token =
+        token.ok_or_else(|| Error::bad("a sync-collection needs a sync-token, which is empty the first time"))?;
+    if let Some(level) = root.child(DAV, "sync-level") {
+        // A calendar has no collections in it, so both levels say the same.
+        if !matches!(level.text().trim(), "1" | "infinite") {
+            return Err(Error::bad("sync-level must be 1 or infinite"));
+        }
+    }
+    let limit = match root.child(DAV, "limit").and_then(|l| l.child(DAV, "nresults")) {
+        None => None,
+        Some(n) => match n.text().trim().parse::<u32>() {
+            // A page of none would never come to an end.
+            Ok(n) => Some(n.max(1)),
+            Err(_) => return Err(Error::bad("nresults must be a number")),
+        },
+    };
+    Ok(Report::Sync { want: fetch(root)?, token, limit })
+}
+
+fn root(body: &[u8]) -> Result<Element<'_>, Error> {
+    xml::parse(body).map_err(Error::bad)
+}
+
+/// `None`: none of the three is there.
+fn wanted(parent: &Element<'_>) -> Result<Option<Wanted>, Error> {
+    let names = |e: &Element<'_>| -> Result<Vec<PropName>, Error> {
+        let mut names: Vec<PropName> = Vec::new();
+        for child in e.children() {
+            let name = PropName::of(child);
+            // Each at most once: a property that is given twice confuses clients.
+            if !names.contains(&name) {
+                names.push(name);
+            }
+            if names.len() > MAX_PROPERTIES {
+                return Err(Error::bad(format!("ask for at most {MAX_PROPERTIES} properties at once")));
+            }
+        }
+        Ok(names)
+    };
+    if let Some(prop) = parent.child(DAV, "prop") {
+        return Ok(Some(Wanted::Named(names(prop)?)));
+    }
+    if parent.child(DAV, "allprop").is_some() {
+        let include = parent.child(DAV, "include").map(names).transpose()?;
+        return Ok(Some(Wanted::All(include.unwrap_or_default())));
+    }
+    Ok(parent.child(DAV, "propname").map(|_| Wanted::Names))
+}
+
+fn fetch(report: &Element<'_>) -> Result<Fetch, Error> {
+    let wanted = wanted(report)?.unwrap_or(Wanted::Named(Vec::new()));
+    let data = report.child(DAV, "prop").and_then(|p| p.child(CALDAV, "calendar-data"));
+    Ok(Fetch { wanted, select: data.map(select).transpose()?.unwrap_or_default() })
+}
+
+fn patches(root: &Element<'_>) -> Result<Vec<Patch>, Error> {
+    let mut patches = Vec::new();
+    for action in root.children().filter(|e| e.is(DAV, "set") || e.is(DAV, "remove")) {
+        for prop in action.children().filter(|e| e.is(DAV, "prop")) {
+            let lang = prop.lang().or(action.lang()).or(root.lang());
+            for element in prop.children() {
+                let value = (action.name == "set").then(|| Value {
+                    text: element.text().into_owned(),
+                    xml: element.standalone(lang),
+                    children: element
+                        .children()
+                        .map(|c| (PropName::of(c), c.attribute("name").map(str::to_owned)))
+                        .collect(),
+                });
+                patches.push(Patch { name: PropName::of(element), value });
+                if patches.len() > MAX_PROPERTIES {
+                    return Err(Error::bad(format!("change at most {MAX_PROPERTIES} properties at once")));
+                }
+            }
+        }
+    }
+    Ok(patches)
+}
+
+/// RFC 4791 9.6.
+fn select(data: &Element<'_>) -> Result<Select, Error> {
+    let type_ = data.attribute("content-type").unwrap_or("text/calendar");
+    let version = data.attribute("version").unwrap_or("2.0");
+    if !type_.eq_ignore_ascii_case("text/calendar") || version != "2.0" {
+        return Err(Error::refused("<C:supported-calendar-data/>", "only text/calendar of version 2.0 is given"));
+    }
+    let expand = match data.child(CALDAV, "expand") {
+        None => None,
+        Some(e) => {
+            let window = time_range(e)?;
+            bounded(window)?;
+            Some(window)
+        }
+    };
+    let window = |name: &str| data.child(CALDAV, name).map(time_range).transpose();
+    Ok(Select {
+        comp: data.child(CALDAV, "comp").map(comp_select).transpose()?,
+        expand,
+        limit_recurrence_set: window("limit-recurrence-set")?,
+        limit_freebusy_set: window("limit-freebusy-set")?,
+    })
+}
+
+fn comp_select(comp: &Element<'_>) -> Result<CompSelect, Error> {
+    let props = comp
+        .children()
+        .filter(|e| e.is(CALDAV, "prop"))
+        .map(|e| Ok(PropSelect { name: name_of(e)?, novalue: e.attribute("novalue") == Some("yes") }))
+        .collect::<Result<Vec<_>, Error>>()?;
+    let comps = comp.children().filter(|e| e.is(CALDAV, "comp")).map(comp_select).collect::<Result<Vec<_>, _>>()?;
+    let all = |name| comp.child(CALDAV, name).is_some();
+    Ok(CompSelect {
+        name: name_of(comp)?,
+        props: (!all("allprop")).then_some(props),
+        comps: (!all("allcomp")).then_some(comps),
+    })
+}
+
+/// RFC 4791 9.7.1. `count` is of filter elements, over the whole query.
+fn comp_filter(element: &Element<'_>, count: &mut usize) -> Result<CompFilter, Error> {
+    tick(count)?;
+    let children = |name: &'static str| element.children().filter(move |e| e.is(CALDAV, name));
+    let filter = CompFilter {
+        name: name_of(element)?,
+        is_not_defined: element.child(CALDAV, "is-not-defined").is_some(),
+        time_range: element.child(CALDAV, "time-range").map(time_range).transpose()?,
+        props: children("prop-filter").map(|e| prop_filter(e, count)).collect::<Result<_, _>>()?,
+        comps: children("comp-filter").map(|e| comp_filter(e, count)).collect::<Result<_, _>>()?,
+    };
+    if filter.is_not_defined && !(filter.time_range.is_none() && filter.props.is_empty() && filter.comps.is_empty()) {
+        return Err(invalid("is-not-defined stands alone"));
+    }
+    Ok(filter)
+}
+
+/// RFC 4791 9.7.2.
+fn prop_filter(element: &Element<'_>, count: &mut usize) -> Result<PropFilter, Error> {
+    tick(count)?;
+    Ok(PropFilter {
+        name: name_of(element)?,
+        is_not_defined: element.child(CALDAV, "is-not-defined").is_some(),
+        time_range: element.child(CALDAV, "time-range").map(time_range).transpose()?,
+        text: element.child(CALDAV, "text-match").map(text_match).transpose()?,
+        params: element
+            .children()
+            .filter(|e| e.is(CALDAV, "param-filter"))
+            .map(|e| {
+                tick(count)?;
+                Ok(ParamFilter {
+                    name: name_of(e)?,
+                    is_not_defined: e.child(CALDAV, "is-not-defined").is_some(),
+                    text: e.child(CALDAV, "text-match").map(text_match).transpose()?,
+                })
+            })
+            .collect::<Result<_, Error>>()?,
+    })
+}
+
+/// RFC 4791 9.7.5.
+fn text_match(element: &Element<'_>) -> Result<TextMatch, Error> {
+    let collation = match element.attribute("collation") {
+        None | Some("default" | "i;ascii-casemap") => Collation::AsciiCasemap,
+        Some("i;octet") => Collation::Octet,
+        Some("i;unicode-casemap") => Collation::UnicodeCasemap,
+        Some(_) => {
+            let message = "use one of the collations of supported-collation-set";
+            return Err(Error::refused("<C:supported-collation/>", message));
+        }
+    };
+    let negate = element.attribute("negate-condition") == Some("yes");
+    Ok(TextMatch { text: element.text().into_owned(), collation, negate })
+}
+
+fn tick(count: &mut usize) -> Result<(), Error> {
+    *count += 1;
+    if *count > MAX_FILTERS {
+        return Err(invalid(format!("a query may have at most {MAX_FILTERS} filters")));
+    }
+    Ok(())
+}
+
+/// The `name` attribute in upper case, as components and properties are kept.
+fn name_of(element: &Element<'_>) -> Result<String, Error> {
+    let name = element.attribute("name").map(str::trim).filter(|n| !n.is_empty());
+    name.map(str::to_ascii_uppercase).ok_or_else(|| invalid(format!("{} needs a name", element.name)))
+}
+
+/// RFC 4791 9.9: both ends in UTC, one of them may be missing.
+fn time_range(element: &Element<'_>) -> Result<Window, Error> {
+    let end = |name: &str| -> Result<Option<Instant>, Error> {
+        let Some(text) = element.attribute(name) else { return Ok(None) };
+        utc(text.trim())
+            .map(Some)
+            .ok_or_else(|| invalid(format!("{name} must be a time in UTC such as 20260601T000000Z")))
+    };
+    let (start, until) = (end("start")?, end("end")?);
+    if start.is_none() && until.is_none() {
+        return Err(invalid("a time range needs a start or an end"));
+    }
+    Window::new(start.unwrap_or(Instant::MIN), until.unwrap_or(Instant::MAX))
+        .ok_or_else(|| invalid("a time range must start before it ends"))
+}
+
+/// Refuses a window that is too long to be gone through instance by instance.
+fn bounded(window: Window) -> Result<(), Error> {
+    if window.end.0.saturating_sub(window.start.0) > MAX_EXPAND {
+        return Err(Error::refused("<C:max-instances/>", "ask for at most 20 years at once, with a start and an end"));
+    }
+    Ok(())
+}
+
+/// `YYYYMMDDTHHMMSSZ`. A leap second is the last one before it.
+fn utc(text: &str) -> Option<Instant> {
+    let b = text.as_bytes();
+    if b.len() != 16 || b[8] != b'T' || b[15] != b'Z' {
+        return None;
+    }
+    let number = |from: usize, to: usize| -> Option<i16> {
+        b[from..to].iter().try_fold(0i16, |n, d| d.is_ascii_digit().then(|| n * 10 + i16::from(d - b'0')))
+    };
+    let part = |from| number(from, from + 2).and_then(|n| i8::try_from(n).ok());
+    let at = civil::DateTime::new(number(0, 4)?, part(4)?, part(6)?, part(9)?, part(11)?, part(13)?.min(59), 0).ok()?;
+    Some(Instant(at.to_zoned(TimeZone::UTC).ok()?.timestamp().as_second()))
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::refused("<C:valid-filter/>", message)
+}
+
+/// `Depth`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    Zero,
+    One,
+    Infinity,
+}
+
+/// `Ok(None)`: the header is not there.
+pub fn depth(headers: &HeaderMap) -> Result<Option<Depth>, Error> {
+    let Some(value) = headers.get(HeaderName::from_static("depth")) else { return Ok(None) };
+    match value.to_str().unwrap_or("").trim() {
+        "0" => Ok(Some(Depth::Zero)),
+        "1" => Ok(Some(Depth::One)),
+        text if text.eq_ignore_ascii_case("infinity") => Ok(Some(Depth::Infinity)),
+        _ => Err(Error::bad("Depth must be 0, 1 or infinity")),
+    }
+}
+
+/// What the client would like of the answer (RFC 8144; `Brief` is what came before it).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prefer {
+    /// Leave out what is not there.
+    pub minimal: bool,
+    /// Leave out the collection itself.
+    pub noroot: bool,
+}
+
+impl Prefer {
+    pub fn read(headers: &HeaderMap) -> Prefer {
+        let mut prefer = Prefer::default();
+        for value in headers.get_all(HeaderName::from_static("prefer")) {
+            for one in value.to_str().unwrap_or("").split([',', ';']).map(str::trim) {
+                prefer.minimal |=
+                    one.eq_ignore_ascii_case("return=minimal") || one.eq_ignore_ascii_case("return-minimal");
+                prefer.noroot |= one.eq_ignore_ascii_case("depth-noroot");
+            }
+        }
+        let brief = headers.get(HeaderName::from_static("brief"));
+        prefer.minimal |= brief.is_some_and(|b| b.as_bytes().trim_ascii().eq_ignore_ascii_case(b"t"));
+        prefer
+    }
+
+    /// The value of `Preference-Applied`; empty: none was.
+    pub fn applied(self) -> &'static str {
+        match (self.minimal, self.noroot) {
+            (false, false) => "",
+            (true, false) => "return=minimal",
+            (false, true) => "depth-noroot",
+            (true, true) => "return=minimal, depth-noroot",
+        }
+    }
+}
+
+/// `If-Match` and `If-None-Match`.
+pub fn condition(headers: &HeaderMap) -> Condition {
+    Condition { matches: etags(headers, IF_MATCH), none_match: etags(headers, IF_NONE_MATCH) }
+}
+
+/// The etags of a header; an empty list is `*`; `None`: there is no such header, or it is empty (Apple sends that).
+///
+/// Ours are strong, and a weak form of one is taken for it: proxies that compress weaken an etag on its way down, and the
+/// client would otherwise never be able to write again. Backslashes before quotes are Evolution's of old.
+fn etags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<Etag>> {
+    let mut etags = Vec::new();
+    let mut star = false;
+    for value in headers.get_all(name) {
+        let text = value.to_str().unwrap_or("").replace("\\\"", "\"");
+        let mut rest = text.trim_matches([' ', '\t', ',']);
+        while !rest.is_empty() {
+            rest = rest.strip_prefix("W/").or(rest.strip_prefix("w/")).unwrap_or(rest);
+            let (etag, after) = match rest.strip_prefix('"') {
+                Some(inside) => inside.split_once('"').unwrap_or((inside, "")),
+                // Without quotes: up to the next comma.
+                None => rest.split_once(',').unwrap_or((rest, "")),
+            };
+            star |= etag == "*" && !rest.starts_with('"');
+            etags.push(Etag(etag.trim().to_owned()));
+            rest = after.trim_start_matches([' ', '\t', ',']);
+        }
+    }
+    if star {
+        return Some(Vec::new());
+    }
+    (!etags.is_empty()).then_some(etags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(table: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in table {
+            headers.append(HeaderName::from_static(name), http::HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn etags_are_read_in_every_form_that_is_sent() {
+        let check = |sent: &'static str, expect: Option<&[&str]>| {
+            let expect = expect.map(|list| list.iter().map(|e| Etag::from(*e)).collect());
+            assert_eq!(etags(&headers(&[("if-match", sent)]), IF_MATCH), expect, "{sent}");
+        };
+        check("\"abc\"", Some(&["abc"]));
+        check("*", Some(&[]));
+        check("", None);
+        check(" ", None);
+        check("W/\"abc\"", Some(&["abc"]));
+        check("\"a\", W/\"b\" ,\"c\"", Some(&["a", "b", "c"]));
+        check("\\\"abc\\\"", Some(&["abc"]));
+        check("abc", Some(&["abc"]));
+        check("\"a,b\"", Some(&["a,b"]));
+        check("\"*\"", Some(&["*"]));
+        check("\"open", Some(&["open"]));
+        check("\"\"", Some(&[""]));
+        check(",,,", None);
+    }
+
+    #[test]
+    fn preferences_are_read_from_prefer_and_brief() {
+        let check = |name: &'static str, value: &'static str, applied: &str| {
+            assert_eq!(Prefer::read(&headers(&[(name, value)])).applied(), applied, "{name}: {value}");
+        };
+        check("prefer", "return=minimal", "return=minimal");
+        check("prefer", "return=minimal, depth-noroot", "return=minimal, depth-noroot");
+        check("prefer", "respond-async; wait=10, depth-noroot", "depth-noroot");
+        check("prefer", "return=representation", "");
+        check("brief", "t", "return=minimal");
+        check("brief", "f", "");
+    }
+
+    #[test]
+    fn times_are_utc_or_nothing() {
+        assert_eq!(utc("19700101T000000Z"), Some(Instant(0)));
+        assert_eq!(utc("20260601T000000Z"), Some(Instant(1_780_272_000)));
+        assert_eq!(utc("20161231T235960Z"), utc("20161231T235959Z"));
+        for wrong in [
+            "20260601T000000",
+            "20260601",
+            "2026-06-01T00:00:00Z",
+            "20260231T000000Z",
+            "20260601T240000Z",
+            "+0260601T000000Z",
+        ] {
+            assert_eq!(utc(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn depth_is_one_of_three() {
+        assert_eq!(depth(&headers(&[])).unwrap(), None);
+        assert_eq!(depth(&headers(&[("depth", "0")])).unwrap(), Some(Depth::Zero));
+        assert_eq!(depth(&headers(&[("depth", "Infinity")])).unwrap(), Some(Depth::Infinity));
+        assert_eq!(depth(&headers(&[("depth", "2")])).unwrap_err().status, 400);
+    }
+
+    /// The text of a property and the standing-alone XML that is kept of it.
+    #[test]
+    fn a_dead_property_is_kept_with_what_it_needs_to_stand_alone() {
+        let check = |body: &str, xml: &str| {
+            let body = format!(
+                "<D:propertyupdate xmlns:D='DAV:' xmlns:x='urn:x' xml:lang='de'><D:set><D:prop>{body}</D:prop></D:set>\
+                 </D:propertyupdate>"
+            );
+            assert_eq!(proppatch(body.as_bytes()).unwrap()[0].value.as_ref().unwrap().xml, xml);
+        };
+        check("<x:a/>", r#"<a xmlns="urn:x" xml:lang="de"/>"#);
+        check("<x:a xml:lang='en'>1 &lt; 2</x:a>", r#"<a xmlns="urn:x" xml:lang="en">1 &lt; 2</a>"#);
+        check("<b x:c='1&quot;2' d='3'/>", r#"<b xmlns="" xml:lang="de" xmlns:a0="urn:x" a0:c="1&quot;2" d="3"/>"#);
+        check("<x:a><D:b> t </D:b></x:a>", r#"<a xmlns="urn:x" xml:lang="de"><b xmlns="DAV:"> t </b></a>"#);
+        check("<x:a><![CDATA[<&]]>&#13;\r\n</x:a>", "<a xmlns=\"urn:x\" xml:lang=\"de\">&lt;&amp;&#13;\n</a>");
+    }
+
+    #[test]
+    fn what_is_not_well_formed_is_400_with_a_sentence() {
+        for body in [
+            "",
+            "  ",
+            "nonsense",
+            "<a>",
+            "<a></b>",
+            "<a/><b/>",
+            "<a/>text",
+            "text<a/>",
+            "<a b=c/>",
+            "<a b='1' b='2'/>",
+            "<a x:b='1'/>",
+            "<x:a/>",
+            "<a xmlns:x=''/>",
+            "<a xmlns:xmlns='urn:x'/>",
+            "<a b='<'/>",
+            "<a>&nbsp;</a>",
+            "<a>&#0;</a>",
+            "<a>&#x1;</a>",
+            "<a>& </a>",
+            "<a>\u{1}</a>",
+            "<a>]]></a>",
+            "<a><!-- -- --></a>",
+            "<1a/>",
+            "<a:b:c xmlns:a='urn:a'/>",
+            "<a><?xml version='1.0'?></a>",
+            " <?xml version='1.0'?><a/>",
+            "<?xml version='1.0' encoding='utf-16'?><a/>",
+            "<!DOCTYPE a><a/>",
+            "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
+            "<a xmlns:x='urn:x' xmlns:y='urn:x' x:b='1' y:b='2'/>",
+        ] {
+            let error = report(body.as_bytes()).unwrap_err();
+            assert_eq!((error.status.as_u16(), error.message.is_empty()), (400, false), "{body}");
+        }
+        assert_eq!(report(b"\xff\xfe<\0a\0/\0>\0").unwrap_err().status, 400);
+        let deep = "<a>".repeat(65) + &"</a>".repeat(65);
+        assert_eq!(report(deep.as_bytes()).unwrap_err().status, 400);
+        let wide: String = (0..65).map(|n| format!(" a{n}=''")).collect();
+        assert_eq!(report(format!("<a{wide}/>").as_bytes()).unwrap_err().status, 400);
+    }
+}

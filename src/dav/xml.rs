@@ -1,0 +1,425 @@
+//! XML bodies → a tree of elements, under limits. `request.rs` reads the tree; nothing else does.
+//!
+//! quick-xml cuts the text; what it lets pass and a body must not have (a DTD, control characters, unbound prefixes, a
+//! second root …) is refused here, so that what is not well-formed is always a 400 and never half understood.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use quick_xml::XmlVersion;
+use quick_xml::events::{BytesStart, Event};
+
+/// Elements within elements.
+pub const MAX_DEPTH: usize = 64;
+/// Attributes of one element, namespace declarations aside.
+pub const MAX_ATTRIBUTES: usize = 64;
+/// Namespace declarations of one element.
+pub const MAX_NAMESPACES: usize = 64;
+/// Elements of one body: a multiget of [`super::request::MAX_HREFS`] has room.
+pub const MAX_ELEMENTS: usize = 50_000;
+/// Bytes of a namespace or a name, each: an unknown property is named again in every response.
+pub const MAX_NAME: usize = 1024;
+
+const XML_NS: &str = "http://www.w3.org/XML/1998/namespace";
+const XMLNS_NS: &str = "http://www.w3.org/2000/xmlns/";
+
+/// An element with what is in it.
+#[derive(Debug)]
+pub struct Element<'a> {
+    /// The namespace; empty: none.
+    pub ns: Rc<str>,
+    pub name: &'a str,
+    pub attributes: Vec<Attribute<'a>>,
+    pub nodes: Vec<Node<'a>>,
+}
+
+#[derive(Debug)]
+pub struct Attribute<'a> {
+    pub ns: Rc<str>,
+    pub name: &'a str,
+    pub value: String,
+}
+
+#[derive(Debug)]
+pub enum Node<'a> {
+    Element(Element<'a>),
+    Text(Cow<'a, str>),
+}
+
+impl<'a> Element<'a> {
+    pub fn is(&self, ns: &str, name: &str) -> bool {
+        self.name == name && &*self.ns == ns
+    }
+
+    pub fn children(&self) -> impl Iterator<Item = &Element<'a>> {
+        self.nodes.iter().filter_map(|n| match n {
+            Node::Element(e) => Some(e),
+            Node::Text(_) => None,
+        })
+    }
+
+    /// The first child of that name.
+    pub fn child(&self, ns: &str, name: &str) -> Option<&Element<'a>> {
+        self.children().find(|e| e.is(ns, name))
+    }
+
+    /// An attribute without a namespace.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|a| a.ns.is_empty() && a.name == name).map(|a| a.value.as_str())
+    }
+
+    /// The text directly in it.
+    pub fn text(&self) -> Cow<'_, str> {
+        let mut texts = self.nodes.iter().filter_map(|n| match n {
+            Node::Text(t) => Some(t),
+            Node::Element(_) => None,
+        });
+        match (texts.next(), texts.next()) {
+            (None, _) => Cow::Borrowed(""),
+            (Some(one), None) => Cow::Borrowed(one),
+            (Some(one), Some(two)) => {
+                let mut whole = format!("{one}{two}");
+                texts.for_each(|t| whole.push_str(t));
+                Cow::Owned(whole)
+            }
+        }
+    }
+
+    /// The element as XML that stands alone: with its own namespace declarations, and the `xml:lang` that holds for it
+    /// (RFC 4918 4.3: the language belongs to a property's value).
+    pub fn standalone(&self, lang: Option<&str>) -> String {
+        let mut out = String::new();
+        self.print(lang.filter(|_| !self.attributes.iter().any(|a| &*a.ns == XML_NS && a.name == "lang")), &mut out);
+        out
+    }
+
+    /// The value of `xml:lang` on this element itself.
+    pub fn lang(&self) -> Option<&str> {
+        self.attributes.iter().find(|a| &*a.ns == XML_NS && a.name == "lang").map(|a| a.value.as_str())
+    }
+
+    /// Every element declares its own namespace as the default one: longer than need be, and never wrong.
+    fn print(&self, lang: Option<&str>, out: &mut String) {
+        out.push('<');
+        out.push_str(self.name);
+        out.push_str(" xmlns=\"");
+        escape_attribute(&self.ns, out);
+        out.push('"');
+        if let Some(lang) = lang {
+            out.push_str(" xml:lang=\"");
+            escape_attribute(lang, out);
+            out.push('"');
+        }
+        for (at, attribute) in self.attributes.iter().enumerate() {
+            if attribute.ns.is_empty() {
+                out.push(' ');
+            } else if &*attribute.ns == XML_NS {
+                out.push_str(" xml:");
+            } else {
+                out.push_str(&format!(" xmlns:a{at}=\""));
+                escape_attribute(&attribute.ns, out);
+                out.push_str(&format!("\" a{at}:"));
+            }
+            out.push_str(attribute.name);
+            out.push_str("=\"");
+            escape_attribute(&attribute.value, out);
+            out.push('"');
+        }
+        if self.nodes.is_empty() {
+            out.push_str("/>");
+            return;
+        }
+        out.push('>');
+        for node in &self.nodes {
+            match node {
+                Node::Element(e) => e.print(None, out),
+                Node::Text(t) => escape(t, out),
+            }
+        }
+        out.push_str("</");
+        out.push_str(self.name);
+        out.push('>');
+    }
+}
+
+/// Escapes text for an element. CR becomes `&#13;`, because a parser would turn a bare CRLF into LF and the client would
+/// not see the bytes that were stored; characters that XML can not hold become U+FFFD.
+pub fn escape(text: &str, out: &mut String) {
+    let mut rest = text;
+    while let Some(at) = rest.bytes().position(special) {
+        out.push_str(&rest[..at]);
+        let mut width = 1;
+        match rest.as_bytes()[at] {
+            b'&' => out.push_str("&amp;"),
+            b'<' => out.push_str("&lt;"),
+            b'>' => out.push_str("&gt;"),
+            b'\r' => out.push_str("&#13;"),
+            // U+FFFE and U+FFFF are EF BF BE and EF BF BF; all other characters that begin so are fine.
+            0xEF => {
+                let character = rest[at..].chars().next().unwrap_or('\u{FFFD}');
+                width = character.len_utf8();
+                out.push(if matches!(character, '\u{FFFE}' | '\u{FFFF}') { '\u{FFFD}' } else { character });
+            }
+            _ => out.push('\u{FFFD}'),
+        }
+        rest = &rest[at + width..];
+    }
+    out.push_str(rest);
+}
+
+/// Escapes text for an attribute in double quotes; white space is kept from being normalised.
+pub fn escape_attribute(text: &str, out: &mut String) {
+    let from = out.len();
+    escape(text, out);
+    if out[from..].contains(['"', '\n', '\t']) {
+        let again = out[from..].replace('"', "&quot;").replace('\n', "&#10;").replace('\t', "&#9;");
+        out.truncate(from);
+        out.push_str(&again);
+    }
+}
+
+/// Bytes that can not be copied as they are. A table, so that a text is looked through at a byte or more a cycle.
+const fn specials() -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 32 {
+        table[at] = at != 9 && at != 10;
+        at += 1;
+    }
+    table[b'&' as usize] = true;
+    table[b'<' as usize] = true;
+    table[b'>' as usize] = true;
+    table[0xEF] = true;
+    table
+}
+
+static SPECIALS: [bool; 256] = specials();
+
+#[inline]
+fn special(b: u8) -> bool {
+    SPECIALS[usize::from(b)]
+}
+
+/// Reads a body. The error is a sentence that says what is wrong with it.
+pub fn parse(body: &[u8]) -> Result<Element<'_>, String> {
+    let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    if text.chars().any(|c| !is_char(c)) {
+        return Err("the body has a character that XML does not allow".to_owned());
+    }
+    let mut reader = quick_xml::Reader::from_str(text);
+    reader.config_mut().check_comments = true;
+    let mut tree = Tree::default();
+    let mut first = true;
+    loop {
+        match reader.read_event().map_err(|e| format!("the body is not well-formed XML: {e}"))? {
+            Event::Start(start) => tree.open(&start, text)?,
+            Event::Empty(start) => {
+                tree.open(&start, text)?;
+                tree.close();
+            }
+            // That it is the end of what was opened last was checked by the reader.
+            Event::End(_) => tree.close(),
+            Event::Text(t) => {
+                if t.contains("]]>") {
+                    return Err("`]]>` must be escaped outside of CDATA".to_owned());
+                }
+                tree.text(t.xml10_content())?;
+            }
+            Event::CData(t) => {
+                if tree.open.is_empty() {
+                    return Err("there is text outside of the root element".to_owned());
+                }
+                tree.text(t.xml10_content())?;
+            }
+            Event::GeneralRef(r) => tree.text(Cow::Owned(reference(&r)?.to_string()))?,
+            Event::Decl(decl) => {
+                if !first {
+                    return Err("an XML declaration must come first".to_owned());
+                }
+                if let Some(encoding) = decl.encoding() {
+                    let encoding = encoding.map_err(|e| format!("the XML declaration can not be read: {e}"))?;
+                    if !["utf-8", "utf8", "us-ascii"].contains(&encoding.to_ascii_lowercase().as_str()) {
+                        return Err(format!("the encoding {encoding} is not supported: send UTF-8"));
+                    }
+                }
+            }
+            Event::PI(pi) => {
+                if !is_name(pi.target()) || pi.target().eq_ignore_ascii_case("xml") {
+                    return Err("a processing instruction has a name that XML does not allow".to_owned());
+                }
+            }
+            Event::Comment(_) => {}
+            Event::DocType(_) => return Err("a document type declaration is not allowed here".to_owned()),
+            Event::Eof => break,
+        }
+        first = false;
+    }
+    if !tree.open.is_empty() {
+        return Err("the body ends before its elements do".to_owned());
+    }
+    tree.root.ok_or_else(|| "the body has no element".to_owned())
+}
+
+/// What is being read.
+#[derive(Default)]
+struct Tree<'a> {
+    root: Option<Element<'a>>,
+    open: Vec<Element<'a>>,
+    /// Prefixes in scope with the depth that declared them; the empty prefix is the default namespace.
+    scope: Vec<(usize, &'a str, Rc<str>)>,
+    elements: usize,
+}
+
+impl<'a> Tree<'a> {
+    fn open(&mut self, start: &BytesStart<'_>, text: &'a str) -> Result<(), String> {
+        if self.root.is_some() {
+            return Err("there is a second root element".to_owned());
+        }
+        self.elements += 1;
+        if self.elements > MAX_ELEMENTS || self.open.len() == MAX_DEPTH {
+            return Err(format!("the body has more than {MAX_ELEMENTS} elements or is deeper than {MAX_DEPTH}"));
+        }
+        let depth = self.open.len() + 1;
+        let mut attributes = Vec::new();
+        let mut declared = 0;
+        for attribute in start.attributes() {
+            let attribute = attribute.map_err(|e| format!("the body is not well-formed XML: {e}"))?;
+            if attribute.value.contains('<') {
+                return Err("`<` must be escaped in an attribute".to_owned());
+            }
+            let value = attribute
+                .normalized_value(XmlVersion::Implicit1_0)
+                .map_err(|e| format!("an attribute can not be read: {e}"))?;
+            if value.chars().any(|c| !is_char(c)) {
+                return Err("an attribute has a character that XML does not allow".to_owned());
+            }
+            let (prefix, local) = split(borrow(text, attribute.key.0)?)?;
+            if prefix == "xmlns" || (prefix.is_empty() && local == "xmlns") {
+                declared += 1;
+                let bound = if prefix.is_empty() { "" } else { local };
+                self.scope.push((depth, bound, namespace(bound, &value)?));
+            } else {
+                attributes.push((prefix, local, value.into_owned()));
+            }
+            if declared > MAX_NAMESPACES || attributes.len() > MAX_ATTRIBUTES {
+                return Err(format!("an element has more than {MAX_ATTRIBUTES} attributes or namespaces"));
+            }
+        }
+        let (prefix, name) = split(borrow(text, start.name().0)?)?;
+        let ns = self.resolve(prefix)?;
+        let attributes: Vec<Attribute<'a>> = attributes
+            .into_iter()
+            .map(|(prefix, name, value)| {
+                // The default namespace is not for attributes.
+                let ns = if prefix.is_empty() { Rc::from("") } else { self.resolve(prefix)? };
+                Ok(Attribute { ns, name, value })
+            })
+            .collect::<Result<_, String>>()?;
+        for (at, one) in attributes.iter().enumerate() {
+            if attributes[..at].iter().any(|other| other.name == one.name && other.ns == one.ns) {
+                return Err(format!("the attribute {} is there twice", one.name));
+            }
+        }
+        self.open.push(Element { ns, name, attributes, nodes: Vec::new() });
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let depth = self.open.len();
+        while self.scope.last().is_some_and(|(d, _, _)| *d == depth) {
+            self.scope.pop();
+        }
+        let Some(element) = self.open.pop() else { return };
+        match self.open.last_mut() {
+            Some(parent) => parent.nodes.push(Node::Element(element)),
+            None => self.root = Some(element),
+        }
+    }
+
+    fn text(&mut self, text: Cow<'_, str>) -> Result<(), String> {
+        match self.open.last_mut() {
+            Some(element) => match element.nodes.last_mut() {
+                Some(Node::Text(before)) => before.to_mut().push_str(&text),
+                _ if text.is_empty() => {}
+                _ => element.nodes.push(Node::Text(Cow::Owned(text.into_owned()))),
+            },
+            None if text.trim_matches([' ', '\t', '\r', '\n']).is_empty() => {}
+            None => return Err("there is text outside of the root element".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn resolve(&self, prefix: &str) -> Result<Rc<str>, String> {
+        if prefix == "xml" {
+            return Ok(Rc::from(XML_NS));
+        }
+        match self.scope.iter().rev().find(|(_, p, _)| *p == prefix) {
+            Some((_, _, ns)) => Ok(ns.clone()),
+            None if prefix.is_empty() => Ok(Rc::from("")),
+            None => Err(format!("the namespace prefix {prefix} is not declared")),
+        }
+    }
+}
+
+/// The very slice of `text` that `part` is, so that it lives as long as the body.
+fn borrow<'a>(text: &'a str, part: &str) -> Result<&'a str, String> {
+    let at = (part.as_ptr() as usize).wrapping_sub(text.as_ptr() as usize);
+    text.get(at..at.wrapping_add(part.len())).ok_or_else(|| "a name can not be read".to_owned())
+}
+
+/// What a prefix is bound to, by the rules of "Namespaces in XML 1.0".
+fn namespace(prefix: &str, uri: &str) -> Result<Rc<str>, String> {
+    let wrong = match prefix {
+        "" => uri == XML_NS || uri == XMLNS_NS,
+        "xmlns" => true,
+        "xml" => uri != XML_NS,
+        _ => uri.is_empty() || uri == XML_NS || uri == XMLNS_NS,
+    };
+    if wrong {
+        return Err(format!("the namespace prefix {prefix:?} can not be declared so"));
+    }
+    if uri.len() > MAX_NAME {
+        return Err(format!("a namespace is longer than {MAX_NAME} bytes"));
+    }
+    Ok(Rc::from(uri))
+}
+
+/// `prefix:local`, both being names.
+fn split(name: &str) -> Result<(&str, &str), String> {
+    let (prefix, local) = name.split_once(':').unwrap_or(("", name));
+    if !is_name(local) || !(prefix.is_empty() && !name.starts_with(':') || is_name(prefix)) {
+        return Err("an element or attribute has a name that XML does not allow".to_owned());
+    }
+    if name.len() > MAX_NAME {
+        return Err(format!("a name is longer than {MAX_NAME} bytes"));
+    }
+    Ok((prefix, local))
+}
+
+/// NCName, taken widely beyond ASCII: those characters need no escape, so they can not break an answer.
+fn is_name(text: &str) -> bool {
+    let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.') || c >= '\u{80}';
+    text.chars().all(part) && text.chars().next().is_some_and(|c| !matches!(c, '0'..='9' | '-' | '.'))
+}
+
+/// XML 1.0 2.2.
+fn is_char(c: char) -> bool {
+    !matches!(c, '\0'..='\u{8}' | '\u{B}' | '\u{C}' | '\u{E}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}')
+}
+
+fn reference(r: &quick_xml::events::BytesRef<'_>) -> Result<char, String> {
+    let wrong = || format!("&{}; is not a character that can be read", r.chars().take(32).collect::<String>());
+    if let Some(c) = r.resolve_char_ref().map_err(|_| wrong())? {
+        return Some(c).filter(|c| is_char(*c)).ok_or_else(wrong);
+    }
+    Ok(match &**r {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        // Without a DTD there are no others.
+        _ => return Err(wrong()),
+    })
+}

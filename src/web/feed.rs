@@ -1,0 +1,495 @@
+//! Feeds: `GET /feed/TOKEN.ifb` gives free/busy, `GET /feed/TOKEN.ics` gives events. The token is all the login there is.
+//!
+//! An ETag is made of what an answer is made from (the window, the calendar's and its members' clocks, who is stale), so
+//! that a client that has it costs no rendering. Everything in an answer, DTSTAMP too, follows from the same things.
+//! `If-Modified-Since` is not looked at: a member can become stale without any change, and a date does not tell.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::server::Peer;
+use super::throttle::Block;
+use super::{Web, router, say, say_later, store_trouble};
+use crate::busy::{self, Member};
+use crate::config;
+use crate::ical::recur::{self, Busy};
+use crate::ical::{self, Component, Instant, Kind, Mask, Object, Window, redact, text, zone};
+use crate::secrets;
+use crate::store::feeds::{self, Feed, FeedKind};
+use crate::store::resources::{self, Resource};
+use crate::store::{self, Tx, calendars};
+
+/// A window begins at a quarter of an hour when it is not asked for, so that its ETag lasts as long.
+const QUARTER: i64 = 900;
+const DAY: i64 = 86_400;
+const DEFAULT_DAYS: i64 = 60;
+const MOST_DAYS: i64 = 366;
+/// Bytes of objects in one `.ics`.
+const MOST_BYTES: i64 = 64 * 1024 * 1024;
+
+/// What a URL asks for.
+struct Asked {
+    form: Form,
+    /// SHA-256 of the token.
+    token: [u8; 32],
+    start: Option<String>,
+    end: Option<String>,
+    /// `If-None-Match`.
+    has: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    FreeBusy,
+    Events,
+}
+
+/// What the store says to it, in one snapshot.
+enum Found {
+    /// No such token, or nothing of that form under it.
+    Nothing,
+    /// A window that can not be: why, as a sentence.
+    Wrong(String),
+    TooLarge,
+    /// `tag` is what the client has already.
+    Same(Version),
+    FreeBusy(Version, Box<FreeBusy>),
+    Events(Version, Box<Events>),
+}
+
+/// Which answer it is.
+struct Version {
+    /// With its quotes.
+    tag: String,
+    /// Since when it is this one: the last change, or the quarter of an hour that its window begins with.
+    since: Instant,
+}
+
+struct FreeBusy {
+    answer: busy::Answer,
+    window: Window,
+    organizer: Option<String>,
+    stamp: Instant,
+    uid: String,
+}
+
+struct Events {
+    feed: Feed,
+    /// For the UIDs of masked events: they say nothing to who has another feed.
+    viewer: String,
+    resources: Vec<Resource>,
+    /// Whether the time of a member is not known. A masked feed then has an event over the whole of `window`; a full
+    /// one shows what was last known, as its reader's calendar would.
+    unknown: bool,
+    window: Window,
+    stamp: Instant,
+}
+
+/// Answers GET and HEAD. A right token is always served: nobody guesses 128 bits, and behind a proxy all clients have
+/// one address. Wrong ones are counted, so that trying costs more time than it gives.
+pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Bytes> {
+    let now = web.app.clock.now();
+    let found = match asked(head) {
+        None => Ok(Found::Nothing),
+        Some(asked) => {
+            let rules = web.app.config.load().sync.clone();
+            web.app.store.read(move |tx| find(tx, &asked, &rules, now)).await
+        }
+    };
+    let answer = match found {
+        Ok(Found::Nothing) => match web.wrong_tokens.take(Block::of(peer.address.ip()), now) {
+            Ok(()) => say(StatusCode::NOT_FOUND, "There is no such feed."),
+            Err(seconds) => say_later(StatusCode::TOO_MANY_REQUESTS, seconds, "There were too many wrong addresses."),
+        },
+        Ok(Found::Wrong(why)) => say(StatusCode::BAD_REQUEST, &why),
+        Ok(Found::TooLarge) => {
+            say(StatusCode::INSUFFICIENT_STORAGE, "The calendar is too large for one file: ask with ?start= and ?end=.")
+        }
+        Ok(Found::Same(version)) => {
+            let mut answer = Response::new(Bytes::new());
+            *answer.status_mut() = StatusCode::NOT_MODIFIED;
+            versioned(answer, &version)
+        }
+        Ok(Found::FreeBusy(version, busy)) => versioned(calendar(busy.print()), &version),
+        Ok(Found::Events(version, events)) => {
+            // Not on a thread of the store, and not on one that serves connections: it may be thousands of events.
+            match tokio::task::spawn_blocking(move || events.print()).await {
+                Ok(text) => versioned(calendar(text), &version),
+                Err(_) => say(StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here. Its log says what."),
+            }
+        }
+        Err(busy::Error::Stale(member)) => {
+            tracing::warn!(member, "a feed is not given: `{member}` was not read for too long");
+            say_later(StatusCode::SERVICE_UNAVAILABLE, 300, "A calendar in this feed could not be read for too long.")
+        }
+        Err(busy::Error::Store(trouble)) => store_trouble(&trouble),
+    };
+    unlisted(answer)
+}
+
+fn asked(head: &Parts) -> Option<Asked> {
+    let (token, ending) = head.uri.path().strip_prefix(router::FEED)?.rsplit_once('.')?;
+    let form = match ending {
+        "ifb" => Form::FreeBusy,
+        "ics" => Form::Events,
+        _ => return None,
+    };
+    let token: Vec<u8> = percent_encoding::percent_decode_str(token).collect();
+    let query = |name: &str| {
+        let mut pairs = url::form_urlencoded::parse(head.uri.query()?.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    };
+    let has = head.headers.get_all(IF_NONE_MATCH).iter().filter_map(|v| v.to_str().ok());
+    Some(Asked {
+        form,
+        token: secrets::sha256(&token),
+        start: query("start"),
+        end: query("end"),
+        has: has.flat_map(|v| v.split(',')).map(|tag| tag.trim().trim_start_matches("W/").to_owned()).collect(),
+    })
+}
+
+fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> Result<Found, busy::Error> {
+    let Some(feed) = feeds::find(tx, &asked.token)? else { return Ok(Found::Nothing) };
+    if asked.form == Form::Events && feed.kind == FeedKind::FreeBusy {
+        return Ok(Found::Nothing);
+    }
+    let zone = zone::named(&feed.calendar.zone).unwrap_or(TimeZone::UTC);
+    let chosen = asked.start.is_some() || asked.end.is_some();
+    let from = match asked.form {
+        Form::FreeBusy => Instant(now.0.div_euclid(QUARTER) * QUARTER),
+        // Events do not depend on the window unless it was chosen; what is not known is, and moves with the day.
+        Form::Events => Instant(now.0.div_euclid(DAY) * DAY),
+    };
+    let window = match window(asked.start.as_deref(), asked.end.as_deref(), from, &zone) {
+        Ok(window) => window,
+        Err(why) => return Ok(Found::Wrong(why)),
+    };
+    let members = busy::members(tx, &feed.calendar, rules, now)?;
+    let version = version(tx, asked, &feed, &members, window, chosen)?;
+    if asked.has.iter().any(|tag| *tag == version.tag || tag == "*") {
+        return Ok(Found::Same(version));
+    }
+    match asked.form {
+        Form::FreeBusy => {
+            let answer = busy::gather(tx, &feed.calendar, window, rules, now)?;
+            let busy = FreeBusy {
+                answer,
+                window,
+                organizer: feed.owner.addresses.first().cloned(),
+                stamp: version.since,
+                uid: format!("{}@calgate", secrets::hex(&asked.token[..16])),
+            };
+            Ok(Found::FreeBusy(version, Box::new(busy)))
+        }
+        Form::Events => {
+            let listed = resources::list(tx, &feed.calendar)?;
+            if !chosen && listed.iter().map(|one| one.size).sum::<i64>() > MOST_BYTES {
+                return Ok(Found::TooLarge);
+            }
+            let resources = match chosen {
+                true => resources::in_window(tx, &feed.calendar, window)?,
+                false => resources::all(tx, &feed.calendar)?,
+            };
+            let events = Events {
+                viewer: secrets::hex(&asked.token[16..]),
+                resources,
+                unknown: members.iter().any(|member| member.known.is_none()),
+                window,
+                stamp: version.since,
+                feed,
+            };
+            Ok(Found::Events(version, Box::new(events)))
+        }
+    }
+}
+
+/// The ETag over everything an answer is made from.
+fn version(
+    tx: &mut Tx<'_>,
+    asked: &Asked,
+    feed: &Feed,
+    members: &[Member],
+    window: Window,
+    chosen: bool,
+) -> store::Result<Version> {
+    let Feed { kind, owner, calendar } = feed;
+    let form = match asked.form {
+        Form::FreeBusy => "ifb",
+        Form::Events => "ics",
+    };
+    let unknown = members.iter().any(|member| member.known.is_none());
+    let of_window = chosen || unknown || asked.form == Form::FreeBusy;
+    let mut since = calendar.changed_at;
+    if asked.form == Form::FreeBusy && !chosen {
+        since = since.max(window.start);
+    }
+    let mut parts = vec![
+        format!("{} {form} {} {}", busy::PRODID, kind.name(), secrets::hex(&asked.token)),
+        format!("{} {} {} {}", calendar.token(), calendar.changed_at.0, calendar.zone, calendar.display_name),
+        owner.addresses.join(" "),
+        if of_window { format!("{} {}", window.start.0, window.end.0) } else { String::new() },
+    ];
+    for member in members {
+        // The unified calendar's clock does not move when a member's version of an event that another shows first
+        // changes; the busy time does.
+        let held = match member.known {
+            Some(id) => calendars::for_engine(tx, id)?,
+            None => None,
+        };
+        since = held.as_ref().map_or(since, |held| since.max(held.changed_at));
+        let clock = held.map_or_else(|| "unknown".to_owned(), |held| held.token());
+        parts.push(format!("{} {clock}", member.slug));
+    }
+    let hash = secrets::sha256(parts.join("\n").as_bytes());
+    Ok(Version { tag: format!("\"{}\"", secrets::hex(&hash[..16])), since })
+}
+
+/// The window asked for; without a start from `from` on, without an end for 60 days. The error is a sentence.
+fn window(start: Option<&str>, end: Option<&str>, from: Instant, zone: &TimeZone) -> Result<Window, String> {
+    let read = |name: &str, text: &str| {
+        instant(text, zone).ok_or_else(|| {
+            format!("`{name}` is not a time: write 2026-06-01, 20260601T083000Z or 2026-06-01T08:30:00+02:00.")
+        })
+    };
+    let start = match start {
+        Some(text) => read("start", text)?,
+        None => from,
+    };
+    let end = match end {
+        Some(text) => read("end", text)?,
+        None => start.plus(DEFAULT_DAYS * DAY),
+    };
+    let window = Window::new(start, end).ok_or("`end` has to be after `start`.")?;
+    match end.0 - start.0 > MOST_DAYS * DAY {
+        true => Err(format!("At most {MOST_DAYS} days can be asked for at once.")),
+        false => Ok(window),
+    }
+}
+
+/// RFC 3339 with an offset, `YYYYMMDDTHHMMSSZ`, or `YYYY-MM-DD` (midnight in `zone`). Years 1 to 9998.
+fn instant(text: &str, zone: &TimeZone) -> Option<Instant> {
+    // In a URL a plus that was not escaped reads as a space.
+    let text = text.trim().replace(' ', "+");
+    let day = |date: Date| date.to_zoned(zone.clone()).ok().map(|midnight| midnight.timestamp());
+    let at = match text.len() {
+        10 => day(text.parse().ok()?)?,
+        16 => jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &text).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
+        20.. => text.parse::<Timestamp>().ok()?,
+        _ => return None,
+    };
+    let year = at.to_zoned(TimeZone::UTC).year();
+    (1..=9998).contains(&year).then(|| Instant(at.as_second()))
+}
+
+impl FreeBusy {
+    fn print(&self) -> String {
+        let organizer = self.organizer.as_deref();
+        busy::to_ical(&self.answer, self.window, organizer, self.stamp, &self.uid, Some("PUBLISH"))
+    }
+}
+
+impl Events {
+    /// One VCALENDAR of all of them. An object that can not be read any more is left out of a full feed, and makes the
+    /// time of a masked one unknown; it is logged by name.
+    fn print(&self) -> String {
+        let mut unknown = self.unknown;
+        let mut zones = Zones::default();
+        let mut components = Vec::new();
+        for resource in self.resources.iter().filter(|resource| resource.kind == Kind::Event) {
+            match self.shown(resource) {
+                Ok((shown, first)) => components.extend(zones.take(shown, first)),
+                Err(e) => {
+                    tracing::error!("the object {} of a feed can not be read: {e}", resource.name);
+                    unknown = true;
+                }
+            }
+        }
+        if unknown && self.feed.kind == FeedKind::Busy {
+            components.push(self.not_known(self.window));
+        }
+        let mut all = zones.into_components(self.stamp);
+        all.append(&mut components);
+
+        let name = text::escape(&self.feed.calendar.display_name);
+        let mut refresh = busy::line("REFRESH-INTERVAL", "PT15M");
+        refresh.params.push(("VALUE".to_owned(), vec!["DURATION".to_owned()]));
+        let more = vec![busy::line("X-WR-CALNAME", &name), refresh, busy::line("X-PUBLISHED-TTL", "PT15M")];
+        busy::calendar(Some("PUBLISH"), more, all).print()
+    }
+
+    /// An object as this feed may show it, and the first instant it touches.
+    fn shown(&self, resource: &Resource) -> Result<(Component, Option<Instant>), ical::Error> {
+        let object = Object::parse(&resource.body)?;
+        let first = object.span().first;
+        let whole = self.feed.kind == FeedKind::Full && !is_private(&object);
+        let text = match whole {
+            true => redact::redact(&object, Mask::Full, &self.viewer),
+            false => redact::redact(&plainly_free(object, &self.feed.owner.addresses)?, Mask::Busy, &self.viewer),
+        };
+        Ok((Component::parse(&text)?, first))
+    }
+
+    /// The event that says that the time is not known.
+    fn not_known(&self, window: Window) -> Component {
+        let properties = vec![
+            busy::line("UID", &format!("{}-unknown@calgate", self.viewer)),
+            busy::line("DTSTAMP", &busy::utc(self.stamp)),
+            busy::line("DTSTART", &busy::utc(window.start)),
+            busy::line("DTEND", &busy::utc(window.end)),
+            busy::line("SUMMARY", "Not known"),
+            busy::line("TRANSP", "OPAQUE"),
+            busy::line("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"),
+        ];
+        Component { name: "VEVENT".to_owned(), properties, components: Vec::new() }
+    }
+}
+
+/// The object with TRANSP:TRANSPARENT where the owner's time is free for another reason, such as a declined invitation:
+/// a mask takes the reason away, and the event would read as busy.
+fn plainly_free(object: Object, owner: &[String]) -> Result<Object, ical::Error> {
+    let is_free = |c: &Component| c.name == "VEVENT" && recur::busy(c, owner) == Busy::Free;
+    let says_so = |c: &Component| c.value("TRANSP").is_some_and(|v| v.eq_ignore_ascii_case("TRANSPARENT"));
+    if !object.components().any(|c| is_free(c) && !says_so(c)) {
+        return Ok(object);
+    }
+    let mut calendar = object.calendar().clone();
+    for component in calendar.components.iter_mut().filter(|c| is_free(c)) {
+        component.properties.retain(|p| p.name != "TRANSP");
+        component.properties.push(busy::line("TRANSP", "TRANSPARENT"));
+    }
+    Object::parse(&calendar.print())
+}
+
+/// Whether any part of it is for the owner alone. A class nobody knows counts as PRIVATE (RFC 5545 3.8.1.3).
+fn is_private(object: &Object) -> bool {
+    object.components().filter_map(|c| c.value("CLASS")).any(|class| !class.trim().eq_ignore_ascii_case("PUBLIC"))
+}
+
+/// The VTIMEZONEs of many objects in one file: each TZID once.
+#[derive(Default)]
+struct Zones {
+    /// TZID → its definition.
+    defined: HashMap<String, Component>,
+    /// TZIDs in the order they came.
+    order: Vec<String>,
+    /// Zones that an object names and does not bring, with the first instant they are needed for.
+    missing: HashMap<String, Instant>,
+}
+
+impl Zones {
+    /// Takes the VTIMEZONEs out of an object that is `first` needed at; gives back the rest.
+    fn take(&mut self, object: Component, first: Option<Instant>) -> Vec<Component> {
+        let (zones, mut rest): (Vec<_>, Vec<_>) = object.components.into_iter().partition(|c| c.name == "VTIMEZONE");
+        let mut brought = HashSet::new();
+        let mut renamed = HashMap::new();
+        for zone in zones {
+            let Some(id) = zone.value("TZID").map(str::to_owned) else { continue };
+            let taken = self.define(&id, zone);
+            brought.insert(taken.clone());
+            if taken != id {
+                renamed.insert(id, taken);
+            }
+        }
+        for component in &mut rest {
+            each_tzid(component, &mut |id| {
+                if let Some(other) = renamed.get(id) {
+                    id.clone_from(other);
+                }
+                if !brought.contains(id) {
+                    let since = first.unwrap_or(Instant(0));
+                    let known = self.missing.entry(id.clone()).or_insert(since);
+                    *known = since.min(*known);
+                }
+            });
+        }
+        rest
+    }
+
+    /// The TZID under which the file has `zone`: its own, unless somebody else means another zone by it.
+    fn define(&mut self, id: &str, mut zone: Component) -> String {
+        // A name the world knows is one zone, however each program wrote its rules down.
+        let well_known = zone::named(id).is_some();
+        let mut name = id.to_owned();
+        for number in 2.. {
+            match self.defined.get(&name) {
+                None => break,
+                Some(same) if well_known || same.components == zone.components => return name,
+                Some(_) => name = format!("{id} ({number})"),
+            }
+        }
+        if let Some(property) = zone.properties.iter_mut().find(|p| p.name == "TZID") {
+            property.value.clone_from(&name);
+        }
+        self.order.push(name.clone());
+        self.defined.insert(name.clone(), zone);
+        name
+    }
+
+    fn into_components(mut self, now: Instant) -> Vec<Component> {
+        let mut missing: Vec<_> = self.missing.into_iter().filter(|(id, _)| !self.defined.contains_key(id)).collect();
+        missing.sort();
+        let mut components: Vec<_> = self.order.iter().filter_map(|id| self.defined.remove(id)).collect();
+        for (id, first) in missing {
+            if let Some(zone) = zone::named(&id) {
+                components.push(zone::vtimezone(&id, &zone, first, now.max(first).plus(5 * MOST_DAYS * DAY)));
+            }
+        }
+        components
+    }
+}
+
+fn each_tzid(component: &mut Component, f: &mut impl FnMut(&mut String)) {
+    for property in &mut component.properties {
+        for (name, values) in &mut property.params {
+            if name == "TZID" {
+                values.iter_mut().for_each(&mut *f);
+            }
+        }
+    }
+    for inner in &mut component.components {
+        each_tzid(inner, f);
+    }
+}
+
+fn calendar(text: String) -> Response<Bytes> {
+    let mut answer = Response::new(Bytes::from(text));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/calendar; charset=utf-8"));
+    answer
+}
+
+fn versioned(mut answer: Response<Bytes>, version: &Version) -> Response<Bytes> {
+    let headers = answer.headers_mut();
+    if let Ok(tag) = HeaderValue::from_str(&version.tag) {
+        headers.insert(ETAG, tag);
+    }
+    if let Some(date) = http_date(version.since) {
+        headers.insert(LAST_MODIFIED, date);
+    }
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=300"));
+    answer
+}
+
+/// What keeps the URL, which is a secret, out of the world; right or wrong, the answer carries it.
+fn unlisted(mut answer: Response<Bytes>) -> Response<Bytes> {
+    const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
+    answer.headers_mut().insert(ROBOTS, HeaderValue::from_static("noindex"));
+    if answer.status() != StatusCode::OK && answer.status() != StatusCode::NOT_MODIFIED {
+        answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    answer
+}
+
+/// RFC 9110 5.6.7.
+fn http_date(at: Instant) -> Option<HeaderValue> {
+    const PRINTER: jiff::fmt::rfc2822::DateTimePrinter = jiff::fmt::rfc2822::DateTimePrinter::new();
+    let at = Timestamp::from_second(at.0).ok()?;
+    HeaderValue::from_str(&PRINTER.timestamp_to_rfc9110_string(&at).ok()?).ok()
+}

@@ -1,0 +1,190 @@
+//! Every URL of the program, on one screen; and what is refused before anything else is looked at.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
+
+use super::server::{MAX_HEADERS, Peer};
+use super::{Web, auth, feed, health, say};
+use crate::dav;
+
+/// What a feed's URL begins with.
+pub const FEED: &str = "/feed/";
+
+/// Answers one request. The body is read only by who may send one.
+pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Bytes> {
+    let (head, body) = request.into_parts();
+    if let Some(refusal) = refusal(&head) {
+        discard(&head, body);
+        return refusal;
+    }
+    let reads = matches!(head.method, Method::GET | Method::HEAD);
+    let path = head.uri.path();
+    let answer = match path {
+        // Before login and Depth: clients come here with any method, and without knowing either (RFC 6764 section 5).
+        "/.well-known/caldav" => home(web),
+        // Thunderbird and GNOME ask OPTIONS of paths we do not have, and without login.
+        _ if head.method == Method::OPTIONS => dav::options(&web.app, path),
+        "/" if !reads => return dav(web, peer, head, body).await,
+        "/dav" => return dav(web, peer, head, body).await,
+        _ if path.starts_with("/dav/") => return dav(web, peer, head, body).await,
+
+        _ if path != "/" && !is_ours(path) => nothing_here(web),
+        _ if !reads => only_reads(),
+        "/" => front(web),
+        "/healthz" => health::live(),
+        "/readyz" => health::ready(web).await,
+        "/robots.txt" => say(StatusCode::OK, "User-agent: *\nDisallow: /dav/"),
+        _ => feed::get(web, peer, &head).await,
+    };
+    discard(&head, body);
+    answer
+}
+
+fn is_ours(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/robots.txt") || path.starts_with(FEED)
+}
+
+/// Login, body, answer, in this order: who may not come in is not listened to.
+async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response<Bytes> {
+    let actor = match auth::actor(web, peer.address.ip(), &head.headers).await {
+        Ok(actor) => actor,
+        Err(refusal) => {
+            discard(&head, body);
+            return refusal;
+        }
+    };
+    // It has done its work; what is not there can not be logged or sent on.
+    head.headers.remove(http::header::AUTHORIZATION);
+    let limit = web.app.config.load().server.max_body;
+    let mut answer = match read(&head, body, limit).await {
+        Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
+        Err(refusal) => refusal,
+    };
+    answer.extensions_mut().insert(auth::Who(actor.name));
+    answer
+}
+
+/// What no URL of ours takes.
+fn refusal(head: &Parts) -> Option<Response<Bytes>> {
+    const MAX_URI: usize = 8 * 1024;
+    let uri = head.uri.path().len() + head.uri.query().map_or(0, |q| q.len() + 1);
+    if uri > MAX_URI {
+        return Some(say(StatusCode::URI_TOO_LONG, "The URL is longer than 8 KiB."));
+    }
+    if head.headers.len() > MAX_HEADERS {
+        return Some(say(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "There are more than 100 header lines."));
+    }
+    // RFC 9112 section 3.2. Nothing here is made from it; but who sends two wants to be understood in two ways.
+    let hosts = head.headers.get_all(HOST).iter().count();
+    if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
+        return Some(say(StatusCode::BAD_REQUEST, "A request has one Host header."));
+    }
+    // A small request could unpack to a huge one, and no calendar client sends them.
+    let packed = head.headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
+    packed.then(|| say(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Requests are taken without Content-Encoding."))
+}
+
+/// The whole body, under its limits in size and time.
+async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Bytes>> {
+    const IDLE: Duration = Duration::from_secs(15);
+    const WHOLE: Duration = Duration::from_secs(60);
+    enum Stopped {
+        TooLarge,
+        TooSlow,
+        Broken,
+    }
+    let declared = body.size_hint().lower();
+    let reading = async {
+        if declared > limit as u64 {
+            return Err(Stopped::TooLarge);
+        }
+        let mut bytes = BytesMut::with_capacity(declared as usize);
+        while let Some(frame) = timeout(IDLE, body.frame()).await.map_err(|_| Stopped::TooSlow)? {
+            // Trailers say nothing to us.
+            let Ok(data) = frame.map_err(|_| Stopped::Broken)?.into_data() else { continue };
+            if bytes.len() + data.len() > limit {
+                return Err(Stopped::TooLarge);
+            }
+            bytes.extend_from_slice(&data);
+        }
+        Ok(bytes.freeze())
+    };
+    let stopped = match timeout(WHOLE, reading).await {
+        Ok(Ok(bytes)) => return Ok(bytes),
+        Ok(Err(stopped)) => stopped,
+        Err(_) => Stopped::TooSlow,
+    };
+    Err(match stopped {
+        Stopped::TooLarge => {
+            discard(head, body);
+            say(StatusCode::PAYLOAD_TOO_LARGE, &format!("The body is larger than {limit} bytes."))
+        }
+        Stopped::TooSlow => closing(head, say(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
+        Stopped::Broken => closing(head, say(StatusCode::BAD_REQUEST, "The body is broken.")),
+    })
+}
+
+/// The answer after which an HTTP/1 connection can not go on.
+fn closing(head: &Parts, mut answer: Response<Bytes>) -> Response<Bytes> {
+    if head.version <= Version::HTTP_11 {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+/// Lets a body that nobody wants run out beside the answer. A client that is still sending could lose the answer if
+/// the connection were closed under it, and could not use the connection again.
+fn discard(head: &Parts, mut body: Incoming) {
+    const MOST: usize = 1024 * 1024;
+    // A client that asks before it sends is answered, and sends nothing.
+    if body.is_end_stream() || head.headers.contains_key(EXPECT) {
+        return;
+    }
+    tokio::spawn(timeout(Duration::from_secs(10), async move {
+        let mut seen = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            seen += frame.data_ref().map_or(0, Bytes::len);
+            if seen > MOST {
+                break;
+            }
+        }
+    }));
+}
+
+/// RFC 6764 section 5: where CalDAV begins. From the configuration, never from Host.
+fn home(web: &Web) -> Response<Bytes> {
+    let to = format!("{}/dav/", web.app.config.load().server.public_url);
+    let mut answer = say(StatusCode::MOVED_PERMANENTLY, &format!("CalDAV is at {to}"));
+    if let Ok(to) = HeaderValue::from_str(&to) {
+        answer.headers_mut().insert(LOCATION, to);
+    }
+    answer
+}
+
+fn front(web: &Web) -> Response<Bytes> {
+    let config = web.app.config.load();
+    let words = format!(
+        "This is calgate, a CalDAV gateway.\n\n\
+         Give your calendar program this address, your user name and an app password:\n\n    {}/dav/\n",
+        config.server.public_url
+    );
+    say(StatusCode::OK, words.trim_end())
+}
+
+fn nothing_here(web: &Web) -> Response<Bytes> {
+    let words = format!("There is nothing here. CalDAV is at {}/dav/", web.app.config.load().server.public_url);
+    say(StatusCode::NOT_FOUND, &words)
+}
+
+fn only_reads() -> Response<Bytes> {
+    let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, "This can only be read.");
+    answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+    answer
+}
