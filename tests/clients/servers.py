@@ -24,8 +24,9 @@ USER = "anna"
 PASSWORD = "kUchen-und-Tee-9241"
 RADICALE_PASSWORD = "zwiebel-Ring-5521"
 XANDIKOS_PASSWORD = "laternen-Pfahl-8837"
-FEED_TOKEN = "Qm7vT2kLx9RzB4nHc8WdYp3s"
-SECRETS = [PASSWORD, RADICALE_PASSWORD, XANDIKOS_PASSWORD, FEED_TOKEN]
+# One feed of each kind.
+FEEDS = {"freebusy": "Qm7vT2kLx9RzB4nHc8WdYp3s", "busy": "Hw3pN8sVd6JtK1xMg5RbCz9q", "full": "Zk4fL7yGu2QeX9aSn6TjDv1m"}
+SECRETS = [PASSWORD, RADICALE_PASSWORD, XANDIKOS_PASSWORD, *FEEDS.values()]
 ZONE = "Europe/Berlin"
 
 
@@ -180,9 +181,10 @@ class Gateway(Server):
         )
         return done.stdout
 
-    def feed(self, kind, start, end, **headers):
+    def feed(self, kind, form, start, end, **headers):
+        """`kind`: freebusy, busy or full; `form`: ifb or ics."""
         query = urllib.parse.urlencode({"start": f"{start:%Y%m%dT%H%M%SZ}", "end": f"{end:%Y%m%dT%H%M%SZ}"})
-        return Dav(self.address).send("GET", f"/feed/{FEED_TOKEN}.{kind}?{query}", **headers)
+        return Dav(self.address).send("GET", f"/feed/{FEEDS[kind]}.{form}?{query}", **headers)
 
 
 def gateway_toml(binary, upstreams, port, storage, write_to, interval):
@@ -217,7 +219,8 @@ def gateway_toml(binary, upstreams, port, storage, write_to, interval):
             *accounts,
             "[[user.calendar]]", 'name = "notes"',
             "[[user.unified]]", 'name = "all"', f"members = [{members}]", f'write_to = "{write_to}"',
-            "[[user.feed]]", 'calendar = "all"', 'kind = "freebusy"', f'token = "{FEED_TOKEN}"', "",
+            *(line for kind, token in FEEDS.items() for line in ("[[user.feed]]", 'calendar = "all"', f'kind = "{kind}"', f'token = "{token}"')),
+            "",
         ]
     )  # fmt: skip
 

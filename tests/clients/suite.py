@@ -156,9 +156,16 @@ class World:
             other = set(canonical(text).splitlines()) ^ set(canonical(held[key]).splitlines())
             assert not other, f"{name} has {self.name_shapes([key])} otherwise than the server: {sorted(other)[:6]}"
 
+    def stretches(self, texts):
+        return oracle.stretches(texts, self.start, self.end, self.zone, self.me)
+
     def compare_freebusy(self, name, answer, texts):
-        found = oracle.stretches(texts, self.start, self.end, self.zone, self.me)
-        expected, got = oracle.grid(found, self.start, self.end), oracle.paint(answer, self.start, self.end)
+        """How many minutes are taken, of how many."""
+        return self.compare_grids(name, oracle.paint(answer, self.start, self.end), texts)
+
+    def compare_grids(self, name, got, texts):
+        found = self.stretches(texts)
+        expected = oracle.grid(found, self.start, self.end)
         lines = oracle.differences(expected, got, found, self.start, self.shapes)
         assert not lines, "\n      ".join([f"{name} differs in {len(lines)} stretches:", *lines[:20]])
         return sum(1 for cell in expected if cell), len(expected)
@@ -204,7 +211,7 @@ def time_ranges(world):
     everything = world.upstream_objects()
     for slug in [*SLUGS, "all"]:
         texts = [text for home, _, text in everything.values() if slug in (home, "all")]
-        found = oracle.stretches(texts, world.start, world.end, world.zone, world.me)
+        found = world.stretches(texts)
         hrefs = {href: uid(text) for href, text in client.bodies(world.gateway.path(slug)).items()}
         for day in range((world.end - world.start).days):
             low = world.start + dt.timedelta(days=day)
@@ -230,12 +237,20 @@ def freebusy(world):
     texts = [text for _, _, text in everything.values()]
     answer = client.freebusy(world.gateway.path("all"), world.start, world.end)
     busy, all_minutes = world.compare_freebusy("free/busy of all", answer, texts)
-    for kind in ("ifb", "ics"):
-        feed = world.gateway.feed(kind, world.start, world.end)
-        assert feed.status == 200, f"the .{kind} feed gave {feed}"
-        world.compare_freebusy(f"the .{kind} feed", feed.body, texts)
-        again = world.gateway.feed(kind, world.start, world.end, If_None_Match=feed.headers["etag"])
-        assert again.status == 304, f"the .{kind} feed with its own ETag gave {again}"
+    for kind, form in (("freebusy", "ifb"), ("busy", "ifb"), ("full", "ifb"), ("busy", "ics"), ("full", "ics")):
+        feed = world.gateway.feed(kind, form, world.start, world.end)
+        assert feed.status == 200, f"the {kind} feed as .{form} gave {feed}"
+        if form == "ifb":
+            world.compare_freebusy(f"the {kind} feed as .{form}", feed.body, texts)
+        else:
+            # Events this time: what a calendar makes of them must be the same time.
+            shown = oracle.grid(world.stretches([feed.body]), world.start, world.end)
+            world.compare_grids(f"the {kind} feed as .{form}", shown, texts)
+        assert kind == "full" or corpus.CANARY not in feed.body.replace("\r\n ", "").replace(corpus.ME, ""), f"the {kind} feed as .{form} says more than busy"
+        again = world.gateway.feed(kind, form, world.start, world.end, If_None_Match=feed.headers["etag"])
+        assert again.status == 304, f"the {kind} feed as .{form} with its own ETag gave {again}"
+    nothing = world.gateway.feed("freebusy", "ics", world.start, world.end)
+    assert nothing.status == 404, f"a feed of busy times gave events: {nothing}"
     return f"{busy} of {all_minutes} minutes taken; {len(SLUGS)} calendars, REPORT and feeds equal to brute force"
 
 
@@ -349,14 +364,17 @@ def everything(report, options, folder, name, steps, **world):
         ):
             # Without the first pull nothing else means anything.
             for number, step in enumerate(steps):
-                if (
-                    not report.step(f"{name}: {step.__module__.removeprefix('with_')} {step.__name__}", step, *built)
-                    and number == 0
-                ):
+                if not report.step(label(name, step), step, *built) and number == 0:
                     break
     if len(report.failed) > before:
         for log in sorted(folder.glob("*.log")):
             print(f"---- {log}\n{servers.tail(log)}")
+
+
+def label(name, step):
+    """`clients: vdirsyncer create`; the steps of this file have no program's name."""
+    program = step.__module__.removeprefix("with_")
+    return f"{name}: {'' if program == '__main__' else program + ' '}{step.__name__}"
 
 
 def crash_loop(rounds):
