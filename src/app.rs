@@ -29,17 +29,22 @@ impl App {
     /// Opens the store and applies the configuration to it.
     pub async fn open(config: Config, secrets: Secrets, clock: Clock) -> Result<Arc<App>, String> {
         let store = Store::open(&config.storage.url).map_err(|e| e.to_string())?;
-        let app = App {
-            config: ArcSwap::from_pointee(config.clone()),
+        let app = App::beside(config.clone(), store, secrets, clock);
+        app.apply(config).await?;
+        Ok(Arc::new(app))
+    }
+
+    /// Works on a database whose configuration was applied before, or is applied by another process: for commands.
+    pub fn beside(config: Config, store: Store, secrets: Secrets, clock: Clock) -> App {
+        App {
+            config: ArcSwap::from_pointee(config),
             store,
             clock,
             secrets,
             http: Arc::new(http::Client::new()),
             wake: Notify::new(),
             settled: broadcast::channel(1024).0,
-        };
-        app.apply(config).await?;
-        Ok(Arc::new(app))
+        }
     }
 
     /// Puts a (checked) configuration in force, without dropping a connection or a sync token.

@@ -11,13 +11,13 @@ use commands::{account, app_password, backup, calendar, check, explain, keygen, 
 
 /// A self-hosted CalDAV gateway: all your calendars as one, and one free/busy over them.
 #[derive(Parser)]
-#[command(version, propagate_version = true, infer_subcommands = true, arg_required_else_help = true)]
+#[command(version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "\
 Begin like this:
-  calgate user add anna                        make a user
-  calgate account add anna work \\
-      --url https://dav.example.org --login anna   connect a server
-  calgate serve                                run
+  touch gateway.toml            every key has a default
+  calgate user add anna         make a user
+  calgate account add anna work --url https://dav.example.org --login anna
+  calgate serve
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.")]
 struct Arguments {
@@ -64,6 +64,8 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    // The database, its backups and the pid file are for this user alone.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let Arguments { config, command } = Arguments::parse();
     let done = match command {
         Command::Serve => serve::run(&config).await,

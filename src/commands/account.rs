@@ -7,6 +7,7 @@ use calgate::config::{self, values};
 use calgate::provider::{self, Provider, RemoteCalendar, Settings};
 use calgate::secrets::{Place, Secret};
 use calgate::store::accounts::{self, Account, Password, Take, Taken};
+use calgate::store::jobs::{self, Duty};
 use calgate::store::users::User;
 use serde_json::json;
 
@@ -53,7 +54,7 @@ pub struct Add {
     #[arg(value_parser = values::name)]
     name: String,
     /// The address of the server, or of its CalDAV part
-    #[arg(long, value_parser = values::upstream_url, requires = "login")]
+    #[arg(long, requires = "login")]
     url: Option<String>,
     /// The login there
     #[arg(long, requires = "url")]
@@ -70,6 +71,12 @@ pub struct Add {
 }
 
 pub async fn run(config: &Path, command: Command) -> Done {
+    if let Command::Add(Add { url: Some(url), .. }) = &command
+        && let Err(wrong) = values::upstream_url(url)
+    {
+        // Not by clap's own check, which repeats what it refuses: a password may stand in it.
+        clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--url: {wrong}\n")).exit();
+    }
     let here = Here::open(config)?;
     match command {
         Command::Add(add) => connect(&here, add).await,
@@ -90,7 +97,10 @@ async fn connect(here: &Here, add: Add) -> Done {
         )),
         (Some(_), Some(_), _) => Err(Failure::new(
             format!("{} has an account {} already", user.name, add.name),
-            format!("To give it a new password, leave out --url and --login: `calgate account add {} {}`.", user.name, add.name),
+            format!(
+                "To give it a new password, leave out --url and --login: `calgate account add {} {}`.",
+                user.name, add.name
+            ),
         )),
         (Some(account), ..) => new_password(here, &account, add.password_stdin).await,
     }
@@ -120,7 +130,7 @@ async fn connect_new(here: &Here, user: &User, add: &Add, url: &str, login: &str
     let added = here.store.write(move |tx| {
         let added = accounts::add(tx, owner, &name, &kind, &url, &login, &Password::Sealed(sealed), &take)?;
         if let Some(id) = added {
-            due(tx, id, now)?;
+            jobs::due_now(tx, Duty::Discover(id), now)?;
         }
         Ok::<_, calgate::store::Error>(added)
     });
@@ -150,7 +160,7 @@ async fn new_password(here: &Here, account: &Account, stdin: bool) -> Done {
     let (id, now) = (account.id, here.clock.now());
     let stored = here.store.write(move |tx| {
         accounts::set_password(tx, id, &Password::Sealed(sealed))?;
-        due(tx, id, now)
+        jobs::due_now(tx, Duty::Discover(id), now)
     });
     stored.await?;
     show_calendars(&there.calendars);
@@ -209,9 +219,10 @@ async fn test(here: &Here, user: &str, name: &str, json: bool) -> Done {
     };
     let there = look(&account.kind, &account.url, &account.login, &password).await?;
     if json {
-        let list = there.calendars.iter().map(|c| {
-            json!({ "remote": c.id.as_str(), "name": c.name, "color": c.color, "writable": c.writable })
-        });
+        let list = there
+            .calendars
+            .iter()
+            .map(|c| json!({ "remote": c.id.as_str(), "name": c.name, "color": c.color, "writable": c.writable }));
         terminal::say_json(&list.collect());
         return Ok(());
     }
@@ -253,7 +264,7 @@ async fn look(kind: &str, url: &str, login: &str, password: &Secret) -> Result<T
     let Some(upstream) = provider::open(kind, settings) else {
         return Err(Failure::new(format!("this calgate does not speak {kind}"), ""));
     };
-    let calendars = ask(upstream.as_ref()).await.map_err(|e| in_words(e, url, login))?;
+    let calendars = ask(upstream.as_ref()).await.map_err(|e| in_words(e, url))?;
     if calendars.is_empty() {
         return Err(Failure::new(
             format!("{} lets {login} in, and has no calendars for this login", host(url)),
@@ -268,29 +279,22 @@ async fn ask(upstream: &dyn Provider) -> Result<Vec<RemoteCalendar>, provider::E
     upstream.calendars().await
 }
 
-fn in_words(e: provider::Error, url: &str, login: &str) -> Failure {
-    let host = host(url);
-    match e {
-        provider::Error::Reconnect { why } => Failure::new(
-            format!("{host} does not accept this password for {login}: {}", terminal::one_line(&why)),
-            "Some servers want an app password here, made in their own settings.",
-        ),
-        provider::Error::Retry { why, .. } => Failure::new(
-            format!("{host} can not be reached as a calendar server: {}", terminal::one_line(&why)),
-            "Look at the address, and whether the server is up.",
-        ),
-        provider::Error::Missing => Failure::new(
-            format!("there is no CalDAV at {url}"),
-            "Look in the server's manual for its CalDAV address.",
-        ),
-        provider::Error::Refused(why) => Failure::new(
-            format!("{host} does not speak CalDAV with us: {}", terminal::one_line(&why)),
-            "Look in the server's manual for its CalDAV address.",
-        ),
-        provider::Error::Stale | provider::Error::CursorLost => {
-            Failure::new(format!("{host} gave an answer that makes no sense here"), "Try again.")
+/// What the provider says, and what to do about it.
+fn in_words(e: provider::Error, url: &str) -> Failure {
+    let (what, hint) = match e {
+        provider::Error::Reconnect { why } => {
+            (why, "Look at login and password. Some servers want an app password here, made in their own settings.")
         }
-    }
+        provider::Error::Retry { why, .. } => (why, "Look at the address, and whether the server is up; then try again."),
+        provider::Error::Refused(why) => (why, "Nothing was stored."),
+        provider::Error::Missing => {
+            (format!("there is nothing at {url}"), "Look in the server's manual for its CalDAV address.")
+        }
+        provider::Error::Stale | provider::Error::CursorLost | provider::Error::Exists(_) => {
+            (format!("{} gave an answer that makes no sense here", host(url)), "Try again.")
+        }
+    };
+    Failure::new(terminal::one_line(&what), hint)
 }
 
 fn show_calendars(calendars: &[RemoteCalendar]) {
@@ -327,7 +331,7 @@ async fn no_account(here: &Here, user: &User, name: &str) -> Failure {
 
 fn next_step(here: &Here) -> String {
     match super::pid::server(&here.config.server.pid_file) {
-        Ok(Some(_)) => "the running calgate reads it now".to_owned(),
+        Ok(Some(_)) => "the running calgate reads it within half a minute".to_owned(),
         _ => "it is read when `calgate serve` runs, or now with `calgate sync`".to_owned(),
     }
 }

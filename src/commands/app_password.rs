@@ -31,7 +31,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Take an app password back; the device is locked out at once
+    /// Take an app password back; a running gateway locks the device out within a minute
     Revoke {
         user: String,
         /// The number in `calgate app-password list`
@@ -100,7 +100,8 @@ async fn list(here: &Here, user: &str, json: bool) -> Done {
         vec![p.id.to_string(), p.label.clone(), right.to_owned(), made, used]
     };
     let rows: Vec<Vec<String>> = list.iter().map(row).collect();
-    let none = format!("{} has no app passwords; make one with `calgate app-password add {0} --label phone`", user.name);
+    let none =
+        format!("{} has no app passwords; make one with `calgate app-password add {0} --label phone`", user.name);
     terminal::say_table(&["ID", "LABEL", "MAY", "MADE", "LAST USED"], &rows, &none);
     Ok(())
 }

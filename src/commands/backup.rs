@@ -19,6 +19,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     if file.exists() {
         return Err(Failure::new(format!("{} is there already", file.display()), "Name a new file."));
     }
+    let folder = file.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Failure::new(format!("{} is no folder", folder.display()), "Make it first."));
+    }
     here.store.backup(&file).await?;
     let size = std::fs::metadata(&file).map_or(0, |meta| meta.len());
     terminal::say(format!("{}: {size} bytes", file.display()));

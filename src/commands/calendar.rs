@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use calgate::store::Store;
 use calgate::store::calendars::{self, Calendar, Denied, Source};
-use calgate::store::users::{self, Actor};
+use calgate::store::users::{self, Actor, User};
 use serde_json::json;
 
 use super::{Done, Failure, Here, terminal};
@@ -22,7 +23,11 @@ pub enum Command {
 pub async fn run(config: &Path, command: Command) -> Done {
     let Command::List { user, json } = command;
     let here = Here::open(config)?;
-    let list = of(&here, user.as_deref()).await?;
+    let owners = match user {
+        Some(name) => vec![here.user(&name).await?],
+        None => here.store.read(users::list).await?,
+    };
+    let list = of(&here.store, owners).await?;
     if json {
         terminal::say_json(&list.iter().map(|c| as_json(c, &here.config.server.public_url)).collect());
         return Ok(());
@@ -36,13 +41,9 @@ pub async fn run(config: &Path, command: Command) -> Done {
     Ok(())
 }
 
-/// The calendars of one user or of all, as their owner sees them.
-pub async fn of(here: &Here, user: Option<&str>) -> Result<Vec<Calendar>, Failure> {
-    let owners = match user {
-        Some(name) => vec![here.user(name).await?],
-        None => here.store.read(users::list).await?,
-    };
-    let read = here.store.read(move |tx| {
+/// The calendars of these users, as their owners see them.
+pub async fn of(store: &Store, owners: Vec<User>) -> Result<Vec<Calendar>, Failure> {
+    let read = store.read(move |tx| {
         let mut list = Vec::new();
         for owner in &owners {
             list.extend(calendars::home(tx, &Actor::of(owner), &owner.name)?);

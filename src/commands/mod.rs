@@ -62,7 +62,9 @@ impl From<store::Error> for Failure {
     fn from(e: store::Error) -> Failure {
         let hint = match e {
             store::Error::Busy => "Try again.",
-            store::Error::Unavailable(_) => "Look at `[storage] url` in the configuration, and at the rights and space there.",
+            store::Error::Unavailable(_) => {
+                "Look at `[storage] url` in the configuration, and at the rights and space there."
+            }
             store::Error::Broken(_) => "",
         };
         Failure::new(e.to_string(), hint)

@@ -41,12 +41,20 @@ pub fn hold(path: &Path) -> Result<Held, Failure> {
         let pid = written(path).map_or_else(String::new, |pid| format!(" (process {})", pid.as_raw_nonzero()));
         Failure::new(
             format!("another calgate serves here already{pid}"),
-            format!("Stop it, or give this one a database and a pid file of its own. The pid file is {}.", path.display()),
+            format!(
+                "Stop it, or give this one a database and a pid file of its own. The pid file is {}.",
+                path.display()
+            ),
         )
     };
     for _ in 0..8 {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(|e| failed(&e))?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|e| failed(&e))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(taken()),
@@ -57,7 +65,8 @@ pub fn hold(path: &Path) -> Result<Held, Failure> {
         if !matches!((mine, there), (Ok(mine), Ok(there)) if mine.ino() == there.ino()) {
             continue;
         }
-        let write = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+        let write =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         write.map_err(|e| failed(&e))?;
         return Ok(Held { path: path.to_owned(), _locked: file, reloads: 0 });
     }

@@ -44,7 +44,8 @@ pub async fn run(file: &Path) -> Done {
 
     let ended = loop {
         tokio::select! {
-            () = signals.stop() => break Ok(()),
+            _ = signals.terminate.recv() => break Ok(()),
+            _ = signals.interrupt.recv() => break Ok(()),
             _ = signals.hang_up.recv() => {
                 let (applied, text) = match apply(&app, file, &log).await {
                     Ok(text) => (true, text),
@@ -79,7 +80,8 @@ pub async fn run(file: &Path) -> Done {
             tracing::info!("stopping: requests and the job in hand are finished first; a second signal ends at once");
             tokio::select! {
                 () = rest => {}
-                () = signals.stop() => tracing::warn!("stopped by a second signal"),
+                _ = signals.terminate.recv() => tracing::warn!("stopped by a second signal"),
+                _ = signals.interrupt.recv() => tracing::warn!("stopped by a second signal"),
             }
             tracing::info!("stopped");
             Ok(())
@@ -132,16 +134,12 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
     };
     keep("[server] listen", old.server.listen == new.server.listen);
     keep("[server] max_connections", old.server.max_connections == new.server.max_connections);
-    keep("[server] tls (on or off)", old.server.tls.is_some() == new.server.tls.is_some());
     keep("[server] pid_file", old.server.pid_file == new.server.pid_file);
     keep("[server] log_format", old.server.log_format == new.server.log_format);
     keep("[storage] url", old.storage.url == new.storage.url);
     keep("[secrets] key_file", old.secrets.key_file == new.secrets.key_file);
     new.server.listen = old.server.listen;
     new.server.max_connections = old.server.max_connections;
-    if old.server.tls.is_some() != new.server.tls.is_some() {
-        new.server.tls = old.server.tls.clone();
-    }
     new.server.pid_file = old.server.pid_file.clone();
     new.server.log_format = old.server.log_format;
     new.storage = old.storage.clone();
@@ -181,14 +179,6 @@ impl Signals {
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
         })
-    }
-
-    /// Returns when the server is asked to end.
-    async fn stop(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }
 

@@ -7,12 +7,12 @@ use std::sync::Arc;
 use calgate::app::App;
 use calgate::config::{list_of, nearest};
 use calgate::ids::{AccountId, CalendarId};
-use calgate::store::accounts;
 use calgate::store::calendars::{Calendar, Source};
+use calgate::store::{accounts, users};
 use calgate::sync::pull::{self, Progress, Report};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::{Done, Failure, Here, calendar, count, terminal};
@@ -37,27 +37,25 @@ pub struct Arguments {
 
 pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let here = Here::open(config)?;
-    let secrets = here.secrets().await?;
-    let mut failed = 0;
-
-    let known = calendar::of(&here, None).await?;
+    let known = calendar::of(&here.store, here.store.read(users::list).await?).await?;
     let wanted = chosen(&arguments.calendars, &known)?;
     let accounts = match wanted.is_some() {
         true => Vec::new(),
         false => here.store.read(|tx| accounts::list(tx, None)).await?,
     };
-    // Not applied: this works beside a server, and what is in force is for that to say.
-    let app = Arc::new(App {
-        config: arc_swap::ArcSwap::from_pointee(here.config.clone()),
-        store: here.store,
-        clock: here.clock,
-        secrets,
-        http: Arc::new(calgate::provider::http::Client::new()),
-        wake: Notify::new(),
-        settled: Notify::new(),
-    });
+    if wanted.is_none() && accounts.is_empty() {
+        match arguments.json {
+            true => terminal::say_json(&json!([])),
+            false => terminal::say("there are no accounts to read; connect one with `calgate account add`"),
+        }
+        return Ok(());
+    }
+    let secrets = here.secrets().await?;
+    let mut failed = 0;
 
-    let here = Here { store: app.store.clone(), file: here.file, config: here.config, clock: app.clock.clone() };
+    // Not applied: this works beside a server, and what is in force is for that to say.
+    let app = Arc::new(App::beside(here.config, here.store, secrets, here.clock));
+
     let bars = Bars::new(arguments.json);
     let names: Vec<(AccountId, String)> =
         accounts.iter().map(|a| (a.id, format!("{}/{}", a.user_name, a.name))).collect();
@@ -74,7 +72,7 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
 
     let wanted = match wanted {
         Some(wanted) => wanted,
-        None => mirrors(&calendar::of(&here, None).await?),
+        None => mirrors(&calendar::of(&app.store, app.store.read(users::list).await?).await?),
     };
     let done = side_by_side(wanted, |(id, name)| {
         let (app, bar) = (app.clone(), bars.bar(&name));
@@ -89,8 +87,6 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     failed += done.iter().filter(|(_, result)| result.is_err()).count();
     if arguments.json {
         terminal::say_json(&done.iter().map(|(name, result)| as_json(name, result)).collect());
-    } else if done.is_empty() && failed == 0 {
-        terminal::say("there are no upstream calendars to read; connect an account with `calgate account add`");
     }
     match failed {
         0 => Ok(()),
@@ -119,7 +115,10 @@ fn chosen(named: &[(String, String)], known: &[Calendar]) -> Result<Option<Vec<(
             continue;
         }
         if known.iter().any(|c| c.owner == *owner && c.slug == *slug) {
-            return Err(Failure::new(format!("{name} is no upstream calendar"), "It is only here; it needs no reading."));
+            return Err(Failure::new(
+                format!("{name} is no upstream calendar"),
+                "It is only here; it needs no reading.",
+            ));
         }
         let names: Vec<&str> = mirrors.iter().map(|(_, name)| name.as_str()).collect();
         let hint = match nearest(&name, names.iter().copied()) {
@@ -163,7 +162,6 @@ fn words(result: &Result<Report, String>) -> String {
     let parts: Vec<String> = [
         (report.changed, "changed"),
         (report.removed, "removed"),
-        (report.conflicts, "in conflict, both kept"),
         (report.set_aside, "could not be read, see `calgate explain`"),
     ]
     .into_iter()
@@ -176,8 +174,7 @@ fn words(result: &Result<Report, String>) -> String {
 fn as_json(name: &str, result: &Result<Report, String>) -> serde_json::Value {
     match result {
         Ok(r) => json!({
-            "calendar": name, "changed": r.changed, "removed": r.removed, "conflicts": r.conflicts,
-            "set_aside": r.set_aside, "error": null,
+            "calendar": name, "changed": r.changed, "removed": r.removed, "set_aside": r.set_aside, "error": null,
         }),
         Err(why) => json!({ "calendar": name, "error": why }),
     }

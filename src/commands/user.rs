@@ -62,7 +62,12 @@ pub async fn run(config: &Path, command: Command) -> Done {
     match command {
         Command::Add { name, email, timezone, password_stdin, no_password } => {
             let here = Here::open(config)?;
-            refuse_declared(&here, &name, "is declared in")?;
+            refuse_declared(&here, &name, "is declared in", "A declared user is changed there.")?;
+            // Before a password is asked for; the insert below asks again.
+            let wanted = name.clone();
+            if here.store.read(move |tx| users::by_name(tx, &wanted)).await?.is_some() {
+                return Err(taken(&name));
+            }
             let password = if no_password { None } else { Some(terminal::new_password(password_stdin)?) };
             add(&here, name, email, timezone, password).await
         }
@@ -70,7 +75,12 @@ pub async fn run(config: &Path, command: Command) -> Done {
         Command::Remove { name, yes } => remove(&Here::open(config)?, name, yes).await,
         Command::Passwd { name, password_stdin } => {
             let here = Here::open(config)?;
-            refuse_declared(&here, &name, "has the password of")?;
+            refuse_declared(
+                &here,
+                &name,
+                "has its password in",
+                "Write a hash of `calgate user hash` there and run `calgate reload`.",
+            )?;
             here.user(&name).await?;
             let hash = hash(terminal::new_password(password_stdin)?).await?;
             let wanted = name.clone();
@@ -98,11 +108,15 @@ async fn add(here: &Here, name: String, email: Vec<String>, zone: String, passwo
             terminal::say(format!("made the user {name}; clients connect to {}/", here.config.server.public_url));
             Ok(())
         }
-        None => Err(Failure::new(
-            format!("there is a user {name} already"),
-            format!("For a new password: `calgate user passwd {name}`."),
-        )),
+        None => Err(taken(&name)),
     }
+}
+
+fn taken(name: &str) -> Failure {
+    Failure::new(
+        format!("there is a user {name} already"),
+        format!("For a new password: `calgate user passwd {name}`."),
+    )
 }
 
 async fn list(here: &Here, json: bool) -> Done {
@@ -127,7 +141,7 @@ async fn list(here: &Here, json: bool) -> Done {
 }
 
 async fn remove(here: &Here, name: String, yes: bool) -> Done {
-    refuse_declared(here, &name, "is declared in")?;
+    refuse_declared(here, &name, "is declared in", "Take it out there and run `calgate reload`.")?;
     here.user(&name).await?;
     terminal::confirm(yes, &format!("Remove {name}, with all calendars and everything in them?"))?;
     let wanted = name.clone();
@@ -141,14 +155,11 @@ async fn remove(here: &Here, name: String, yes: bool) -> Done {
 }
 
 /// Fails for a user of the configuration, which only the configuration changes.
-fn refuse_declared(here: &Here, name: &str, how: &str) -> Done {
+fn refuse_declared(here: &Here, name: &str, how: &str, hint: &str) -> Done {
     if !here.config.users.iter().any(|u| u.name == name) {
         return Ok(());
     }
-    Err(Failure::new(
-        format!("{name} {how} {}", here.file.display()),
-        "Change it there, with a hash of `calgate user hash` for a password, and run `calgate reload`.",
-    ))
+    Err(Failure::new(format!("{name} {how} {}", here.file.display()), hint))
 }
 
 /// Takes tens of milliseconds of computing, so not on a thread that others wait for.

@@ -233,7 +233,7 @@ fn text_of(file: &Path) -> Result<String, Vec<Complaint>> {
     }
     std::fs::read_to_string(file).map_err(|e| {
         let hint = match e.kind() {
-            std::io::ErrorKind::NotFound => "Name the file with `--config FILE` or CALGATE_CONFIG.",
+            std::io::ErrorKind::NotFound => "Name it with `--config FILE` or CALGATE_CONFIG, or make it: an empty file will do, every key has a default.",
             std::io::ErrorKind::InvalidData => "Save it as UTF-8.",
             _ => "",
         };

@@ -499,12 +499,14 @@ impl<'a> Series<'a> {
             starts.push(Start { at, wall, length: length.map(|l| (l.wall, l.exact)) });
         }
         if !self.rules.is_empty() {
-            // A day more on each side: what a zone can do to a wall time.
             let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
             let later = futures.iter().map(|f| f.moved).fold(0, i64::max);
             let earlier = futures.iter().map(|f| f.moved).fold(0, i64::min);
-            let from = frame.wall(window.start, reader) - widen - longest - later - DAY;
-            let to = frame.wall(window.end, reader) + widen - earlier + DAY;
+            // Offsets may differ shortly before and after; a wall time too many does no harm.
+            let near = |at: Instant| [-DAY, 0, DAY].map(|s| frame.wall(at.plus(s), reader).saturating_sub(s));
+            let [from, to] = [window.start, window.end].map(near);
+            let from = from.into_iter().fold(i64::MAX, i64::min).saturating_sub(widen + longest + later);
+            let to = to.into_iter().fold(i64::MIN, i64::max).saturating_add(widen - earlier);
             let mut walls = Vec::new();
             for rule in &self.rules {
                 walls.clear();

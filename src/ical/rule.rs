@@ -264,7 +264,8 @@ impl Rule {
             if !self.fits(day) {
                 continue;
             }
-            let mut n = (day * per_day).max(begin);
+            // Without COUNT nothing before `first` matters; with it, `first` is where counting begins.
+            let mut n = (day * per_day).max(begin).max(first.div_euclid(unit));
             n += (begin - n).rem_euclid(self.interval);
             while n < (day + 1) * per_day {
                 spend(steps, 1)?;

@@ -18,6 +18,8 @@ pub mod users;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
@@ -58,6 +60,7 @@ pub struct Store {
     reads: Sender<Work>,
     /// SQLite: where it lies.
     file: Option<PathBuf>,
+    groups: Arc<AtomicU64>,
 }
 
 /// A closure on its way to a store thread.
@@ -84,21 +87,22 @@ impl Store {
     /// Opens `url` (`sqlite:PATH`, `sqlite::memory:` or `postgres://…`) and brings its schema up to date.
     /// Refuses a database that a newer calgate wrote. Blocks: call it before the server starts.
     pub fn open(url: &str) -> Result<Store> {
+        let groups = Arc::new(AtomicU64::new(0));
         if url == "sqlite::memory:" {
-            let (writes, reads) = sqlite::start(None, QUEUE)?;
-            return Ok(Store { writes, reads, file: None });
+            let (writes, reads) = sqlite::start(None, QUEUE, groups.clone())?;
+            return Ok(Store { writes, reads, file: None, groups });
         }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let file = PathBuf::from(path);
-            let (writes, reads) = sqlite::start(Some(&file), QUEUE)?;
-            return Ok(Store { writes, reads, file: Some(file) });
+            let (writes, reads) = sqlite::start(Some(&file), QUEUE, groups.clone())?;
+            return Ok(Store { writes, reads, file: Some(file), groups });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             // The driver runs an event loop of its own, which may not be started inside ours.
             let url = url.to_owned();
             let started = std::thread::spawn(move || postgres::start(&url, QUEUE)).join();
             let (writes, reads) = started.map_err(|_| Error::Broken("the start panicked".to_owned()))??;
-            return Ok(Store { writes, reads, file: None });
+            return Ok(Store { writes, reads, file: None, groups });
         }
         Err(Error::Unavailable("a storage URL begins with sqlite: or postgres://".to_owned()))
     }
@@ -124,6 +128,12 @@ impl Store {
         send(&self.writes, f).await
     }
 
+    /// How often SQLite synced to disk for us since the start: writes that come together share one.
+    /// PostgreSQL groups commits by itself, and this stays 0.
+    pub fn groups(&self) -> u64 {
+        self.groups.load(Ordering::Relaxed)
+    }
+
     /// Copies the database into `to` (which may not exist) while it is in use. SQLite only.
     pub async fn backup(&self, to: &Path) -> Result<()> {
         let Some(file) = self.file.clone() else {
@@ -143,9 +153,9 @@ where
 {
     let (answer, waiting) = oneshot::channel();
     // Whichever of the two closures runs takes the sender.
-    let answer = std::sync::Arc::new(std::sync::Mutex::new(Some(answer)));
+    let answer = Arc::new(Mutex::new(Some(answer)));
     let also = answer.clone();
-    let tell = move |answer: &std::sync::Mutex<Option<oneshot::Sender<Result<T, E>>>>, result| {
+    let tell = move |answer: &Mutex<Option<oneshot::Sender<Result<T, E>>>>, result| {
         if let Ok(mut slot) = answer.lock()
             && let Some(sender) = slot.take()
         {

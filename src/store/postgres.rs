@@ -139,6 +139,15 @@ pub(super) fn each(
     Ok(())
 }
 
+/// A literal such as 0 or 1 is four bytes wide there, a column of ours eight.
+pub(super) fn int(row: &::postgres::Row, column: usize) -> Result<Option<i64>> {
+    match row.columns().get(column).map(|c| c.type_()) {
+        Some(&Type::INT4) => row.try_get::<_, Option<i32>>(column).map(|v| v.map(i64::from)),
+        _ => row.try_get(column),
+    }
+    .map_err(error)
+}
+
 pub(super) fn batch(tx: &mut Transaction<'_>, sql: &str) -> Result<()> {
     tx.batch_execute(&translate(sql)).map_err(error)
 }

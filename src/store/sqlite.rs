@@ -2,6 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -17,17 +19,21 @@ const GROUP: usize = 128;
 
 /// Opens the file, brings its schema up to date and starts the threads.
 /// A database in memory has one connection, which reads and writes.
-pub(super) fn start(file: Option<&Path>, queue: usize) -> Result<(Sender<Work>, Sender<Work>)> {
+pub(super) fn start(
+    file: Option<&Path>,
+    queue: usize,
+    groups: Arc<AtomicU64>,
+) -> Result<(Sender<Work>, Sender<Work>)> {
     let (writes, write_queue) = crossbeam_channel::bounded(queue);
     let (reads, read_queue) = crossbeam_channel::bounded(queue);
     let writer = open(file)?;
     schema::migrate(&mut Tx { engine: Engine::Sqlite(&writer) })?;
     match file {
         None => {
-            spawn("store", move || write_loop(&writer, &write_queue));
+            spawn("store", move || write_loop(&writer, &write_queue, &groups));
             return Ok((writes.clone(), writes));
         }
-        Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue)),
+        Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue, &groups)),
     }
     for n in 0..READERS {
         let (db, queue) = (open(file)?, read_queue.clone());
@@ -67,7 +73,7 @@ fn open(file: Option<&Path>) -> Result<Connection> {
 
 /// Takes whatever has queued up while the last group was written to disk, runs each in a savepoint of its own, and
 /// syncs once for all of them. Nobody is told before the sync.
-fn write_loop(db: &Connection, queue: &Receiver<Work>) {
+fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
     while let Ok(first) = queue.recv() {
         if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
             first.refuse(&error(e));
@@ -82,6 +88,7 @@ fn write_loop(db: &Connection, queue: &Receiver<Work>) {
             next = if told.len() < GROUP { queue.try_recv().ok() } else { None };
         }
         let committed = db.execute_batch("COMMIT").map_err(error);
+        groups.fetch_add(1, Ordering::Relaxed);
         if committed.is_err() {
             let _ = db.execute_batch("ROLLBACK");
         }

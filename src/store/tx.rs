@@ -110,7 +110,7 @@ impl Row<'_> {
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
             Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
-            Row::Postgres(row) => row.try_get(column).map_err(postgres::error),
+            Row::Postgres(row) => postgres::int(row, column),
         }
     }
 

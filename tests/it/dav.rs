@@ -1,1 +1,315 @@
-//! Filled in by its room.
+//! CalDAV as clients see it: `fixtures/dav/*.http` are exchanges, request in, answer out, byte for byte.
+//!
+//! A file is lines of `#` that say what it shows, then exchanges. `UPDATE=1 cargo test --test it dav` writes what is
+//! answered into the files, for a person to read.
+//!
+//! ```text
+//! PROPFIND /dav/anna/work/            the request line
+//! Depth: 0                            its headers
+//!                                     an empty line
+//! <propfind …                         its body
+//! --- 207                             the status of the answer
+//! ETag: "…"                           headers that say something, see `HEADERS`
+//!                                     an empty line
+//! <?xml …                             the body
+//! ===                                 the next exchange
+//! ```
+//!
+//! Every file begins in the same world, see `world`: it is 2026-06-01T08:00:00Z, and Anna has the local calendars `work`
+//! and `home`, the upstream calendar `team` that she can only read, and `all` over `work` and `team`. What is in them are the files of
+//! `fixtures/dav/world/`. Ben has nothing.
+//!
+//! Epochs are random: `{work}` stands for the calendar's. `{etag:work/x.ics}` in a request is the present etag of that
+//! resource. Calendar data has its CRLF on the wire and a plain line end in the files; in XML it shows as `&#13;`.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use calgate::app::App;
+use calgate::clock::Clock;
+use calgate::ical::{Instant, Kind, Object};
+use calgate::ids::{Etag, Name, RemoteId};
+use calgate::secrets::Secrets;
+use calgate::store::calendars::{self, Given};
+use calgate::store::resources::{self, Version};
+use calgate::store::users::{self, Actor};
+use calgate::store::{self, accounts, unified};
+use calgate::{config, dav};
+use http::{Method, Request, Response, StatusCode};
+
+const CONFIG: &str = r##"
+[server]
+public_url = "https://cal.example.org"
+max_body = "64 KiB"
+
+[[user]]
+name = "anna"
+display_name = "Anna Muster"
+email = ["anna@example.org", "a.muster@example.com"]
+timezone = "Europe/Berlin"
+
+[[user.calendar]]
+name = "work"
+display_name = "Work"
+color = "#1565C0"
+
+[[user.calendar]]
+name = "home"
+display_name = "Home & <garden>"
+
+[[user.account]]
+name = "office"
+kind = "caldav"
+url = "https://dav.example.com/"
+username = "anna"
+password = "sealed"
+
+[[user.unified]]
+name = "all"
+display_name = "All"
+members = ["work", "team"]
+write_to = "work"
+
+[[user]]
+name = "ben"
+"##;
+
+/// 2026-06-01T08:00:00Z, a Monday.
+const NOW: Instant = Instant(1_780_300_800);
+
+/// Headers that are shown, and compared, when they are there.
+const HEADERS: [&str; 10] = [
+    "allow",
+    "etag",
+    "last-modified",
+    "location",
+    "retry-after",
+    "preference-applied",
+    "content-type",
+    "content-length",
+    "cache-control",
+    "vary",
+];
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dav")
+}
+
+struct World {
+    app: Arc<App>,
+    anna: Actor,
+}
+
+async fn world() -> World {
+    let mut config = config::parse(CONFIG, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{c:?}"));
+    config.storage.url = "sqlite::memory:".to_owned();
+    let app = App::open(config, Secrets::ephemeral(), Clock::held(NOW)).await.unwrap();
+    let mut files = Vec::new();
+    for slug in ["work", "team"] {
+        let mut names: Vec<PathBuf> =
+            std::fs::read_dir(fixtures().join("world").join(slug)).unwrap().map(|e| e.unwrap().path()).collect();
+        names.sort();
+        for file in names {
+            let text = std::fs::read_to_string(&file).unwrap().replace('\n', "\r\n");
+            let name = file.file_name().unwrap().to_str().unwrap().replace('_', " ");
+            files.push((slug, Name::new(&name).unwrap(), Object::parse(&text).unwrap()));
+        }
+    }
+    let anna = app
+        .store
+        .write(move |tx| {
+            let user = users::by_name(tx, "anna")?.unwrap();
+            let account = accounts::by_name(tx, user.id, "office")?.unwrap();
+            let given = Given {
+                name: "Team",
+                color: "",
+                text: "What the others do",
+                writable: false,
+                components: &[Kind::Event],
+            };
+            let remote = RemoteId::from("/dav/team/");
+            let team = calendars::mirror(tx, &account, "team", &remote, &given, NOW)?.unwrap();
+            unified::reshape(tx, user.id, NOW)?;
+            calendars::pulled(tx, team, None, NOW)?;
+            for (slug, name, object) in &files {
+                let calendar = calendars::home(tx, &Actor::of(&user), "anna").unwrap();
+                let calendar = calendar.iter().find(|c| c.slug == *slug).unwrap();
+                let (remote, etag) = (RemoteId(format!("/dav/team/{name}")), Etag::from("1"));
+                let to = match *slug {
+                    "team" => Version::Agreed { object, remote: &remote, etag: &etag },
+                    _ => Version::Client(Some(object)),
+                };
+                resources::save(tx, calendar, name, to, NOW)?;
+            }
+            Ok::<_, store::Error>(Actor::of(&user))
+        })
+        .await
+        .unwrap();
+    World { app, anna }
+}
+
+impl World {
+    async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response<Bytes> {
+        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        let mut anna = self.anna.clone();
+        for (name, value) in headers {
+            match *name {
+                // Not a header that is sent: what the password of this request may do.
+                "Test-Read-Only" => anna.may_write = false,
+                name => request = request.header(name, *value),
+            }
+        }
+        dav::handle(&self.app, &anna, request.body(Bytes::copy_from_slice(body)).unwrap()).await
+    }
+
+    /// Slugs and epochs of the calendars there are now.
+    async fn epochs(&self) -> Vec<(String, String)> {
+        let anna = self.anna.clone();
+        let home = self.app.store.read(move |tx| calendars::home(tx, &anna, "anna")).await.unwrap();
+        home.into_iter().map(|c| (c.slug, format!("{:x}", c.epoch))).collect()
+    }
+
+    /// Puts in what a request can not know beforehand.
+    async fn fill(&self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for (slug, epoch) in self.epochs().await {
+            text = text.replace(&format!("{{{slug}}}"), &epoch);
+        }
+        while let Some(at) = text.find("{etag:") {
+            let end = at + text[at..].find('}').unwrap();
+            let (slug, name) = text[at + 6..end].split_once('/').unwrap();
+            let (anna, slug, name) = (self.anna.clone(), slug.to_owned(), Name::new(name).unwrap());
+            let found = self.app.store.read(move |tx| {
+                let calendar = calendars::open(tx, &anna, "anna", &slug, calendars::Need::Read)?;
+                Ok::<_, calendars::Denied>(resources::get(tx, &calendar, &name)?)
+            });
+            let etag = found.await.unwrap().map_or("none".to_owned(), |r| r.etag.0);
+            text.replace_range(at..=end, &format!("\"{etag}\""));
+        }
+        text
+    }
+}
+
+/// One exchange as it is written down.
+struct Exchange {
+    request: String,
+    answer: String,
+}
+
+fn read(text: &str) -> (String, Vec<Exchange>) {
+    let mut intro = String::new();
+    let mut rest = text;
+    while rest.starts_with('#') || rest.starts_with('\n') {
+        let end = rest.find('\n').map_or(rest.len(), |at| at + 1);
+        intro.push_str(&rest[..end]);
+        rest = &rest[end..];
+    }
+    let exchanges = rest
+        .split("\n===\n")
+        .map(|one| {
+            let (request, answer) = one.split_once("\n--- ").unwrap_or((one.trim_end_matches('\n'), ""));
+            Exchange { request: request.to_owned(), answer: answer.trim_end().to_owned() }
+        })
+        .collect();
+    (intro, exchanges)
+}
+
+/// Sends the request of an exchange and writes the answer down.
+async fn play(world: &World, request: &str) -> String {
+    let request = world.fill(request).await;
+    let (head, body) = request.split_once("\n\n").unwrap_or((&request, ""));
+    let mut lines = head.lines();
+    let (method, path) = lines.next().unwrap().split_once(' ').unwrap();
+    let headers: Vec<(&str, &str)> = lines.map(|l| l.split_once(':').unwrap()).map(|(n, v)| (n, v.trim())).collect();
+    let body = if body.starts_with("BEGIN:") { format!("{body}\n").replace('\n', "\r\n") } else { body.to_owned() };
+    let answer = world.send(method, path, &headers, body.as_bytes()).await;
+
+    assert_ne!(answer.status(), StatusCode::UNAUTHORIZED, "401 is for the web layer");
+    let mut shown = format!("{}\n", answer.status().as_str());
+    for name in HEADERS {
+        if let Some(value) = answer.headers().get(name) {
+            let value = value.to_str().unwrap();
+            let plain =
+                value == "application/xml; charset=utf-8" || value == "Brief, Prefer" || value == "private, no-cache";
+            if !plain {
+                writeln!(shown, "{name}: {value}").unwrap();
+            }
+        }
+    }
+    if method == "OPTIONS" {
+        writeln!(shown, "dav: {}", answer.headers()["dav"].to_str().unwrap()).unwrap();
+    }
+    let body = std::str::from_utf8(answer.body()).unwrap();
+    if answer.headers().get("content-type").is_some_and(|t| t.as_bytes().starts_with(b"application/xml")) {
+        well_formed(body);
+        assert!(!body.contains('\r'), "a bare CR in XML is lost on its way");
+    }
+    let mut body = body.replace("\r\n", "\n");
+    for (slug, epoch) in world.epochs().await {
+        body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
+    }
+    if !body.is_empty() {
+        write!(shown, "\n{body}").unwrap();
+    }
+    shown.trim_end().to_owned()
+}
+
+/// Reads the XML to its end; every prefix in it must be declared.
+fn well_formed(text: &str) {
+    let mut reader = quick_xml::NsReader::from_str(text);
+    let mut depth = 0;
+    loop {
+        let event = reader.read_resolved_event().unwrap_or_else(|e| panic!("{e}: {text}"));
+        match event {
+            (quick_xml::name::ResolveResult::Unknown(prefix), _) => panic!("prefix {prefix:?} in {text}"),
+            (_, quick_xml::events::Event::Start(_)) => depth += 1,
+            (_, quick_xml::events::Event::End(_)) => depth -= 1,
+            (_, quick_xml::events::Event::Eof) => break,
+            _ => {}
+        }
+    }
+    assert_eq!(depth, 0, "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_exchange_in_fixtures_dav() {
+    let update = std::env::var_os("UPDATE").is_some();
+    let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures())
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.extension().is_some_and(|e| e == "http"))
+        .collect();
+    files.sort();
+    assert!(!files.is_empty());
+    let mut wrong = String::new();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (intro, exchanges) = read(&text);
+        assert!(intro.starts_with('#'), "{} does not say what it shows", file.display());
+        let world = world().await;
+        let mut played = intro;
+        for (at, exchange) in exchanges.iter().enumerate() {
+            let answer = play(&world, &exchange.request).await;
+            if answer != exchange.answer {
+                let name = file.file_name().unwrap().to_string_lossy();
+                writeln!(
+                    wrong,
+                    "\n{name}, exchange {}: {}\n  expected {}\n  answered {}",
+                    at + 1,
+                    exchange.request.lines().next().unwrap_or(""),
+                    exchange.answer.replace('\n', "\n           "),
+                    answer.replace('\n', "\n           "),
+                )
+                .unwrap();
+            }
+            let border = if at == 0 { "" } else { "===\n" };
+            write!(played, "{border}{}\n--- {answer}\n", exchange.request).unwrap();
+        }
+        if update && played != text {
+            std::fs::write(&file, played).unwrap();
+        }
+    }
+    assert!(update || wrong.is_empty(), "{wrong}");
+}

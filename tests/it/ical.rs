@@ -1,1 +1,287 @@
-//! Filled in by its room.
+//! Calendar data: objects of real shape with their instances beside them, rules against another engine, and properties
+//! that hold for all texts.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use calgate::ical::recur::{self, Limits, instances};
+use calgate::ical::{Component, Instant, Object, Property, Window, object, zone};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, civil};
+use proptest::prelude::*;
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/ical")
+}
+
+/// `20260105T090000Z` as an instant.
+fn instant(text: &str) -> Instant {
+    let at = civil::DateTime::strptime("%Y%m%dT%H%M%SZ", text).unwrap_or_else(|e| panic!("{text}: {e}"));
+    Instant(TimeZone::UTC.to_timestamp(at).unwrap().as_second())
+}
+
+fn utc(at: Instant) -> String {
+    Timestamp::from_second(at.0).unwrap().strftime("%Y%m%dT%H%M%SZ").to_string()
+}
+
+/// Each line of `rules.txt`: zone, DTSTART, rule, window, and the starts that python-dateutil 2.9 gives on wall times,
+/// mapped by zoneinfo with tzdata 2026f. DTSTART counts as an instance. Left out is where dateutil is not the RFC:
+/// BYDAY with and without ordinals in one list (it takes what both allow, not either), BYWEEKNO without BYDAY (it takes
+/// all days, not DTSTART's), and WEEKLY with BYSETPOS from the middle of a week (it takes the first set from there on).
+/// `RULES=FILE` runs another file.
+#[test]
+fn rules_agree_with_dateutil() {
+    let path = std::env::var_os("RULES").map_or_else(|| fixtures().join("rules.txt"), PathBuf::from);
+    let text = fs::read_to_string(path).unwrap();
+    let mut wrong = Vec::new();
+    for line in text.lines() {
+        let [zone, start, rule, from, to, expect] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let object = Object::parse(&format!(
+            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;TZID={zone}:{start}\r\nRRULE:{rule}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+        ))
+        .unwrap();
+        let window = Window::new(instant(from), instant(to)).unwrap();
+        let found = instances(&object, window, &TimeZone::UTC, Limits::default());
+        let starts = |f: Vec<recur::Instance<'_>>| f.iter().map(|i| utc(i.start).replace('Z', "")).collect::<Vec<_>>();
+        let found = found.map(|f| starts(f).join(" "));
+        if found.as_deref() != Ok(expect) {
+            wrong.push(format!("{line}\n  got {:.300}", format!("{found:?}")));
+        }
+    }
+    assert!(text.lines().count() > 500);
+    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n"));
+}
+
+/// One line an instance: start, end, what the reader must know, title. Or why there are none.
+fn listed(object: &Object, window: Window, zone: &TimeZone) -> String {
+    match instances(object, window, zone, Limits::default()) {
+        Err(e) => format!("{e:?}\n"),
+        Ok(found) => found
+            .iter()
+            .map(|i| {
+                let day = if i.all_day { " all-day" } else { "" };
+                let id = i.recurrence_id.map(|id| format!(" of {}", utc(id))).unwrap_or_default();
+                let title = i.component.property("SUMMARY").map(Property::text).unwrap_or_default();
+                format!("{} {}{day}{id} | {title}\n", utc(i.start), utc(i.end))
+            })
+            .collect(),
+    }
+}
+
+/// `NAME.expect` beside `NAME.ics`: lines `window FROM TO ZONE`, each with the instances under it, and the span.
+/// `UPDATE=1 cargo test` writes them again.
+#[test]
+fn objects_have_the_instances_beside_them() {
+    let mut seen = 0;
+    for entry in fs::read_dir(fixtures()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|e| e != "ics") {
+            continue;
+        }
+        seen += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        let object = Object::parse(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let expect = fs::read_to_string(path.with_extension("expect")).unwrap();
+        let mut got = String::new();
+        for line in expect.lines().filter(|l| l.starts_with("window ")) {
+            let [_, from, to, name] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            let window = Window::new(instant(from), instant(to)).unwrap();
+            let zone = zone::named(name).unwrap();
+            got += &format!("{line}\n{}", listed(&object, window, &zone));
+        }
+        let span = object.span();
+        let side = |at: Option<Instant>| at.map_or("open".to_owned(), utc);
+        got += &format!("span {} {}\n", side(span.first), side(span.last));
+        if std::env::var_os("UPDATE").is_some() {
+            fs::write(path.with_extension("expect"), &got).unwrap();
+        } else {
+            assert_eq!(got, expect, "{}", path.display());
+        }
+        // What is printed again is read the same.
+        let again = Component::parse(&object.calendar().print()).unwrap();
+        assert_eq!(&again, object.calendar(), "{}", path.display());
+    }
+    assert!(seen >= 30);
+}
+
+/// A rule of what people and programs write, for a DTSTART at 09:00 on a day of 2025.
+fn rule() -> impl Strategy<Value = String> {
+    let freq = prop_oneof![
+        Just("DAILY".to_owned()),
+        Just("WEEKLY".to_owned()),
+        Just("WEEKLY;BYDAY=MO,WE,SU".to_owned()),
+        Just("WEEKLY;WKST=SU;BYDAY=TU,SA".to_owned()),
+        Just("MONTHLY".to_owned()),
+        Just("MONTHLY;BYDAY=-1FR,2MO".to_owned()),
+        Just("MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1,1".to_owned()),
+        Just("MONTHLY;BYMONTHDAY=-1,13;BYHOUR=8,20".to_owned()),
+        Just("YEARLY;BYMONTH=2;BYMONTHDAY=29".to_owned()),
+        Just("YEARLY;BYWEEKNO=1,53;BYDAY=MO".to_owned()),
+        Just("YEARLY;BYDAY=20MO,-53TH".to_owned()),
+        Just("HOURLY;BYHOUR=9,10;BYMINUTE=0,30".to_owned()),
+        Just("MINUTELY;BYDAY=SU;BYHOUR=3;BYMINUTE=15".to_owned()),
+    ];
+    let end = prop_oneof![
+        Just(String::new()),
+        (1..80u32).prop_map(|n| format!(";COUNT={n}")),
+        (1..28u32, 1..12u32).prop_map(|(d, m)| format!(";UNTIL=2026{m:02}{d:02}T120000Z")),
+    ];
+    (freq, 1..5u32, end).prop_map(|(freq, interval, end)| format!("FREQ={freq};INTERVAL={interval}{end}"))
+}
+
+fn text_of_value() -> impl Strategy<Value = String> {
+    "[ -~äß€𝄞\t]{0,120}"
+}
+
+fn component(depth: u32) -> BoxedStrategy<Component> {
+    let params = prop::collection::vec(("[A-Z][A-Z-]{0,8}", prop::collection::vec("[ -~ä\n]{0,20}", 1..3)), 0..3);
+    let name = "[A-Z][A-Z0-9-]{0,10}".prop_filter("a line of its own", |n| n != "BEGIN" && n != "END");
+    let property = (name, params, text_of_value()).prop_map(|(name, params, value)| Property { name, params, value });
+    let properties = prop::collection::vec(property, 0..6);
+    let components = match depth {
+        0 => Just(Vec::new()).boxed(),
+        _ => prop::collection::vec(component(depth - 1), 0..3).boxed(),
+    };
+    ("V[A-Z]{1,9}", properties, components)
+        .prop_map(|(name, properties, components)| Component { name, properties, components })
+        .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_printed_is_read_the_same(mut tree in component(2)) {
+        tree.name = "VCALENDAR".to_owned();
+        let text = tree.print();
+        prop_assert!(text.split("\r\n").all(|line| line.len() <= 75));
+        let again = Component::parse(&text).unwrap();
+        prop_assert_eq!(&again, &tree);
+        prop_assert_eq!(again.print(), text);
+    }
+
+    /// Wherever a window begins, it holds what a walk from DTSTART finds there.
+    #[test]
+    fn a_window_holds_what_a_walk_from_the_start_finds(
+        rule in rule(),
+        day in 1..366u32,
+        from in 0..700i64,
+        length in 1..90i64,
+        zone in prop::sample::select(vec!["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC"]),
+    ) {
+        let start = civil::date(2025, 1, 1).saturating_add(jiff::Span::new().days(day)).strftime("%Y%m%dT090000");
+        let object = Object::parse(&format!(
+            "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART;TZID={zone}:{start}\nDURATION:PT90M\nRRULE:{rule}\n\
+             END:VEVENT\nEND:VCALENDAR\n"
+        ))
+        .unwrap();
+        let begin = instant("20250101T000000Z");
+        let window = Window { start: begin.plus(from * 86_400), end: begin.plus((from + length) * 86_400) };
+        let whole = Window { start: begin, end: window.end };
+        let limits = Limits { instances: 100_000, steps: 1_000_000 };
+        let times = |w: Window| -> Vec<(Instant, Instant)> {
+            instances(&object, w, &TimeZone::UTC, limits).unwrap().iter().map(|i| (i.start, i.end)).collect()
+        };
+        let expect: Vec<_> = times(whole).into_iter().filter(|(s, e)| *s < window.end && *e > window.start).collect();
+        let got = times(window);
+        prop_assert_eq!(&got, &expect);
+        // The span holds all of it, and so does the index.
+        let span = object.span();
+        prop_assert!(got.iter().all(|(s, e)| span.first.is_none_or(|f| f <= *s) && span.last.is_none_or(|l| l >= *e)));
+        let index = recur::index(&object, window, &[], 5_000);
+        // Counting minutes may take more steps than an index is worth.
+        prop_assume!(!index.dense || !rule.contains("MINUTELY"));
+        prop_assert!(!index.dense);
+        prop_assert_eq!(index.entries.iter().map(|e| (Instant(e.start), Instant(e.end))).collect::<Vec<_>>(), got);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in ".{0,400}", octets in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = Object::parse(&text);
+        let _ = object::split(&text);
+        let _ = calgate::ical::text::decode(&octets);
+        let _ = zone::named(&text);
+        let _ = zone::of_calendar_text(&text);
+    }
+
+    /// Lines that look right, with anything as their values.
+    #[test]
+    fn no_value_makes_it_panic(
+        start in "[0-9TZ]{0,17}|20260105T090000",
+        zone in "[ -~]{0,20}|Europe/Berlin",
+        rule in "(FREQ=(YEARLY|MONTHLY|WEEKLY|DAILY|HOURLY|MINUTELY|SECONDLY))?(;(BYDAY|BYMONTH|BYSETPOS|BYHOUR|BYWEEKNO|BYYEARDAY|BYMONTHDAY|COUNT|INTERVAL|UNTIL|WKST)=[-0-9MOTUZ,]{0,9}){0,4}",
+        length in "-?P?[0-9]{0,12}[WD]?T?[0-9]{0,3}[HMS]?|PT1H",
+        other in "[0-9TZ,/]{0,40}",
+    ) {
+        let text = format!(
+            "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:{zone}\nBEGIN:STANDARD\nDTSTART:{start}\nTZOFFSETFROM:+0100\n\
+             TZOFFSETTO:-0{other:.3}0\nRRULE:{rule}\nEND:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\nUID:1\n\
+             DTSTART;TZID=\"{zone}\":{start}\nDURATION:{length}\nRRULE:{rule}\nRDATE:{other}\nEXDATE:{other}\n\
+             END:VEVENT\nEND:VCALENDAR\n"
+        );
+        if let Ok(object) = Object::parse(&text) {
+            let year = Window { start: instant("20260101T000000Z"), end: instant("20270101T000000Z") };
+            for window in [year, Window::ALL] {
+                let _ = instances(&object, window, &TimeZone::UTC, Limits { instances: 1_000, steps: 10_000 });
+            }
+            let _ = recur::index(&object, year, &[], 100);
+            let _ = object.span();
+        }
+    }
+}
+
+#[test]
+fn a_file_of_many_is_split() {
+    let mut file = String::from("BEGIN:VCALENDAR\nVERSION:2.0\nMETHOD:PUBLISH\n");
+    for zone in ["Z1", "Z2"] {
+        file += &format!("BEGIN:VTIMEZONE\nTZID:{zone}\nEND:VTIMEZONE\n");
+    }
+    file += "BEGIN:VEVENT\nUID:a\nDTSTART;TZID=Z1:20260101T000000\nEND:VEVENT\n";
+    file += "BEGIN:VEVENT\nUID:b\nDTSTART:20260101T000000Z\nEND:VEVENT\n";
+    file += "BEGIN:VEVENT\nUID:a\nRECURRENCE-ID;TZID=Z2:20260101T000000\nDTSTART:20260101T000000Z\nEND:VEVENT\n";
+    file += "BEGIN:VEVENT\nUID:c\nEND:VEVENT\nEND:VCALENDAR\n";
+    let told: Vec<String> = object::split(&file)
+        .unwrap()
+        .iter()
+        .map(|o| match o {
+            Ok(o) => {
+                let zones = o.calendar().components.iter().filter(|c| c.name == "VTIMEZONE");
+                let zones: Vec<_> = zones.filter_map(|z| z.value("TZID")).collect();
+                format!("{} {} {}", o.uid(), o.components().count(), zones.join(","))
+            }
+            Err(e) => e.to_string(),
+        })
+        .collect();
+    assert_eq!(told, ["a 2 Z1,Z2", "b 1 ", "line 3: this VEVENT has no DTSTART; give it one"]);
+}
+
+/// What is meant to cost much ends soon, in debug builds too.
+#[test]
+fn hostile_objects_end_soon() {
+    let rules = [
+        "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=31",
+        "FREQ=DAILY;INTERVAL=10000;BYMONTH=2;BYMONTHDAY=30;COUNT=100000",
+        "FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30",
+        "FREQ=MINUTELY;BYMONTH=2;BYYEARDAY=200;BYSETPOS=5",
+        "FREQ=SECONDLY",
+        "FREQ=SECONDLY;COUNT=100000",
+        "FREQ=SECONDLY;BYHOUR=3;BYMINUTE=3;BYSECOND=1;COUNT=100000",
+        "FREQ=YEARLY;BYDAY=MO,TU,WE,TH,FR,SA,SU;BYHOUR=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23;\
+         BYMINUTE=0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29;BYSETPOS=-1",
+    ];
+    let began = std::time::Instant::now();
+    for rule in rules {
+        for start in ["19000101T000000", "20260101T000000", "00010101T000000", "99990101T000000"] {
+            let text = format!(
+                "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:{start}\nRRULE:{rule}\nEND:VEVENT\nEND:VCALENDAR\n"
+            );
+            let object = Object::parse(&text).unwrap();
+            let _ = object.span();
+            let _ = instances(&object, Window::ALL, &TimeZone::UTC, Limits::default());
+        }
+    }
+    let each = began.elapsed() / (rules.len() * 4) as u32;
+    assert!(each.as_millis() < 1_000, "{each:?} for one");
+}

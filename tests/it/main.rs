@@ -4,6 +4,7 @@ mod commands;
 mod dav;
 mod engine;
 mod ical;
+mod kit;
 mod provider;
 mod store;
 mod tidy;

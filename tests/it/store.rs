@@ -1,1 +1,441 @@
-//! Filled in by its room.
+//! The store: each test on both engines.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use calgate::app::App;
+use calgate::ical::{Instant, Mask, Window};
+use calgate::ids::{CalendarId, Name, Seq};
+use calgate::store::calendars::{self, Calendar, Denied, Need};
+use calgate::store::jobs::{self, Duty};
+use calgate::store::resources::{self, TokenExpired, Version};
+use calgate::store::users::{self, Actor};
+use calgate::store::{self, Store, Tx, accounts, app_passwords};
+
+use crate::kit::{self, NOW, event, on_both_engines};
+
+on_both_engines! {
+    a_closure_that_fails_leaves_nothing,
+    what_was_written_together_is_counted_one_by_one,
+    tokens_are_exact_while_eight_write,
+    a_token_is_read_by_its_own_calendar_alone,
+    the_index_and_expansion_agree,
+    the_unified_calendar_shows_each_uid_once,
+    a_mask_hides_in_the_row_itself,
+    a_changed_mask_is_news_and_nothing_else_is,
+    a_reload_loses_no_token,
+    a_duty_is_done_once,
+    a_duty_asked_for_while_it_is_done_is_done_again,
+    a_dead_workers_duty_is_taken_over,
+    users_accounts_and_app_passwords_made_by_command_stay,
+}
+
+const HOME: &str = r#"
+[[user]]
+name = "anna"
+email = "anna@example.com"
+timezone = "Europe/Berlin"
+[[user.calendar]]
+name = "one"
+[[user.calendar]]
+name = "two"
+[[user.unified]]
+name = "all"
+members = ["one", "two"]
+write_to = "one"
+"#;
+
+async fn anna(app: &App) -> Actor {
+    let user = app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
+    Actor::of(&user.expect("anna is there"))
+}
+
+/// Opens a calendar of anna's and does something with it in one transaction.
+async fn with<T: Send + 'static>(
+    app: &App,
+    slug: &str,
+    f: impl FnOnce(&mut Tx<'_>, Calendar) -> store::Result<T> + Send + 'static,
+) -> T {
+    let (actor, slug) = (anna(app).await, slug.to_owned());
+    let done = app.store.write(move |tx| {
+        let calendar = calendars::open(tx, &actor, "anna", &slug, Need::Write)?;
+        f(tx, calendar).map_err(Denied::from)
+    });
+    done.await.unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn name(text: &str) -> Name {
+    Name::new(text).expect("a name")
+}
+
+async fn put(app: &App, slug: &str, file: &str, uid: &str, lines: &str) -> Seq {
+    let (file, object) = (name(file), event(uid, lines));
+    with(app, slug, move |tx, calendar| resources::save(tx, &calendar, &file, Version::Client(Some(&object)), NOW)).await
+}
+
+async fn remove(app: &App, slug: &str, file: &str) -> Seq {
+    let file = name(file);
+    with(app, slug, move |tx, calendar| resources::save(tx, &calendar, &file, Version::Client(None), NOW)).await
+}
+
+/// `name etag` of what is live, by name.
+async fn listing(app: &App, slug: &str) -> BTreeMap<String, String> {
+    let listed = with(app, slug, |tx, calendar| resources::list(tx, &calendar)).await;
+    listed.into_iter().map(|l| (l.name.to_string(), l.etag.0)).collect()
+}
+
+async fn token(app: &App, slug: &str) -> String {
+    with(app, slug, |_, calendar| Ok(calendar.token())).await
+}
+
+async fn since(app: &App, slug: &str, seq: Option<Seq>, limit: u32) -> resources::Since {
+    with(app, slug, move |tx, calendar| match resources::since(tx, &calendar, seq, limit) {
+        Ok(since) => Ok(since),
+        Err(TokenExpired::Store(e)) => Err(e),
+        Err(TokenExpired::Expired) => panic!("the token is not that old"),
+    })
+    .await
+}
+
+const AT_NOON: &str = "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z\nSUMMARY:Noon";
+
+async fn a_closure_that_fails_leaves_nothing(url: String) {
+    let store = kit::store(&url);
+    let add = |tx: &mut Tx<'_>, name: &str| users::add(tx, name, None, &[], "UTC");
+    let failed = store.write(move |tx| {
+        add(tx, "ghost")?;
+        Err::<(), _>(store::Error::Broken("no".to_owned()))
+    });
+    assert_eq!(failed.await, Err(store::Error::Broken("no".to_owned())));
+    let panicked = store.write(move |tx| -> store::Result<()> {
+        add(tx, "ghost")?;
+        panic!("on purpose");
+    });
+    assert!(matches!(panicked.await, Err(store::Error::Broken(_))));
+    let left = store.write(move |tx| {
+        add(tx, "bert")?;
+        users::list(tx)
+    });
+    let left: Vec<String> = left.await.expect("the store goes on").into_iter().map(|u| u.name).collect();
+    assert_eq!(left, ["bert"]);
+}
+
+async fn what_was_written_together_is_counted_one_by_one(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let writes = (0..50).map(|n| {
+        let app = app.clone();
+        tokio::spawn(async move { put(&app, "one", &format!("{n}.ics"), &format!("u{n}"), AT_NOON).await })
+    });
+    let mut seen = HashSet::new();
+    for write in writes.collect::<Vec<_>>() {
+        assert!(seen.insert(write.await.expect("a write")), "no two changes have the same number");
+    }
+    assert_eq!(listing(&app, "one").await.len(), 50);
+    // Of the same bytes nobody has to hear.
+    let before = token(&app, "one").await;
+    put(&app, "one", "7.ics", "u7", AT_NOON).await;
+    assert_eq!(token(&app, "one").await, before);
+}
+
+/// A client that follows only the token, in pages, holds what a listing gives, while eight others write.
+async fn tokens_are_exact_while_eight_write(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let writers: Vec<_> = (0..8)
+        .map(|w| {
+            let app = app.clone();
+            tokio::spawn(async move {
+                for n in 0..25 {
+                    let slug = if n % 3 == 0 { "two" } else { "one" };
+                    let (file, uid) = (format!("{w}-{}.ics", n % 7), format!("{w}-{}-{slug}", n % 7));
+                    match n % 5 {
+                        4 if listing(&app, slug).await.contains_key(&file) => {
+                            remove(&app, slug, &file).await;
+                        }
+                        _ => {
+                            put(&app, slug, &file, &uid, &format!("{AT_NOON}\nLOCATION:{w} {n}")).await;
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut held: BTreeMap<&str, BTreeMap<String, String>> = BTreeMap::new();
+    let mut at: BTreeMap<&str, Option<Seq>> = BTreeMap::new();
+    loop {
+        let done = writers.iter().all(|w| w.is_finished());
+        for slug in ["one", "two", "all"] {
+            loop {
+                let page = since(&app, slug, at.get(slug).copied().flatten(), 3).await;
+                let mine = held.entry(slug).or_default();
+                for change in page.changes {
+                    match change.live {
+                        Some(live) => mine.insert(change.name.to_string(), live.etag.0),
+                        None => mine.remove(change.name.as_str()),
+                    };
+                }
+                at.insert(slug, Some(page.seq));
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        if done {
+            break;
+        }
+    }
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    for slug in ["one", "two", "all"] {
+        assert_eq!(held[slug], listing(&app, slug).await, "{slug}");
+    }
+}
+
+async fn a_token_is_read_by_its_own_calendar_alone(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let (one, two) = (token(&app, "one").await, token(&app, "two").await);
+    with(&app, "one", move |_, calendar| {
+        assert_eq!(calendar.read_token(&one), Some(calendar.seq));
+        let (epoch, seq) = one.rsplit_once(':').expect("a colon");
+        let future = format!("{epoch}:{}", calendar.seq.0 + 1);
+        for wrong in [two.as_str(), &future, "", "urn:calgate:", "urn:calgate:0:0", &format!("{epoch}:-1"), seq] {
+            assert_eq!(calendar.read_token(wrong), None, "{wrong:?}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
+/// What the time index answers alone is what expanding every object answers.
+async fn the_index_and_expansion_agree(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let events = [
+        ("single", "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z"),
+        ("point", "DTSTART:20260610T120000Z"),
+        ("weekly", "DTSTART;TZID=Europe/Berlin:20250106T090000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;BYDAY=MO,WE\nEXDATE;TZID=Europe/Berlin:20260610T090000"),
+        ("daily-until", "DTSTART:20260601T230000Z\nDURATION:PT2H\nRRULE:FREQ=DAILY;UNTIL=20260609T230000Z"),
+        ("all-day", "DTSTART;VALUE=DATE:20260610\nDTEND;VALUE=DATE:20260611"),
+        ("floating", "DTSTART:20260609T233000\nDTEND:20260610T003000"),
+        ("month-long", "DTSTART;VALUE=DATE:20260520\nDTEND;VALUE=DATE:20260620"),
+        ("yearly", "DTSTART;VALUE=DATE:19800610\nRRULE:FREQ=YEARLY"),
+        ("elsewhere", "DTSTART:20260801T120000Z\nDTEND:20260801T130000Z"),
+    ];
+    for (n, (uid, lines)) in events.iter().enumerate() {
+        put(&app, if n % 2 == 0 { "one" } else { "two" }, &format!("{uid}.ics"), uid, lines).await;
+    }
+    let day = 86_400;
+    let mut hits = 0;
+    for start in (0..40).map(|n| NOW.0 + (n - 10) * day / 2 + n * 1800) {
+        for length in [60, 3600, day, 9 * day] {
+            let window = Window::new(Instant(start), Instant(start + length)).expect("a window");
+            for slug in ["one", "two", "all"] {
+                let (index, exact) = with(&app, slug, move |tx, calendar| {
+                    let index = resources::listed_in_window(tx, &calendar, window)?.expect("inside the horizon");
+                    let zone = calgate::ical::zone::named(&calendar.zone).expect("a zone");
+                    let mut exact = Vec::new();
+                    for resource in resources::all(tx, &calendar)? {
+                        let object = calgate::ical::Object::parse(&resource.body).expect("an object");
+                        let found = calgate::ical::recur::instances(&object, window, &zone, Default::default());
+                        if !found.expect("an expansion").is_empty() {
+                            exact.push(resource.name);
+                        }
+                    }
+                    Ok((index, exact))
+                })
+                .await;
+                let index: Vec<Name> = index.into_iter().map(|l| l.name).collect();
+                assert_eq!(index, exact, "{slug} {window:?}");
+                hits += exact.len();
+            }
+        }
+    }
+    assert!(hits > 500, "the windows meet events: {hits}");
+}
+
+async fn the_unified_calendar_shows_each_uid_once(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "x.ics", "shared", AT_NOON).await;
+    put(&app, "two", "y.ics", "shared", &format!("{AT_NOON}\nLOCATION:two")).await;
+    put(&app, "two", "z.ics", "alone", AT_NOON).await;
+    put(&app, "two", "odd.ics", "an odd/UID", AT_NOON).await;
+    let all = listing(&app, "all").await;
+    assert_eq!(all.len(), 3);
+    assert_eq!(all["shared.ics"], listing(&app, "one").await["x.ics"], "the first member shows it");
+    assert_eq!(all["alone.ics"], listing(&app, "two").await["z.ics"]);
+
+    // When the first loses it, the second shows it, under the same name.
+    remove(&app, "one", "x.ics").await;
+    assert_eq!(listing(&app, "all").await["shared.ics"], listing(&app, "two").await["y.ics"]);
+    let before = token(&app, "all").await;
+    remove(&app, "two", "y.ics").await;
+    assert!(!listing(&app, "all").await.contains_key("shared.ics"));
+    assert_ne!(token(&app, "all").await, before);
+    // And back: the name of a UID is for ever.
+    put(&app, "two", "other.ics", "shared", AT_NOON).await;
+    assert!(listing(&app, "all").await.contains_key("shared.ics"));
+}
+
+fn masked(mask: Mask) -> String {
+    HOME.replace(r#""two"]"#, &format!(r#"{{ calendar = "two", mask = "{}" }}]"#, mask.name()))
+}
+
+async fn a_mask_hides_in_the_row_itself(url: String) {
+    let secret = format!("{AT_NOON}\nLOCATION:Secret lair\nDESCRIPTION:Secret plan\nX-SECRET:Secret");
+    for (mask, shown) in [(Mask::Busy, false), (Mask::Title, true)] {
+        let app = kit::app(&url, &masked(mask)).await;
+        put(&app, "two", "s.ics", "secret-uid", &secret).await;
+        let bodies = with(&app, "all", |tx, calendar| resources::all(tx, &calendar)).await;
+        assert_eq!(bodies.len(), 1);
+        let body = &bodies[0].body;
+        assert!(!body.contains("Secret") && !body.contains("secret-uid"), "{body}");
+        assert_eq!(body.contains("Noon"), shown, "{body}");
+        assert_eq!(bodies[0].etag, resources::etag_of(body));
+    }
+}
+
+async fn a_changed_mask_is_news_and_nothing_else_is(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    app.apply(kit::config(&url, &masked(Mask::Busy))).await.expect("a reload");
+    let news = since(&app, "all", Some(seq), 100).await;
+    let news: Vec<&str> = news.changes.iter().map(|c| c.name.as_str()).collect();
+    assert_eq!(news, ["b.ics"]);
+}
+
+async fn a_reload_loses_no_token(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    let before = [token(&app, "one").await, token(&app, "all").await];
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    app.apply(kit::config(&url, "")).await.expect("everything is taken away");
+    let gone = app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
+    assert_eq!(gone, None, "a user that is no longer declared can not log in");
+    app.apply(kit::config(&url, HOME)).await.expect("and it comes back");
+    assert_eq!([token(&app, "one").await, token(&app, "all").await], before);
+    assert_eq!(listing(&app, "all").await.len(), 1);
+}
+
+async fn claim(store: &Store, now: Instant) -> Option<jobs::Lease> {
+    let holder = calgate::secrets::new_token();
+    store.write(move |tx| jobs::claim(tx, &holder, now)).await.expect("a claim")
+}
+
+async fn a_duty_is_done_once(url: String) {
+    let store = Arc::new(kit::store(&url));
+    store
+        .write(|tx| (0..40).try_for_each(|n| jobs::ensure(tx, Duty::Pull(CalendarId(n)), NOW)))
+        .await
+        .expect("forty duties");
+    let workers: Vec<_> = (0..8)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                while let Some(lease) = claim(&store, NOW).await {
+                    mine.push(lease.duty);
+                }
+                mine
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for worker in workers {
+        all.extend(worker.await.expect("a worker"));
+    }
+    assert_eq!(all.len(), 40);
+    assert_eq!(all.iter().collect::<HashSet<_>>().len(), 40, "each went to one worker");
+}
+
+async fn a_duty_asked_for_while_it_is_done_is_done_again(url: String) {
+    let store = kit::store(&url);
+    let duty = Duty::Push(CalendarId(7));
+    store.write(move |tx| jobs::due_now(tx, duty, NOW)).await.expect("due");
+    let lease = claim(&store, NOW).await.expect("it is due");
+    assert_eq!(claim(&store, NOW).await, None, "it is being done");
+    store.write(move |tx| jobs::due_now(tx, duty, NOW)).await.expect("asked again");
+    let held = lease.clone();
+    assert!(store.write(move |tx| jobs::renew(tx, &held, NOW)).await.expect("renewed"));
+    store.write(move |tx| jobs::finish(tx, &lease, jobs::NEVER, false)).await.expect("done");
+    let again = claim(&store, NOW).await.expect("it is due again");
+    store.write(move |tx| jobs::finish(tx, &again, jobs::NEVER, false)).await.expect("done");
+    assert_eq!(claim(&store, NOW).await, None, "and now nobody asks");
+}
+
+async fn a_dead_workers_duty_is_taken_over(url: String) {
+    let store = kit::store(&url);
+    store.write(|tx| jobs::ensure(tx, Duty::Horizon, NOW)).await.expect("due");
+    let dead = claim(&store, NOW).await.expect("it is due");
+    let later = NOW.plus(jobs::LEASE);
+    assert_eq!(store.read(jobs::next).await, Ok(Some(later)), "the loop wakes when the lease ends");
+    let taken = claim(&store, later).await.expect("the lease has ended");
+    assert_eq!(taken.duty, dead.duty);
+    assert!(!store.write(move |tx| jobs::renew(tx, &dead, later)).await.expect("asked"), "the dead one is told to stop");
+}
+
+async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let made = app.store.write(|tx| {
+        let user = users::add(tx, "bert", Some("hash"), &["bert@example.com".to_owned()], "UTC")?.expect("free");
+        assert_eq!(users::add(tx, "anna", None, &[], "UTC")?, None, "a declared name is taken");
+        let id = app_passwords::add(tx, user, "phone", &[1; 32], false, NOW)?;
+        let take = accounts::Take::All;
+        let sealed = accounts::Password::Sealed(vec![1, 2, 3]);
+        accounts::add(tx, user, "work", "caldav", "https://example.com/", "bert", &sealed, &take)?.expect("free");
+        Ok::<_, store::Error>((user, id))
+    });
+    let (user, id) = made.await.expect("made");
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    let found = app.store.write(move |tx| {
+        let found = app_passwords::find(tx, &[1; 32])?.map(|(_, user)| user.name);
+        let account = accounts::by_name(tx, user, "work")?.expect("the account is there");
+        assert_eq!(account.password, accounts::Password::Sealed(vec![1, 2, 3]));
+        assert!(app_passwords::revoke(tx, user, id)?);
+        assert!(!app_passwords::revoke(tx, user, id)?);
+        assert_eq!(app_passwords::find(tx, &[1; 32])?, None);
+        assert!(!users::remove(tx, "anna")?, "who is declared is removed in gateway.toml");
+        assert!(users::remove(tx, "bert")?);
+        assert_eq!(accounts::list(tx, None)?, []);
+        Ok::<_, store::Error>(found)
+    });
+    assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+#[tokio::test]
+async fn a_burst_of_writes_shares_its_syncs() {
+    let (url, _folder) = kit::sqlite_url();
+    let app = kit::app(&url, HOME).await;
+    let before = app.store.groups();
+    let writes: Vec<_> = (0..200)
+        .map(|n| {
+            let app = app.clone();
+            tokio::spawn(async move { put(&app, "one", &format!("{n}.ics"), &format!("u{n}"), AT_NOON).await })
+        })
+        .collect();
+    for write in writes {
+        write.await.expect("a write");
+    }
+    let groups = app.store.groups() - before;
+    assert!(groups < 200, "200 transactions took {groups} syncs");
+}
+
+#[tokio::test]
+async fn a_backup_is_whole_and_a_newer_database_is_refused() {
+    let (url, folder) = kit::sqlite_url();
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    let copy = folder.path().join("copy.db");
+    app.store.backup(&copy).await.expect("a backup");
+    assert!(matches!(app.store.backup(&copy).await, Err(store::Error::Unavailable(_))), "nothing is written over");
+    let copied = format!("sqlite:{}", copy.display());
+    let app = kit::app(&copied, HOME).await;
+    assert_eq!(listing(&app, "all").await.len(), 1);
+    let db = rusqlite::Connection::open(&copy).expect("the file opens");
+    db.execute_batch("INSERT INTO schema_versions (version) VALUES (9999)").expect("a newer calgate");
+    drop(db);
+    let refused = Store::open(&copied).err().map(|e| e.to_string()).unwrap_or_default();
+    assert!(refused.contains("newer calgate"), "{refused}");
+}

@@ -122,7 +122,7 @@ async fn put_over(account: &Caldav, url: &Url, after: &Object) -> Result<Answer,
     account.ask("PUT", url, vec![kind], after.text().to_owned()).await
 }
 
-/// Reads back what a PUT made: where the server says it is, else where it was put.
+/// Reads back what a PUT made: where the server says it is, or a redirect led, else where it was put.
 async fn written(
     account: &Caldav,
     folder: &Url,
@@ -130,11 +130,13 @@ async fn written(
     id: &RemoteId,
     answer: &Answer,
 ) -> Result<Option<RemoteObject>, Error> {
-    let elsewhere = answer.header(header::LOCATION).and_then(|to| inside(folder, url, to));
-    if let Some(other) = elsewhere.filter(|other| href::key(other.as_str()) != href::key(id.as_str()))
-        && let Some(there) = account.get(&super::at(folder, other.as_str()), &other).await?
-    {
-        return Ok(Some(there));
+    let named = [answer.header(header::LOCATION), answer.header(header::CONTENT_LOCATION), Some(answer.url.path())];
+    for other in named.into_iter().flatten().filter_map(|href| inside(folder, url, href)) {
+        if href::key(other.as_str()) != href::key(id.as_str())
+            && let Some(there) = account.get(&super::at(folder, other.as_str()), &other).await?
+        {
+            return Ok(Some(there));
+        }
     }
     match account.get(url, id).await? {
         Some(there) => Ok(Some(there)),
