@@ -550,14 +550,15 @@ async fn a_stop_ends_http2_after_its_last_answer() {
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     let url = format!("http://{}", gateway.address);
     assert_eq!(client.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
-    // Ten logins whose passwords have to be hashed, two at a time: most are open when the stop comes.
-    let open: Vec<_> = (0..10)
+    // Thirty logins whose passwords have to be hashed, two at a time: most are open when the stop comes.
+    let open: Vec<_> = (0..30)
         .map(|n| {
-            let request = client.get(format!("{url}/dav/")).basic_auth("anna", Some(format!("wrong {n}")));
+            let request = client.get(format!("{url}/dav/")).basic_auth(format!("user-{n}"), Some("wrong"));
             tokio::spawn(request.send())
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!open.iter().all(JoinHandle::is_finished));
     gateway.stop.send(true).unwrap();
     for one in open {
         assert_eq!(one.await.unwrap().expect("no request is cut").status(), 401);
