@@ -846,3 +846,23 @@ async fn an_id_that_leads_out_of_its_calendar_is_not_followed() {
     }
     assert_eq!(up.server.log(), []);
 }
+
+/// The calendars of the demo, on every day of two weeks: each object is one that calgate takes, and the double booking is there.
+#[test]
+fn the_demo_has_sound_calendars_on_any_day() {
+    let first = jiff::civil::date(2028, 2, 21);
+    for today in first.series(jiff::Span::new().days(1)).take(14) {
+        let mut busy = Vec::new();
+        for name in ["meetings", "travel", "family"] {
+            let file = format!("{}/fixtures/ical/demo/{name}.ics", env!("CARGO_MANIFEST_DIR"));
+            let objects = standin::calendars::objects(&std::fs::read_to_string(file).unwrap(), today);
+            for (file, text) in objects {
+                let object = Object::parse(&text).unwrap_or_else(|e| panic!("{name}/{file} on {today}: {e}\n{text}"));
+                if object.uid().starts_with("interview@") || object.uid().starts_with("dentist@") {
+                    busy.push(object.span());
+                }
+            }
+        }
+        assert!(busy.len() == 2 && busy[0].first < busy[1].last && busy[1].first < busy[0].last, "{today}: {busy:?}");
+    }
+}
