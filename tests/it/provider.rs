@@ -342,10 +342,13 @@ suite! {
 
 // What is special to CalDAV.
 
+/// How a server differs from a good one.
+type Edit = fn(&mut Manners);
+
 /// Every way a CalDAV server may be, with the same story: five objects, two changed, one gone, two new, then all gone.
 #[tokio::test]
 async fn every_rung_of_the_ladder_ends_in_the_same_state() {
-    let rungs: &[(&str, fn(&mut Manners))] = &[
+    let rungs: &[(&str, Edit)] = &[
         ("sync-collection", |_| {}),
         ("sync-collection without ctag", |m| m.ctag = false),
         ("sync-collection, two at a time", |m| m.sync_page = Some(2)),
@@ -558,7 +561,7 @@ async fn a_broken_answer_deletes_nothing() {
 /// The same for answers that are well-formed and wrong.
 #[tokio::test]
 async fn a_listing_that_lacks_something_deletes_nothing() {
-    let manners: &[(&str, fn(&mut Manners), &str)] = &[
+    let manners: &[(&str, Edit, &str)] = &[
         ("nothing", |m| m.lists_nothing = true, "retry"),
         ("half", |m| m.lists_half = true, "ok"),
         ("without the calendar", |m| m.lists_without_itself = true, "retry"),
@@ -726,7 +729,7 @@ async fn a_redirect_on_the_same_origin_keeps_method_and_body() {
 /// How servers answer a PUT, and what is returned then: always what is there.
 #[tokio::test]
 async fn a_put_returns_what_upstream_then_holds() {
-    let manners: &[(&str, fn(&mut Manners), &str, bool)] = &[
+    let manners: &[(&str, Edit, &str, bool)] = &[
         ("plain", |_| {}, "k.ics", false),
         ("no etag", |m| m.etag_on_put = false, "k.ics", false),
         ("weak etag", |m| m.weak_etags = true, "k.ics", false),
