@@ -1,1 +1,475 @@
-//! Filled in by its room.
+//! The engine against two stand-in CalDAV servers: what is written, lost, changed at once, refused, or answered with rubbish.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use calgate::app::App;
+use calgate::ids::{Etag, Name};
+use calgate::store::calendars::{self, Need};
+use calgate::store::resources;
+use calgate::store::users::{self, Actor};
+use calgate::store::{self, accounts};
+use calgate::sync::pull::{self, Quiet};
+use calgate::sync::write::{self, Condition, Done, Place, Refusal};
+use calgate::sync::jobs;
+use standin::caldav::{BadToken, Fault, Server};
+use tokio::sync::watch;
+
+use crate::kit::{self, Folder, event, event_text, on_both_engines};
+
+on_both_engines! {
+    what_is_put_arrives_where_it_belongs,
+    a_change_upstream_arrives_here,
+    a_write_while_upstream_is_away_is_kept_and_sent_later,
+    a_write_while_upstream_is_away_is_refused_where_that_is_wished,
+    a_create_whose_answer_was_lost_makes_one_object,
+    a_change_on_both_sides_keeps_both_versions,
+    a_delete_here_and_a_change_there_loses_nothing,
+    a_change_here_and_a_delete_there_loses_nothing,
+    what_upstream_refuses_is_told_and_not_kept,
+    what_upstream_rewrites_is_read_back_and_settles,
+    a_lost_cursor_is_no_news,
+    rubbish_from_upstream_deletes_nothing,
+    what_can_not_be_read_is_set_aside,
+    preconditions_hold_one_winner,
+    what_may_not_be_written_is_refused,
+}
+
+const NOON: &str = "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z\nSUMMARY:Noon";
+
+struct House {
+    app: Arc<App>,
+    work: Server,
+    home: Server,
+    stop: watch::Sender<bool>,
+    _folder: Folder,
+}
+
+const WORK: &str = "/calendars/anna/work/";
+const HOME: &str = "/calendars/anna/home/";
+
+impl House {
+    /// Anna has a calendar at each of two servers, and one over both that writes to work.
+    async fn new(url: &str, sync: &str) -> House {
+        let folder = Folder::new();
+        let password = folder.path().join("password");
+        std::fs::write(&password, "secret").expect("a password file");
+        let (work, home) = (Server::start().await, Server::start().await);
+        work.user("anna", "secret").calendar("anna", "work", |c| c.name = "Work".to_owned());
+        home.user("anna", "secret").calendar("anna", "home", |c| c.name = "Home".to_owned());
+        let account = |name: &str, server: &Server| {
+            format!(
+                "[[user.account]]\nname = \"{name}\"\nkind = \"caldav\"\nurl = \"{}\"\nusername = \"anna\"\n\
+                 password = \"file:{}\"\n[[user.account.calendar]]\nremote = \"{name}\"\nname = \"{name}\"\n",
+                server.url(),
+                password.display()
+            )
+        };
+        let text = format!(
+            "[sync]\ninterval = \"1h\"\nwrite_wait = \"3s\"\n{sync}\n[[user]]\nname = \"anna\"\n{}{}\
+             [[user.unified]]\nname = \"all\"\nmembers = [\"work\", \"home\"]\nwrite_to = \"work\"\n",
+            account("work", &work),
+            account("home", &home)
+        );
+        let app = kit::app(url, &text).await;
+        let (stop, stopped) = watch::channel(false);
+        tokio::spawn(jobs::run(app.clone(), stopped));
+        let house = House { app, work, home, stop, _folder: folder };
+        house.discover().await;
+        house.pull("work").await.expect("a first pull");
+        house.pull("home").await.expect("a first pull");
+        house
+    }
+
+    async fn discover(&self) {
+        let accounts = self.app.store.read(|tx| accounts::list(tx, None)).await.expect("accounts");
+        for account in accounts {
+            pull::discover(&self.app, account.id).await.expect("a discovery");
+        }
+    }
+
+    async fn actor(&self) -> Actor {
+        let user = self.app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
+        Actor::of(&user.expect("anna is there"))
+    }
+
+    async fn calendar(&self, slug: &str) -> calendars::Calendar {
+        let (actor, slug) = (self.actor().await, slug.to_owned());
+        let opened = self.app.store.read(move |tx| calendars::open(tx, &actor, "anna", &slug, Need::Read)).await;
+        opened.unwrap_or_else(|e| panic!("{e}"))
+    }
+
+    async fn pull(&self, slug: &str) -> Result<pull::Report, String> {
+        pull::pull(&self.app, self.calendar(slug).await.id, &Quiet).await
+    }
+
+    fn place(slug: &str, name: &str) -> Place {
+        Place { owner: "anna".to_owned(), slug: slug.to_owned(), name: Name::new(name).expect("a name") }
+    }
+
+    async fn put(&self, slug: &str, name: &str, uid: &str, lines: &str) -> Result<Done, Refusal> {
+        self.put_if(slug, name, uid, lines, &Condition::default()).await
+    }
+
+    async fn put_if(&self, slug: &str, name: &str, uid: &str, lines: &str, c: &Condition) -> Result<Done, Refusal> {
+        write::put(&self.app, &self.actor().await, &House::place(slug, name), event(uid, lines), c).await
+    }
+
+    async fn delete(&self, slug: &str, name: &str) -> Result<(), Refusal> {
+        write::delete(&self.app, &self.actor().await, &House::place(slug, name), &Condition::default()).await
+    }
+
+    /// name → body.
+    async fn here(&self, slug: &str) -> BTreeMap<String, String> {
+        let calendar = self.calendar(slug).await;
+        let all = self.app.store.read(move |tx| resources::all(tx, &calendar)).await;
+        let all: Vec<resources::Resource> = all.unwrap_or_else(|e: store::Error| panic!("{e}"));
+        all.into_iter().map(|r| (r.name.to_string(), r.body)).collect()
+    }
+
+    /// name → body, as the server holds it.
+    fn there(server: &Server, path: &str) -> BTreeMap<String, String> {
+        server.objects(path).into_iter().map(|(name, stored)| (name, stored.text)).collect()
+    }
+
+    async fn kept(&self, uid: &str) -> Vec<String> {
+        let (actor, uid) = (self.actor().await, uid.to_owned());
+        let found = self.app.store.read(move |tx| resources::explain(tx, actor.user, &uid)).await;
+        let found: Vec<resources::Explained> = found.unwrap_or_else(|e: store::Error| panic!("{e}"));
+        found.into_iter().flat_map(|e| e.kept).map(|k| k.body).collect()
+    }
+
+    /// Lets the time pass after which what failed is tried again, and waits until nothing is left to send.
+    async fn settle(&self) {
+        for _ in 0..60 {
+            self.app.clock.advance(3600);
+            self.app.wake.notify_one();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let mut left = 0;
+            for slug in ["work", "home"] {
+                let id = self.calendar(slug).await.id;
+                let unsent = self.app.store.read(move |tx| resources::unsent(tx, id, 100)).await;
+                left += unsent.unwrap_or_else(|e: store::Error| panic!("{e}")).len();
+            }
+            if left == 0 {
+                return;
+            }
+        }
+        panic!("something is never sent");
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = self.stop.send(true);
+    }
+}
+
+async fn what_is_put_arrives_where_it_belongs(url: String) {
+    let house = House::new(&url, "").await;
+    house.home.put(HOME, "party.ics", &event_text("party", NOON));
+    house.pull("home").await.expect("a pull");
+
+    // New: to `write_to`, under the client's name on both sides.
+    let done = house.put("all", "mine.ics", "fresh", NOON).await.expect("a create");
+    assert!(done.created && !done.pending);
+    let text = event_text("fresh", NOON);
+    assert_eq!(done.etag, Some(resources::etag_of(&text)));
+    assert_eq!(House::there(&house.work, WORK)["mine.ics"], text, "the client's bytes arrive");
+    assert_eq!(house.here("all").await["mine.ics"], text, "and come back");
+
+    // Old: to where it came from.
+    let changed = format!("{NOON}\nLOCATION:Garden");
+    let done = house.put("all", "party.ics", "party", &changed).await.expect("a change");
+    assert!(!done.created && !done.pending);
+    assert_eq!(House::there(&house.home, HOME)["party.ics"], event_text("party", &changed));
+    assert!(!House::there(&house.work, WORK).contains_key("party.ics"));
+
+    house.delete("all", "party.ics").await.expect("a delete");
+    assert_eq!(House::there(&house.home, HOME).len(), 0);
+    assert_eq!(house.here("all").await.len(), 1);
+
+    // One write here is one write there, and the next pull has nothing to tell.
+    assert_eq!(house.work.count("PUT"), 1);
+    let before = house.calendar("all").await.token();
+    assert_eq!(house.pull("work").await, Ok(pull::Report::default()));
+    assert_eq!(house.calendar("all").await.token(), before);
+}
+
+async fn a_change_upstream_arrives_here(url: String) {
+    let house = House::new(&url, "").await;
+    for (uid, lines) in [("a", NOON), ("b", NOON)] {
+        house.work.put(WORK, &format!("{uid}.ics"), &event_text(uid, lines));
+    }
+    assert_eq!(house.pull("work").await.expect("a pull").changed, 2);
+    house.work.put(WORK, "a.ics", &event_text("a", &format!("{NOON}\nLOCATION:Moved")));
+    house.work.remove(WORK, "b.ics");
+    let report = house.pull("work").await.expect("a pull");
+    assert_eq!((report.changed, report.removed), (1, 1));
+    let all = house.here("all").await;
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["a.ics"]);
+    assert!(all["a.ics"].contains("Moved"));
+}
+
+async fn a_write_while_upstream_is_away_is_kept_and_sent_later(url: String) {
+    let house = House::new(&url, "upstream_away = \"keep\"").await;
+    house.work.fault("*", "/", usize::MAX, Fault::Status(500, "down".to_owned()));
+    let done = house.put("all", "mine.ics", "mine", NOON).await.expect("it is kept");
+    assert!(done.created && done.pending);
+    assert!(house.here("all").await.contains_key("mine.ics"));
+    let done = house.put("work", "mine.ics", "mine", &format!("{NOON}\nLOCATION:Later")).await.expect("also kept");
+    assert!(!done.created && done.pending);
+    assert_eq!(House::there(&house.work, WORK).len(), 0);
+    house.work.heal();
+    house.settle().await;
+    assert!(House::there(&house.work, WORK)["mine.ics"].contains("Later"));
+    assert_eq!(House::there(&house.work, WORK).len(), 1);
+}
+
+async fn a_write_while_upstream_is_away_is_refused_where_that_is_wished(url: String) {
+    let house = House::new(&url, "upstream_away = \"refuse\"").await;
+    house.put("work", "old.ics", "old", NOON).await.expect("it is up");
+    let before = house.here("all").await;
+    house.work.fault("*", "/", usize::MAX, Fault::Unavailable("120".to_owned()));
+    let refused = |r: Result<Done, Refusal>| matches!(r, Err(Refusal::Later(_)));
+    assert!(refused(house.put("all", "mine.ics", "mine", NOON).await));
+    assert!(refused(house.put("all", "old.ics", "old", &format!("{NOON}\nLOCATION:New")).await));
+    assert!(matches!(house.delete("all", "old.ics").await, Err(Refusal::Later(_))));
+    assert_eq!(house.here("all").await, before, "nothing was kept");
+    house.work.heal();
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 1, "and nothing is sent later");
+    house.put("all", "mine.ics", "mine", NOON).await.expect("it is up again");
+}
+
+async fn a_create_whose_answer_was_lost_makes_one_object(url: String) {
+    for rewrites in [false, true] {
+        let (url, _folder) = if rewrites { kit::sqlite_url() } else { (url.clone(), Folder::new()) };
+        let house = House::new(&url, "").await;
+        house.work.manners(|m| m.rewrites = rewrites);
+        house.work.fault("PUT", WORK, 1, Fault::DropAfter);
+        house.put("all", "mine.ics", "mine", NOON).await.expect("it is kept");
+        house.settle().await;
+        assert_eq!(House::there(&house.work, WORK).len(), 1);
+        // The upstream's text is what both sides hold in the end.
+        house.pull("work").await.expect("a pull");
+        assert_eq!(house.here("work").await, House::there(&house.work, WORK));
+        assert_eq!(house.here("all").await.len(), 1);
+    }
+}
+
+async fn a_change_on_both_sides_keeps_both_versions(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    house.work.put(WORK, "a.ics", &event_text("a", &format!("{NOON}\nLOCATION:Theirs")));
+    let refused = house.put("work", "a.ics", "a", &format!("{NOON}\nLOCATION:Ours")).await;
+    let theirs = event_text("a", &format!("{NOON}\nLOCATION:Theirs"));
+    let Err(Refusal::Condition { current }) = refused else { panic!("{refused:?}") };
+    assert_eq!(current, Some(resources::etag_of(&theirs)), "the client is told what is there now");
+    assert_eq!(house.here("all").await["a.ics"], theirs);
+    assert_eq!(House::there(&house.work, WORK)["a.ics"], theirs);
+    let kept = house.kept("a").await;
+    assert!(kept.len() == 1 && kept[0].contains("Ours"), "{kept:?}");
+}
+
+async fn a_delete_here_and_a_change_there_loses_nothing(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    let theirs = event_text("a", &format!("{NOON}\nLOCATION:Theirs"));
+    house.work.put(WORK, "a.ics", &theirs);
+    assert!(matches!(house.delete("all", "a.ics").await, Err(Refusal::Condition { .. })));
+    assert_eq!(house.here("all").await["a.ics"], theirs);
+    house.delete("all", "a.ics").await.expect("now it is known");
+    assert_eq!(House::there(&house.work, WORK).len(), 0);
+}
+
+async fn a_change_here_and_a_delete_there_loses_nothing(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    house.work.remove(WORK, "a.ics");
+    house.put("all", "a.ics", "a", &format!("{NOON}\nLOCATION:Ours")).await.expect("the change wins");
+    house.settle().await;
+    let there = House::there(&house.work, WORK);
+    assert!(there.len() == 1 && there["a.ics"].contains("Ours"), "{there:?}");
+    // Deleted on both sides is agreed.
+    house.work.remove(WORK, "a.ics");
+    house.delete("all", "a.ics").await.expect("it is gone");
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("all").await.len(), 0);
+}
+
+async fn what_upstream_refuses_is_told_and_not_kept(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    let before = house.here("all").await;
+    house.work.fault("PUT", WORK, usize::MAX, Fault::Status(403, "no".to_owned()));
+    house.work.fault("DELETE", WORK, usize::MAX, Fault::Status(403, "no".to_owned()));
+    assert!(matches!(house.put("all", "b.ics", "b", NOON).await, Err(Refusal::Upstream(_))));
+    let changed = house.put("all", "a.ics", "a", &format!("{NOON}\nLOCATION:New")).await;
+    assert!(matches!(changed, Err(Refusal::Upstream(_))), "{changed:?}");
+    assert!(matches!(house.delete("all", "a.ics").await, Err(Refusal::Upstream(_))));
+    assert_eq!(house.here("all").await, before);
+    house.work.heal();
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK), house.here("work").await);
+}
+
+async fn what_upstream_rewrites_is_read_back_and_settles(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.manners(|m| m.rewrites = true);
+    let done = house.put("all", "a.ics", "a", NOON).await.expect("a create");
+    assert_eq!(done.etag, None, "what GET gives is not what was put");
+    assert_eq!(house.here("work").await, House::there(&house.work, WORK));
+    let writes = house.work.count("PUT");
+    house.pull("work").await.expect("a pull");
+    house.settle().await;
+    assert_eq!(house.work.count("PUT"), writes, "it settles after one write");
+}
+
+async fn a_lost_cursor_is_no_news(url: String) {
+    for bad in [BadToken::Refuse(403, true), BadToken::Refuse(409, false), BadToken::TellAll] {
+        let (url, _folder) =
+            if bad == BadToken::Refuse(403, true) { (url.clone(), Folder::new()) } else { kit::sqlite_url() };
+        let house = House::new(&url, "").await;
+        for n in 0..5 {
+            house.work.put(WORK, &format!("{n}.ics"), &event_text(&format!("u{n}"), NOON));
+        }
+        house.pull("work").await.expect("a pull");
+        let token = house.calendar("all").await.token();
+        house.work.manners(|m| m.bad_token = bad).forget_history();
+        house.work.clear_log();
+        assert_eq!(house.pull("work").await, Ok(pull::Report::default()), "{bad:?}");
+        assert_eq!(house.calendar("all").await.token(), token, "{bad:?}");
+        // What changed while it was lost is seen all the same.
+        house.work.remove(WORK, "3.ics");
+        house.work.put(WORK, "4.ics", &event_text("u4", &format!("{NOON}\nLOCATION:New")));
+        house.work.forget_history();
+        let mut report = house.pull("work").await.expect("a pull");
+        if bad == BadToken::TellAll {
+            // It looks like any other list of changes: what is gone is seen when everything is listed.
+            assert_eq!((report.changed, report.removed), (1, 0));
+            let id = house.calendar("work").await.id;
+            house.app.store.write(move |tx| calendars::forget_cursor(tx, id)).await.expect("forgotten");
+            report.removed = house.pull("work").await.expect("a pull").removed;
+        }
+        assert_eq!((report.changed, report.removed), (1, 1), "{bad:?}");
+    }
+}
+
+async fn rubbish_from_upstream_deletes_nothing(url: String) {
+    let house = House::new(&url, "").await;
+    for n in 0..20 {
+        house.work.put(WORK, &format!("{n}.ics"), &event_text(&format!("u{n}"), NOON));
+    }
+    house.pull("work").await.expect("a pull");
+    house.home.put(HOME, "h.ics", &event_text("h", NOON));
+    let before = house.here("work").await;
+    let faults = [
+        Fault::WebPage,
+        Fault::Unauthorized,
+        Fault::Status(500, String::new()),
+        Fault::Status(404, String::new()),
+        Fault::Truncated,
+        Fault::HalfBody,
+        Fault::DropBefore,
+        Fault::DropAfter,
+        Fault::Xml(207, "<multistatus xmlns=\"DAV:\"/>".to_owned()),
+        Fault::Xml(207, "<multistatus xmlns=\"DAV:\">".to_owned()),
+        Fault::Status(200, String::new()),
+    ];
+    for fault in faults {
+        // With a cursor, and without one: what is listed then is everything there is.
+        for forget in [false, true] {
+            house.work.fault("*", WORK, usize::MAX, fault.clone());
+            if forget {
+                let id = house.calendar("work").await.id;
+                house.app.store.write(move |tx| calendars::forget_cursor(tx, id)).await.expect("forgotten");
+            }
+            let pulled = house.pull("work").await;
+            assert!(pulled.is_err() || pulled == Ok(pull::Report::default()), "{fault:?}: {pulled:?}");
+            assert_eq!(house.here("work").await, before, "{fault:?}");
+            if pulled.is_err() {
+                assert!(house.calendar("work").await.error.is_some(), "{fault:?} is said at the calendar");
+            }
+            house.work.heal();
+        }
+    }
+    // A listing that says nothing, or half, and looks well.
+    house.work.manners(|m| m.sync = false);
+    for lies in [true, false] {
+        house.work.manners(|m| (m.lists_nothing, m.lists_half) = (lies, !lies));
+        let _ = house.pull("work").await;
+        assert_eq!(house.here("work").await, before);
+    }
+    house.pull("home").await.expect("the other account goes on");
+    assert_eq!(house.here("home").await.len(), 1);
+}
+
+async fn what_can_not_be_read_is_set_aside(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.put(WORK, "good.ics", &event_text("good", NOON));
+    house.work.put(WORK, "bad.ics", "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:bad\r\nEND:VCALENDAR\r\n");
+    let report = house.pull("work").await.expect("the good one is taken");
+    assert_eq!((report.changed, report.set_aside), (1, 1));
+    assert_eq!(house.here("all").await.keys().collect::<Vec<_>>(), ["good.ics"]);
+    let actor = house.actor().await;
+    let said = house.app.store.read(move |tx| resources::explain(tx, actor.user, "bad")).await;
+    let said: Vec<resources::Explained> = said.unwrap_or_else(|e: store::Error| panic!("{e}"));
+    assert!(said.iter().any(|e| e.error.is_some()), "{said:?}");
+    // Mended upstream, it is there.
+    house.work.put(WORK, "bad.ics", &event_text("bad", NOON));
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("all").await.len(), 2);
+}
+
+async fn preconditions_hold_one_winner(url: String) {
+    let house = Arc::new(House::new(&url, "").await);
+    let done = house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    let matches = Condition { matches: Some(vec![done.etag.expect("an etag")]), none_match: None };
+    let writers: Vec<_> = (0..20)
+        .map(|n| {
+            let (house, matches) = (house.clone(), matches.clone());
+            tokio::spawn(async move {
+                house.put_if("all", "a.ics", "a", &format!("{NOON}\nLOCATION:{n}"), &matches).await
+            })
+        })
+        .collect();
+    let mut won = 0;
+    for writer in writers {
+        match writer.await.expect("a writer") {
+            Ok(_) => won += 1,
+            Err(Refusal::Condition { current }) => assert!(current.is_some()),
+            Err(e) => panic!("{e:?}"),
+        }
+    }
+    assert_eq!(won, 1);
+    let nothing = Condition { matches: None, none_match: Some(vec![]) };
+    let taken = house.put_if("all", "a.ics", "a", NOON, &nothing).await;
+    assert!(matches!(taken, Err(Refusal::Condition { current: Some(_) })), "{taken:?}");
+    let something = Condition { matches: Some(vec![]), none_match: None };
+    let absent = house.put_if("all", "b.ics", "b", NOON, &something).await;
+    assert_eq!(absent, Err(Refusal::Condition { current: None }));
+    let stale = Condition { matches: Some(vec![Etag::from("stale")]), none_match: None };
+    assert!(house.put_if("all", "a.ics", "a", NOON, &stale).await.is_err());
+}
+
+async fn what_may_not_be_written_is_refused(url: String) {
+    let house = House::new(&url, "").await;
+    house.home.calendar("anna", "home", |c| (c.read_only, c.name) = (true, "Home".to_owned()));
+    house.home.put(HOME, "h.ics", &event_text("h", NOON));
+    house.discover().await;
+    house.pull("home").await.expect("a pull");
+    let denied = |r: &Result<Done, Refusal>| matches!(r, Err(Refusal::Denied(calendars::Denied::ReadOnly(_))));
+    for slug in ["home", "all"] {
+        let put = house.put(slug, "h.ics", "h", &format!("{NOON}\nLOCATION:New")).await;
+        assert!(denied(&put), "{slug}: {put:?}");
+        assert!(house.delete(slug, "h.ics").await.is_err());
+    }
+    assert!(house.put("all", "new.ics", "new", NOON).await.is_ok(), "what is new goes to work");
+    let again = house.put("all", "other.ics", "new", NOON).await;
+    assert_eq!(again, Err(Refusal::UidTaken { name: Name::new("new.ics").expect("a name") }));
+    let renamed = house.put("all", "new.ics", "changed-uid", NOON).await;
+    assert_eq!(renamed, Err(Refusal::UidChanged));
+    assert_eq!(house.delete("all", "nothing.ics").await, Err(Refusal::Missing));
+}

@@ -1,5 +1,7 @@
 //! From a request and the state to an answer: every method the server has.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -328,9 +330,12 @@ impl State {
             (_, None, BadToken::TellNothing) => calendar.seq,
         };
         let mut changes = State::changes_since(calendar, since);
-        // The first listing tells what is there, and not what once was.
+        // The first listing tells what is there, whatever is still known of how it came there.
         if since == 0 {
             changes.retain(|(_, name)| calendar.objects.contains_key(name));
+            let told: BTreeSet<String> = changes.iter().map(|(_, name)| name.clone()).collect();
+            let rest = calendar.objects.keys().filter(|name| !told.contains(*name));
+            changes.splice(0..0, rest.map(|name| (0, name.clone())));
         }
         let page = self.manners.sync_page.unwrap_or(usize::MAX);
         let more = changes.len() > page;
