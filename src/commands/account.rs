@@ -285,8 +285,10 @@ fn in_words(e: provider::Error, url: &str) -> Failure {
         provider::Error::Reconnect { why } => {
             (why, "Look at login and password. Some servers want an app password here, made in their own settings.")
         }
-        provider::Error::Retry { why, .. } => (why, "Look at the address, and whether the server is up; then try again."),
-        provider::Error::Refused(why) => (why, "Nothing was stored."),
+        provider::Error::Retry { why, .. } => {
+            (why, "Look at the address and the login; if the server is down, try again later.")
+        }
+        provider::Error::Refused(why) => (why, ""),
         provider::Error::Missing => {
             (format!("there is nothing at {url}"), "Look in the server's manual for its CalDAV address.")
         }

@@ -87,6 +87,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     failed += done.iter().filter(|(_, result)| result.is_err()).count();
     if arguments.json {
         terminal::say_json(&done.iter().map(|(name, result)| as_json(name, result)).collect());
+    } else if bars.terminal.is_none() {
+        for (name, result) in &done {
+            terminal::say(format!("{name}: {}", words(result)));
+        }
     }
     match failed {
         0 => Ok(()),
@@ -183,13 +187,12 @@ fn as_json(name: &str, result: &Result<Report, String>) -> serde_json::Value {
 /// Bars on a terminal, lines elsewhere, nothing with --json.
 struct Bars {
     terminal: Option<MultiProgress>,
-    quiet: bool,
 }
 
 impl Bars {
     fn new(quiet: bool) -> Bars {
         let terminal = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
-        Bars { terminal, quiet }
+        Bars { terminal }
     }
 
     fn bar(&self, name: &str) -> Bar {
@@ -200,7 +203,7 @@ impl Bars {
             bar.enable_steady_tick(std::time::Duration::from_millis(120));
             bar
         });
-        Bar { name: name.to_owned(), bar, quiet: self.quiet }
+        Bar { bar }
     }
 
     /// A line above the bars.
@@ -213,9 +216,7 @@ impl Bars {
 }
 
 struct Bar {
-    name: String,
     bar: Option<ProgressBar>,
-    quiet: bool,
 }
 
 impl Bar {
@@ -225,8 +226,7 @@ impl Bar {
                 bar.set_style(style("  {prefix:24} {msg}"));
                 bar.finish_with_message(words(result));
             }
-            None if self.quiet => {}
-            None => terminal::say(format!("{}: {}", self.name, words(result))),
+            None => {}
         }
     }
 }
