@@ -18,10 +18,11 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             forget(&asked).await;
         }
         Target::Calendar { owner, slug } => {
-            let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
+            let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
             let removed = asked.app.store.write(move |tx| -> Result<(), Denied> {
                 let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Write)?;
-                calendars::remove(tx, &calendar, now)
+                calendars::remove(tx, &calendar, now)?;
+                Ok(properties::forget(tx, &key)?)
             });
             removed.await.map_err(|e| Error::of_denied(e, &asked.target))?;
         }

@@ -53,8 +53,12 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
     let mut answer = match route(app, actor, &method, target, &request).await {
         Ok(answer) => answer,
         Err(error) => {
-            if let Some(reason) = &error.log {
-                tracing::error!(method, reason, "{method} could not be answered: {reason}");
+            match &error.log {
+                Some(reason) if error.status == StatusCode::INTERNAL_SERVER_ERROR => {
+                    tracing::error!(method, reason, "{method} failed: {reason}");
+                }
+                Some(reason) => tracing::warn!(method, reason, "{method} was put off: {reason}"),
+                None => {}
             }
             response::error(&error)
         }
@@ -97,7 +101,8 @@ async fn route(
         });
     };
     // Where something can be made is for `mkcalendar.rs` to say, which has preconditions for it.
-    if !options::allowed(&target).contains(&method) && !matches!(method, "MKCALENDAR" | "MKCOL") {
+    let possible = options::allowed(&target).split(", ").any(|m| m == method);
+    if !possible && !matches!(method, "MKCALENDAR" | "MKCOL") {
         return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
     }
     let encoded =
@@ -173,7 +178,7 @@ impl Error {
     }
 
     pub fn not_allowed(target: &Target, message: impl Into<String>) -> Error {
-        Error { allow: Some(options::allow(Some(target))), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) }
+        Error { allow: Some(options::allowed(target)), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) }
     }
 
     pub fn read_only(href: &str, message: impl Into<String>) -> Error {
@@ -223,9 +228,11 @@ impl Error {
                 "<C:supported-calendar-component/>",
                 "this calendar does not take components of this kind",
             ),
-            Refusal::Upstream(why) => {
-                Error::read_only(&target.href(), format!("the upstream calendar refused it: {why}"))
-            }
+            // Not `need-privileges`: DAVx5 would then throw the user's change away without a word.
+            Refusal::Upstream(why) => Error::refused(
+                "<C:valid-calendar-object-resource/>",
+                format!("the upstream calendar refused it: {why}"),
+            ),
             Refusal::Missing => Error::not_found(),
             Refusal::Later(after) => Error::later(
                 u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1),
@@ -267,5 +274,49 @@ impl From<Denied> for Error {
             Denied::ReadOnly(why) => Error::refused("<D:need-privileges/>", why),
             Denied::Store(e) => e.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ids::Name;
+
+    /// What a refused write at `/dav/anna/work/a.ics` becomes: status, precondition, Retry-After, ETag.
+    #[test]
+    fn every_refusal_has_its_answer() {
+        let target = Target::read("/dav/anna/work/a.ics").unwrap();
+        let check = |refusal: Refusal, status: u16, condition: &str, header: &str| {
+            let error = Error::of_refusal(refusal.clone(), &target);
+            let answer = response::error(&error);
+            assert_eq!(answer.status().as_u16(), status, "{refusal:?}");
+            let body = std::str::from_utf8(answer.body()).unwrap();
+            assert!(body.contains(&format!("{condition}<CG:message")), "{refusal:?}: {body}");
+            let shown = ["retry-after", "etag"].iter().filter_map(|n| answer.headers().get(*n));
+            let shown: Vec<&str> = shown.map(|v| v.to_str().unwrap()).collect();
+            assert_eq!(shown.join(" "), header, "{refusal:?}");
+            assert!(!body.contains("secret"), "what the database said is for the log: {body}");
+        };
+        let busy = store::Error::Busy;
+        let away = store::Error::Unavailable("secret".to_owned());
+        let broken = store::Error::Broken("secret".to_owned());
+        let other = Name::new("b.ics").unwrap();
+        check(Refusal::Denied(Denied::Missing), 404, "", "");
+        check(Refusal::Denied(Denied::ReadOnly("why".to_owned())), 403, "</D:need-privileges>", "");
+        check(Refusal::Condition { current: None }, 412, "", "");
+        check(Refusal::Condition { current: Some("e".into()) }, 412, "", "\"e\"");
+        let taken = "<C:no-uid-conflict><D:href>/dav/anna/work/b.ics</D:href></C:no-uid-conflict>";
+        check(Refusal::UidTaken { name: other }, 403, taken, "");
+        check(Refusal::UidChanged, 403, "</C:no-uid-conflict>", "");
+        check(Refusal::Component, 403, "<C:supported-calendar-component/>", "");
+        check(Refusal::Upstream("no".to_owned()), 403, "<C:valid-calendar-object-resource/>", "");
+        check(Refusal::Missing, 404, "", "");
+        check(Refusal::Later(Duration::from_secs(60)), 503, "", "60");
+        check(Refusal::Later(Duration::ZERO), 503, "", "1");
+        check(Refusal::Store(busy), 503, "", "5");
+        check(Refusal::Store(away), 503, "", "5");
+        check(Refusal::Store(broken), 500, "", "");
     }
 }

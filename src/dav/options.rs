@@ -39,35 +39,30 @@ pub const KNOWN: &[&str] = &[
 pub fn answer(target: Option<&Target>) -> Answer {
     let mut answer = response::empty(StatusCode::OK);
     response::header(&mut answer, HeaderName::from_static("dav"), DAV);
-    response::header(&mut answer, ALLOW, allow(target));
+    response::header(&mut answer, ALLOW, offered(target));
     response::header(&mut answer, CONTENT_LENGTH, "0");
     answer
 }
 
-/// The methods that do something at `target`.
-pub fn allowed(target: &Target) -> &'static [&'static str] {
+/// The methods that do something at `target`, as `Allow` lists them in a 405.
+pub fn allowed(target: &Target) -> &'static str {
     match target {
-        Target::Root { .. } | Target::Principals => &["OPTIONS", "GET", "HEAD", "PROPFIND", "REPORT"],
-        Target::Principal { .. } => &["OPTIONS", "GET", "HEAD", "PROPFIND", "PROPPATCH", "REPORT"],
-        Target::Home { .. } => &["OPTIONS", "GET", "HEAD", "PROPFIND", "PROPPATCH", "REPORT"],
-        Target::Calendar { .. } => {
-            &["OPTIONS", "GET", "HEAD", "DELETE", "PROPFIND", "PROPPATCH", "REPORT", "MKCALENDAR", "MKCOL"]
-        }
-        Target::Resource { .. } => &["OPTIONS", "GET", "HEAD", "PUT", "DELETE", "PROPFIND", "PROPPATCH", "REPORT"],
+        Target::Root { .. } | Target::Principals => "OPTIONS, GET, HEAD, PROPFIND, REPORT",
+        Target::Principal { .. } | Target::Home { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        Target::Calendar { .. } => "OPTIONS, GET, HEAD, DELETE, PROPFIND, PROPPATCH, REPORT",
+        Target::Resource { .. } => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT",
     }
 }
 
-/// The same for the `Allow` header. A calendar's has PUT, which is what can be done to what is in it: Evolution takes
-/// a calendar for read-only without.
-pub fn allow(target: Option<&Target>) -> &'static str {
+/// What OPTIONS says. Clients read it as what can be done to the collection and in it: a home without MKCALENDAR, or a
+/// calendar without PUT (Evolution), is read-only for them.
+fn offered(target: Option<&Target>) -> &'static str {
     match target {
         None => "OPTIONS",
-        Some(Target::Root { .. } | Target::Principals) => "OPTIONS, GET, HEAD, PROPFIND, REPORT",
-        Some(Target::Principal { .. }) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
         Some(Target::Home { .. }) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
         Some(Target::Calendar { .. }) => {
             "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
         }
-        Some(Target::Resource { .. }) => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT",
+        Some(target) => allowed(target),
     }
 }

@@ -204,7 +204,7 @@ impl Shelf {
 /// The principal of that name: everybody sees their own.
 pub fn principal(tx: &mut Tx<'_>, scene: &Scene, name: &str) -> Result<User, Error> {
     let user = own_user(tx, scene)?;
-    if user.name != name.to_lowercase() {
+    if user.name != name {
         return Err(Error::not_found());
     }
     Ok(user)

@@ -1,4 +1,4 @@
-//! PROPS: one row a property. To add one, add a row; `docs/protocols.md` and `fixtures/dav/` say what is in them.
+//! PROPS: one row a property. To add one, add a row and a case in `fixtures/dav/`.
 //!
 //! A property that has no row here, or none for the kind of node that is asked, is a dead one (RFC 4918 4): it is kept
 //! for the user as it came, and given back.
@@ -525,22 +525,17 @@ impl Sheet {
         let mut found = 0;
         let on_calendar = matches!(node, Node::Calendar(_));
         for (at, column) in self.columns.iter().enumerate() {
-            let there = match &column.kind {
-                ColumnKind::Live(prop) => write_live(scene, prop, &column.tags, node, self.names, out),
-                _ => false,
-            } || match (&column.kind, data) {
+            let kept = could_be_dead(&column.kind, &column.name, on_calendar);
+            let there = match (&column.kind, data) {
+                (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => true,
                 (ColumnKind::Data, Data::Text(text)) => {
                     out.push_str("<C:calendar-data>");
                     escape(text, out);
                     out.push_str("</C:calendar-data>");
                     true
                 }
-                _ => false,
-            } || (could_be_dead(&column.kind, &column.name, on_calendar)
-                && dead.iter().filter(|d| d.name == column.name.name && d.ns == column.name.ns).any(|d| {
-                    out.push_str(&d.xml);
-                    true
-                }));
+                _ => kept && write_dead(dead, &column.name, out),
+            };
             if there {
                 found += 1;
             } else if !matches!((&column.kind, data), (ColumnKind::Data, Data::Failed(..))) {
@@ -596,6 +591,11 @@ fn write_live(scene: &Scene, prop: &Prop, tags: &Tags, node: &Node<'_>, names: b
         out.push_str(&tags.close);
     }
     true
+}
+
+fn write_dead(dead: &[Dead], name: &PropName, out: &mut String) -> bool {
+    let found = dead.iter().find(|d| d.name == name.name && d.ns == name.ns);
+    found.inspect(|d| out.push_str(&d.xml)).is_some()
 }
 
 /// What `wants_dead` and `respond` agree on.

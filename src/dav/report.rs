@@ -197,10 +197,11 @@ fn multiget(
         match found {
             Some((place, resource)) => page.whole(place, &resource, None)?,
             None => {
+                // As we print hrefs where we can, so that the client knows it again; else as it came.
                 let mut shown = String::new();
                 match read {
-                    Some(target) => shown = target.href(),
-                    None => escape(href, &mut shown),
+                    Some(target @ Target::Resource { .. }) => shown = target.href(),
+                    _ => escape(href, &mut shown),
                 }
                 bare_response(&shown, StatusCode::NOT_FOUND, "", &mut page.out);
             }

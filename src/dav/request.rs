@@ -186,9 +186,7 @@ pub fn report(body: &[u8]) -> Result<Report, Error> {
         (CALDAV, "free-busy-query") => {
             let range =
                 root.child(CALDAV, "time-range").ok_or_else(|| invalid("a free-busy-query needs a time-range"))?;
-            let window = time_range(range)?;
-            bounded(window)?;
-            Ok(Report::FreeBusy { window })
+            Ok(Report::FreeBusy { window: bounded(range)? })
         }
         (DAV, "sync-collection") => sync(&root),
         _ => Ok(Report::Other(PropName::of(&root))),
@@ -284,14 +282,7 @@ fn select(data: &Element<'_>) -> Result<Select, Error> {
     if !type_.eq_ignore_ascii_case("text/calendar") || version != "2.0" {
         return Err(Error::refused("<C:supported-calendar-data/>", "only text/calendar of version 2.0 is given"));
     }
-    let expand = match data.child(CALDAV, "expand") {
-        None => None,
-        Some(e) => {
-            let window = time_range(e)?;
-            bounded(window)?;
-            Some(window)
-        }
-    };
+    let expand = data.child(CALDAV, "expand").map(bounded).transpose()?;
     let window = |name: &str| data.child(CALDAV, name).map(time_range).transpose();
     Ok(Select {
         comp: data.child(CALDAV, "comp").map(comp_select).transpose()?,
@@ -401,12 +392,16 @@ fn time_range(element: &Element<'_>) -> Result<Window, Error> {
         .ok_or_else(|| invalid("a time range must start before it ends"))
 }
 
-/// Refuses a window that is too long to be gone through instance by instance.
-fn bounded(window: Window) -> Result<(), Error> {
-    if window.end.0.saturating_sub(window.start.0) > MAX_EXPAND {
-        return Err(Error::refused("<C:max-instances/>", "ask for at most 20 years at once, with a start and an end"));
+/// A window that is gone through instance by instance: both ends, and not too long.
+fn bounded(element: &Element<'_>) -> Result<Window, Error> {
+    let window = time_range(element)?;
+    if window.start == Instant::MIN || window.end == Instant::MAX {
+        return Err(invalid(format!("{} needs a start and an end", element.name)));
     }
-    Ok(())
+    if window.end.0 - window.start.0 > MAX_EXPAND {
+        return Err(Error::refused("<C:max-instances/>", "ask for at most 20 years at once"));
+    }
+    Ok(window)
 }
 
 /// `YYYYMMDDTHHMMSSZ`. A leap second is the last one before it.
@@ -604,6 +599,7 @@ mod tests {
 
     #[test]
     fn what_is_not_well_formed_is_400_with_a_sentence() {
+        let mut lax = Vec::new();
         for body in [
             "",
             "  ",
@@ -635,11 +631,37 @@ mod tests {
             "<!DOCTYPE a><a/>",
             "<!DOCTYPE a [<!ENTITY b 'c'>]><a>&b;</a>",
             "<a xmlns:x='urn:x' xmlns:y='urn:x' x:b='1' y:b='2'/>",
+            "<a b='1'c='2'/>",
+            "<a b/>",
+            "<a b='1/>",
+            "< a/>",
+            "<a></ a>",
+            "<a/ >",
+            "<a>&amp</a>",
+            "<![CDATA[x]]><a/>",
+            "<a><![CDATA[x</a>",
+            "<a><? ?></a>",
+            "<a>\u{FFFE}</a>",
+            "<a b='&#xB;'/>",
+            "<a b='&c;'/>",
+            "<?xml?><a/>",
+            "<?xml encoding='utf-8'?><a/>",
+            "<?xml version='1.0'?><?xml version='1.0'?><a/>",
         ] {
-            let error = report(body.as_bytes()).unwrap_err();
-            assert_eq!((error.status.as_u16(), error.message.is_empty()), (400, false), "{body}");
+            match report(body.as_bytes()) {
+                Err(error) => assert_eq!((error.status.as_u16(), error.message.is_empty()), (400, false), "{body}"),
+                Ok(read) => lax.push(format!("{body} is read as {read:?}")),
+            }
         }
+        assert_eq!(lax, Vec::<String>::new());
         assert_eq!(report(b"\xff\xfe<\0a\0/\0>\0").unwrap_err().status, 400);
+        let hrefs = |n: usize| {
+            let hrefs = "<h xmlns='DAV:'>/</h>".replace("h", "href").repeat(n);
+            report(format!("<calendar-multiget xmlns='{CALDAV}'>{hrefs}</calendar-multiget>").as_bytes())
+        };
+        assert!(hrefs(MAX_HREFS).is_ok());
+        assert_eq!(hrefs(MAX_HREFS + 1).unwrap_err().condition, "<D:number-of-matches-within-limits/>");
+        assert_eq!(hrefs(60_000).unwrap_err().status, 400);
         let deep = "<a>".repeat(65) + &"</a>".repeat(65);
         assert_eq!(report(deep.as_bytes()).unwrap_err().status, 400);
         let wide: String = (0..65).map(|n| format!(" a{n}=''")).collect();

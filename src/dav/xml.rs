@@ -89,7 +89,7 @@ impl<'a> Element<'a> {
     /// (RFC 4918 4.3: the language belongs to a property's value).
     pub fn standalone(&self, lang: Option<&str>) -> String {
         let mut out = String::new();
-        self.print(lang.filter(|_| !self.attributes.iter().any(|a| &*a.ns == XML_NS && a.name == "lang")), &mut out);
+        self.print(None, lang.filter(|_| self.lang().is_none()), &mut out);
         out
     }
 
@@ -98,13 +98,15 @@ impl<'a> Element<'a> {
         self.attributes.iter().find(|a| &*a.ns == XML_NS && a.name == "lang").map(|a| a.value.as_str())
     }
 
-    /// Every element declares its own namespace as the default one: longer than need be, and never wrong.
-    fn print(&self, lang: Option<&str>, out: &mut String) {
+    /// Elements have their namespace as the default one, said where it is another than around it (`outer`).
+    fn print(&self, outer: Option<&str>, lang: Option<&str>, out: &mut String) {
         out.push('<');
         out.push_str(self.name);
-        out.push_str(" xmlns=\"");
-        escape_attribute(&self.ns, out);
-        out.push('"');
+        if outer != Some(&*self.ns) {
+            out.push_str(" xmlns=\"");
+            escape_attribute(&self.ns, out);
+            out.push('"');
+        }
         if let Some(lang) = lang {
             out.push_str(" xml:lang=\"");
             escape_attribute(lang, out);
@@ -132,7 +134,7 @@ impl<'a> Element<'a> {
         out.push('>');
         for node in &self.nodes {
             match node {
-                Node::Element(e) => e.print(None, out),
+                Node::Element(e) => e.print(Some(&self.ns), None, out),
                 Node::Text(t) => escape(t, out),
             }
         }
@@ -237,6 +239,7 @@ pub fn parse(body: &[u8]) -> Result<Element<'_>, String> {
                 if !first {
                     return Err("an XML declaration must come first".to_owned());
                 }
+                decl.version().map_err(|_| "the XML declaration names no version".to_owned())?;
                 if let Some(encoding) = decl.encoding() {
                     let encoding = encoding.map_err(|e| format!("the XML declaration can not be read: {e}"))?;
                     if !["utf-8", "utf8", "us-ascii"].contains(&encoding.to_ascii_lowercase().as_str()) {
@@ -281,6 +284,9 @@ impl<'a> Tree<'a> {
             return Err(format!("the body has more than {MAX_ELEMENTS} elements or is deeper than {MAX_DEPTH}"));
         }
         let depth = self.open.len() + 1;
+        if !spaced(start.attributes_raw()) {
+            return Err("there must be a space between attributes".to_owned());
+        }
         let mut attributes = Vec::new();
         let mut declared = 0;
         for attribute in start.attributes() {
@@ -360,6 +366,20 @@ impl<'a> Tree<'a> {
             None => Err(format!("the namespace prefix {prefix} is not declared")),
         }
     }
+}
+
+/// Whether each attribute value is followed by white space or the end, which quick-xml does not ask for.
+fn spaced(attributes: &str) -> bool {
+    let mut rest = attributes;
+    while let Some(open) = rest.find(['"', '\'']) {
+        let quote = &rest[open..=open];
+        let Some(close) = rest[open + 1..].find(quote) else { return true };
+        rest = &rest[open + 1 + close + 1..];
+        if !rest.is_empty() && !rest.starts_with([' ', '\t', '\r', '\n']) {
+            return false;
+        }
+    }
+    true
 }
 
 /// The very slice of `text` that `part` is, so that it lives as long as the body.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx, accounts::Account, properties, resources, unified};
+use super::{Error, Result, Tx, accounts::Account, resources, unified};
 use crate::ical::{Instant, Kind, zone};
 use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
 
@@ -320,7 +320,6 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
         let why = "only a calendar that was made by a client can be removed by one: change gateway.toml instead";
         return Err(Denied::ReadOnly(why.to_owned()));
     }
-    properties::forget(tx, &format!("/dav/{}/{}/", calendar.owner, calendar.slug))?;
     unified::reshape(tx, calendar.user, now)?;
     Ok(())
 }

@@ -16,15 +16,15 @@
 //! ```
 //!
 //! Every file begins in the same world, see `world`: it is 2026-06-01T08:00:00Z, and Anna has the local calendars `work`
-//! and `home`, the upstream calendar `team` that she can only read, and `all` over `work` and `team`. What is in them are the files of
-//! `fixtures/dav/world/`. Ben has nothing.
+//! and `home`, the upstream calendar `team` that she can only read, `all` over `work` and `team`, and `shown`, where `work` is masked as busy and `team` to
+//! titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
 //!
-//! Epochs are random: `{work}` stands for the calendar's. `{etag:work/x.ics}` in a request is the present etag of that
-//! resource. Calendar data has its CRLF on the wire and a plain line end in the files; in XML it shows as `&#13;`.
+//! Epochs are random: `{work}` stands for the calendar's. In requests, `{token:1}` is the first sync token that an answer
+//! of the file had, and `{etag:work/x.ics}` the present etag of that resource. Calendar data has its CRLF on the wire and a plain line end in the files; in XML it shows as `&#13;`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use calgate::app::App;
@@ -72,6 +72,11 @@ display_name = "All"
 members = ["work", "team"]
 write_to = "work"
 
+[[user.unified]]
+name = "shown"
+display_name = "Shown"
+members = [{ calendar = "work", mask = "busy" }, { calendar = "team", mask = "title" }, "home"]
+
 [[user]]
 name = "ben"
 "##;
@@ -100,6 +105,8 @@ fn fixtures() -> PathBuf {
 struct World {
     app: Arc<App>,
     anna: Actor,
+    /// The sync tokens that answers had, in order.
+    tokens: Mutex<Vec<String>>,
 }
 
 async fn world() -> World {
@@ -147,7 +154,7 @@ async fn world() -> World {
         })
         .await
         .unwrap();
-    World { app, anna }
+    World { app, anna, tokens: Mutex::default() }
 }
 
 impl World {
@@ -176,6 +183,9 @@ impl World {
         let mut text = text.to_owned();
         for (slug, epoch) in self.epochs().await {
             text = text.replace(&format!("{{{slug}}}"), &epoch);
+        }
+        for (at, token) in self.tokens.lock().unwrap().iter().enumerate() {
+            text = text.replace(&format!("{{token:{}}}", at + 1), token);
         }
         while let Some(at) = text.find("{etag:") {
             let end = at + text[at..].find('}').unwrap();
@@ -246,6 +256,9 @@ async fn play(world: &World, request: &str) -> String {
         well_formed(body);
         assert!(!body.contains('\r'), "a bare CR in XML is lost on its way");
     }
+    for rest in body.split("<D:sync-token>").skip(1) {
+        world.tokens.lock().unwrap().extend(rest.split_once("</D:sync-token>").map(|(token, _)| token.to_owned()));
+    }
     let mut body = body.replace("\r\n", "\n");
     for (slug, epoch) in world.epochs().await {
         body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
@@ -312,4 +325,160 @@ async fn every_exchange_in_fixtures_dav() {
         }
     }
     assert!(update || wrong.is_empty(), "{wrong}");
+}
+
+/// Requests that are nearly right: elements, attributes and texts of the protocols, put together at random.
+mod nearly_right {
+    use proptest::prelude::*;
+
+    const NAMES: &[&str] = &[
+        "D:propfind",
+        "D:prop",
+        "D:allprop",
+        "D:propname",
+        "D:include",
+        "D:propertyupdate",
+        "D:set",
+        "D:remove",
+        "D:href",
+        "D:sync-collection",
+        "D:sync-token",
+        "D:sync-level",
+        "D:limit",
+        "D:nresults",
+        "D:mkcol",
+        "D:resourcetype",
+        "D:collection",
+        "D:displayname",
+        "D:getetag",
+        "C:calendar-query",
+        "C:calendar-multiget",
+        "C:free-busy-query",
+        "C:filter",
+        "C:comp-filter",
+        "C:prop-filter",
+        "C:param-filter",
+        "C:text-match",
+        "C:time-range",
+        "C:is-not-defined",
+        "C:calendar-data",
+        "C:expand",
+        "C:limit-recurrence-set",
+        "C:comp",
+        "C:mkcalendar",
+        "C:calendar",
+        "C:calendar-timezone",
+        "C:timezone",
+        "C:timezone-id",
+        "C:supported-calendar-component-set",
+        "A:calendar-color",
+        "x:unknown",
+        "none",
+    ];
+    const ATTRIBUTES: &[&str] = &[
+        "name=\"VCALENDAR\"",
+        "name=\"VEVENT\"",
+        "name=\"VTODO\"",
+        "name=\"SUMMARY\"",
+        "name=\"\"",
+        "start=\"20260601T000000Z\" end=\"20260608T000000Z\"",
+        "start=\"20260601T000000Z\"",
+        "end=\"00010101T000000Z\"",
+        "start=\"99991231T235959Z\"",
+        "start=\"nonsense\"",
+        "collation=\"i;octet\"",
+        "negate-condition=\"yes\"",
+        "xml:lang=\"de\"",
+        "x:y=\"&lt;&#13;\"",
+        "name=\"VEVENT\" name=\"VEVENT\"",
+        "y:z=\"1\"",
+        "novalue=\"yes\"",
+    ];
+    const TEXTS: &[&str] = &[
+        "",
+        "1",
+        "infinite",
+        "#FF0000",
+        "/dav/anna/work/lunch.ics",
+        "urn:calgate:0:1",
+        "&amp;",
+        "&#0;",
+        "<![CDATA[<]]>",
+        "BEGIN:VCALENDAR\r\nEND:VCALENDAR",
+        "Europe/Berlin",
+        "\u{1F4C5}",
+        "<",
+        "]]>",
+        "<!-- -- -->",
+        "99999999999999999999",
+    ];
+
+    fn element() -> impl Strategy<Value = String> {
+        let leaf = proptest::sample::select(TEXTS).prop_map(str::to_owned);
+        leaf.prop_recursive(6, 40, 5, |inner| {
+            let attributes = proptest::collection::vec(proptest::sample::select(ATTRIBUTES), 0..3);
+            (proptest::sample::select(NAMES), attributes, proptest::collection::vec(inner, 0..5)).prop_map(
+                |(name, attributes, inside)| {
+                    let attributes: String = attributes.iter().map(|a| format!(" {a}")).collect();
+                    format!("<{name}{attributes}>{}</{name}>", inside.concat())
+                },
+            )
+        })
+    }
+
+    /// A body whose root is one that is known, with namespaces declared, and now and then cut off.
+    pub fn body() -> impl Strategy<Value = String> {
+        let ns = "xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\" xmlns:A=\"http://apple.com/ns/ical/\" \
+                  xmlns:x=\"urn:x\"";
+        let inside = proptest::collection::vec(element(), 0..5);
+        (proptest::sample::select(NAMES), inside, 0..12usize).prop_map(move |(root, inside, cut)| {
+            let mut text = format!("<{root} {ns}>{}</{root}>", inside.concat());
+            if cut == 0 {
+                let middle = (0..=text.len() / 2).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+                text.truncate(middle);
+            }
+            text
+        })
+    }
+}
+
+/// Whatever is sent, the answer is one of WebDAV's, its XML is well-formed, and nobody panics.
+#[test]
+fn no_request_is_the_fault_of_the_server() {
+    use proptest::test_runner::{Config, TestRunner};
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let world = runtime.block_on(world());
+    let targets: &[&str] = &[
+        "/",
+        "/dav/principals/anna/",
+        "/dav/anna/",
+        "/dav/anna/work/",
+        "/dav/anna/all/",
+        "/dav/anna/work/lunch.ics",
+        "/dav/anna/new/",
+    ];
+    let methods: &[&str] = &["PROPFIND", "PROPPATCH", "REPORT", "MKCALENDAR", "MKCOL", "PUT", "DELETE"];
+    let strategy = (
+        proptest::sample::select(methods),
+        proptest::sample::select(targets),
+        proptest::sample::select(&["0", "1", "infinity", "x"][..]),
+        nearly_right::body(),
+    );
+    // Were they all refused for one and the same reason, nothing would have been tried.
+    let understood = std::cell::Cell::new(0);
+    let mut runner = TestRunner::new(Config { cases: 1500, failure_persistence: None, ..Config::default() });
+    let outcome = runner.run(&strategy, |(method, target, depth, body)| {
+        let answer = runtime.block_on(world.send(method, target, &[("Depth", depth)], body.as_bytes()));
+        let status = answer.status().as_u16();
+        let fine = matches!(status, 200..=299 | 400 | 403 | 404 | 405 | 409 | 412 | 413 | 415 | 507);
+        proptest::prop_assert!(fine, "{status} for {method} {target}: {body}");
+        understood.set(understood.get() + usize::from(status != 400));
+        if answer.headers().get("content-type").is_some_and(|t| t.as_bytes().starts_with(b"application/xml")) {
+            well_formed(std::str::from_utf8(answer.body()).unwrap());
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|e| panic!("{e}"));
+    assert!(understood.get() > 300, "only {} were understood", understood.get());
 }
