@@ -16,11 +16,12 @@
 //! ```
 //!
 //! Every file begins in the same world, see `world`: it is 2026-06-01T08:00:00Z, and Anna has the local calendars `work`
-//! and `home`, the upstream calendar `team` that she can only read, `all` over `work` and `team`, and `shown`, where `work` is masked as busy and `team` to
-//! titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
+//! and `home`, the upstream calendar `team` that she can only read, `all` over `work` and `team`, and `shown`, where
+//! `work` is masked as busy and `team` to titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
 //!
 //! Epochs are random: `{work}` stands for the calendar's. In requests, `{token:1}` is the first sync token that an answer
-//! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked}` is what a mask makes of a UID. Calendar data has its CRLF on the wire and a plain line end in the files; in XML it shows as `&#13;`.
+//! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked}` is what a mask makes of a UID.
+//! Calendar data has its CRLF on the wire and a plain line end in the files; in XML it shows as `&#13;`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
