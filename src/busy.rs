@@ -7,7 +7,7 @@ use crate::ical::recur::{self, Busy};
 use crate::ical::{Component, Instant, Kind, Object, Property, Window, zone};
 use crate::ids::CalendarId;
 use crate::store::calendars::Calendar;
-use crate::store::{self, Tx, instances, users};
+use crate::store::{self, Tx, instances};
 
 /// A busy stretch, with its kind. Never `Busy::Free`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,6 @@ pub fn gather(
 ) -> Result<Answer, Error> {
     // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
     let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
-    let me = users::by_id(tx, calendar.user)?.map(|user| user.addresses).unwrap_or_default();
     let mut periods = Vec::new();
     let mut unknown = Vec::new();
     let mut left = INSTANCES;
@@ -90,10 +89,10 @@ pub fn gather(
         };
         let held = instances::busy(tx, id, window)?;
         periods.extend(held.entries.iter().filter_map(|entry| period_of(entry, &zone)));
-        for resource in held.rest {
-            if resource.kind == Kind::Event {
-                periods.extend(expand(&resource.body, window, &zone, &me, &mut left));
-            }
+        let rest: Vec<_> = held.rest.into_iter().filter(|resource| resource.kind == Kind::Event).collect();
+        let me = if rest.is_empty() { Vec::new() } else { instances::addresses(tx, id)? };
+        for resource in rest {
+            periods.extend(expand(&resource.body, window, &zone, &me, &mut left));
         }
     }
     Ok(Answer { periods: merge(periods, window), unknown })
@@ -174,14 +173,14 @@ pub fn to_ical(
     method: Option<&str>,
 ) -> String {
     let mut properties = vec![
-        line("UID", uid),
-        line("DTSTAMP", &utc(stamp)),
-        line("DTSTART", &utc(window.start)),
-        line("DTEND", &utc(window.end)),
+        Property::new("UID", uid),
+        Property::new("DTSTAMP", stamp.utc()),
+        Property::new("DTSTART", window.start.utc()),
+        Property::new("DTEND", window.end.utc()),
     ];
     // An address is written as it is, so it must not be able to end its line.
     let plain = |address: &&str| !address.chars().any(char::is_control);
-    properties.extend(organizer.filter(plain).map(|address| line("ORGANIZER", &format!("mailto:{address}"))));
+    properties.extend(organizer.filter(plain).map(|address| Property::new("ORGANIZER", format!("mailto:{address}"))));
     for Period { window, kind } in &answer.periods {
         // Written out even for BUSY, the default: Thunderbird takes a line without it for "not known".
         let fbtype = match kind {
@@ -190,33 +189,20 @@ pub fn to_ical(
             Busy::Busy => "BUSY",
             Busy::Unavailable => "BUSY-UNAVAILABLE",
         };
-        let mut busy = line("FREEBUSY", &format!("{}/{}", utc(window.start), utc(window.end)));
-        busy.params.push(("FBTYPE".to_owned(), vec![fbtype.to_owned()]));
-        properties.push(busy);
+        let period = format!("{}/{}", window.start.utc(), window.end.utc());
+        properties.push(Property::new("FREEBUSY", period).with_param("FBTYPE", fbtype));
     }
-    let freebusy = Component { name: "VFREEBUSY".to_owned(), properties, components: Vec::new() };
+    let freebusy = Component { properties, ..Component::new("VFREEBUSY") };
     calendar(method, Vec::new(), vec![freebusy]).print()
 }
 
 /// A VCALENDAR of ours around `components`.
 pub fn calendar(method: Option<&str>, more: Vec<Property>, components: Vec<Component>) -> Component {
-    let mut properties = vec![line("VERSION", "2.0"), line("PRODID", PRODID), line("CALSCALE", "GREGORIAN")];
-    properties.extend(method.map(|method| line("METHOD", method)));
+    let mut properties =
+        vec![Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID), Property::new("CALSCALE", "GREGORIAN")];
+    properties.extend(method.map(|method| Property::new("METHOD", method)));
     properties.extend(more);
-    Component { name: "VCALENDAR".to_owned(), properties, components }
-}
-
-/// A property without parameters; `value` as it stands after the colon.
-pub fn line(name: &str, value: &str) -> Property {
-    Property { name: name.to_owned(), params: Vec::new(), value: value.to_owned() }
-}
-
-/// `20260601T083000Z`. What lies outside the years 1 to 9999 is written as the nearest inside.
-pub fn utc(at: Instant) -> String {
-    const YEAR_1: i64 = -62_135_596_800;
-    const END_OF_9999: i64 = 253_402_207_200;
-    let inside = jiff::Timestamp::from_second(at.0.clamp(YEAR_1, END_OF_9999)).unwrap_or_default();
-    inside.strftime("%Y%m%dT%H%M%SZ").to_string()
+    Component { properties, components, ..Component::new("VCALENDAR") }
 }
 
 #[cfg(test)]
@@ -301,15 +287,5 @@ mod tests {
                 prop_assert!(pair[0].window.end < pair[1].window.start || pair[0].kind != pair[1].kind);
             }
         }
-    }
-
-    #[test]
-    fn instants_are_written_in_utc() {
-        let check = |at: i64, expect: &str| assert_eq!(utc(Instant(at)), expect);
-        check(0, "19700101T000000Z");
-        check(1_780_302_600, "20260601T083000Z");
-        check(-62_135_596_800, "00010101T000000Z");
-        check(i64::MIN / 4, "00010101T000000Z");
-        check(i64::MAX / 4, "99991230T220000Z");
     }
 }

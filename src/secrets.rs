@@ -361,6 +361,11 @@ const _: fn() = || {
     <Secret as Silent<_>>::silent();
 };
 
+/// A random positive number: the epoch of a calendar.
+pub fn random_epoch() -> i64 {
+    i64::from_le_bytes(random()) & i64::MAX
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -540,9 +545,4 @@ mod tests {
         assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
         assert_ne!(token, new_token());
     }
-}
-
-/// A random positive number: the epoch of a calendar.
-pub fn random_epoch() -> i64 {
-    i64::from_le_bytes(random()) & i64::MAX
 }

@@ -71,12 +71,7 @@ pub struct Add {
 }
 
 pub async fn run(config: &Path, command: Command) -> Done {
-    if let Command::Add(Add { url: Some(url), .. }) = &command
-        && let Err(wrong) = values::upstream_url(url)
-    {
-        // Not by clap's own check, which repeats what it refuses: a password may stand in it.
-        clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--url: {wrong}\n")).exit();
-    }
+    let command = with_checked_url(command);
     let here = Here::open(config)?;
     match command {
         Command::Add(add) => connect(&here, add).await,
@@ -84,6 +79,16 @@ pub async fn run(config: &Path, command: Command) -> Done {
         Command::Test { user, name, json } => test(&here, &user, &name, json).await,
         Command::Remove { user, name, yes } => remove(&here, &user, &name, yes).await,
     }
+}
+
+/// Ends with a usage error for a wrong `--url`. Clap's own check would repeat it, and a password may stand in it.
+fn with_checked_url(mut command: Command) -> Command {
+    if let Command::Add(Add { url: Some(url), .. }) = &mut command {
+        *url = values::upstream_url(url).unwrap_or_else(|wrong| {
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--url: {wrong}\n")).exit()
+        });
+    }
+    command
 }
 
 async fn connect(here: &Here, add: Add) -> Done {
@@ -285,8 +290,10 @@ fn in_words(e: provider::Error, url: &str) -> Failure {
         provider::Error::Reconnect { why } => {
             (why, "Look at login and password. Some servers want an app password here, made in their own settings.")
         }
-        provider::Error::Retry { why, .. } => (why, "Look at the address, and whether the server is up; then try again."),
-        provider::Error::Refused(why) => (why, "Nothing was stored."),
+        provider::Error::Retry { why, .. } => {
+            (why, "Look at the address and the login; if the server is down, try again later.")
+        }
+        provider::Error::Refused(why) => (why, ""),
         provider::Error::Missing => {
             (format!("there is nothing at {url}"), "Look in the server's manual for its CalDAV address.")
         }

@@ -16,6 +16,8 @@ pub mod user;
 
 use std::path::{Path, PathBuf};
 
+pub use terminal::say;
+
 use calgate::clock::Clock;
 use calgate::config::{self, Complaint, Config, nearest};
 use calgate::secrets::Secrets;
@@ -106,7 +108,11 @@ impl Here {
                 ));
             }
             Secrets::generate(file).map_err(|why| Failure::new(why, ""))?;
-            eprintln!("made the key file {}: keep a copy of it apart from the backups", file.display());
+            let made = format!("made the key file {}: keep a copy of it apart from the backups", file.display());
+            match tracing::dispatcher::has_been_set() {
+                true => tracing::info!("{made}"),
+                false => eprintln!("{made}"),
+            }
         }
         Secrets::open(file).map_err(|why| {
             Failure::new(why, "The key file must be readable by the user that runs calgate, and by nobody else.")

@@ -87,6 +87,11 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     failed += done.iter().filter(|(_, result)| result.is_err()).count();
     if arguments.json {
         terminal::say_json(&done.iter().map(|(name, result)| as_json(name, result)).collect());
+    } else {
+        bars.clear();
+        for (name, result) in &done {
+            terminal::say(format!("{name}: {}", words(result)));
+        }
     }
     match failed {
         0 => Ok(()),
@@ -180,16 +185,15 @@ fn as_json(name: &str, result: &Result<Report, String>) -> serde_json::Value {
     }
 }
 
-/// Bars on a terminal, lines elsewhere, nothing with --json.
+/// Bars while it runs, on a terminal and without --json.
 struct Bars {
     terminal: Option<MultiProgress>,
-    quiet: bool,
 }
 
 impl Bars {
     fn new(quiet: bool) -> Bars {
         let terminal = (!quiet && std::io::stderr().is_terminal()).then(MultiProgress::new);
-        Bars { terminal, quiet }
+        Bars { terminal }
     }
 
     fn bar(&self, name: &str) -> Bar {
@@ -200,7 +204,15 @@ impl Bars {
             bar.enable_steady_tick(std::time::Duration::from_millis(120));
             bar
         });
-        Bar { name: name.to_owned(), bar, quiet: self.quiet }
+        Bar { bar }
+    }
+
+    /// Takes the bars away: what came of them is said in lines.
+    fn clear(&self) {
+        if let Some(bars) = &self.terminal {
+            // Fails only when the terminal is gone.
+            let _ = bars.clear();
+        }
     }
 
     /// A line above the bars.
@@ -213,9 +225,7 @@ impl Bars {
 }
 
 struct Bar {
-    name: String,
     bar: Option<ProgressBar>,
-    quiet: bool,
 }
 
 impl Bar {
@@ -225,8 +235,7 @@ impl Bar {
                 bar.set_style(style("  {prefix:24} {msg}"));
                 bar.finish_with_message(words(result));
             }
-            None if self.quiet => {}
-            None => terminal::say(format!("{}: {}", self.name, words(result))),
+            None => {}
         }
     }
 }

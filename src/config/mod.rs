@@ -329,6 +329,57 @@ mod tests {
         assert_eq!(user.feeds[0].calendar, "all");
     }
 
+    /// Every text gives a configuration or complaints: places are inside the text, and no secret is shown.
+    fn survives(text: &str) {
+        let Err(complaints) = load_text_beside(text) else { return };
+        for c in &complaints {
+            let shown = c.paint(true);
+            assert!(!shown.contains("not-for-eyes"), "a secret is shown:\n{shown}\n{text}");
+            assert!(c.line >= 1 && c.line <= text.split('\n').count() && c.column >= 1, "{shown}");
+            let length = c.text.chars().count();
+            assert!(c.mark >= 1 && c.mark <= length + 1 && c.mark + c.width <= length.max(1) + 2, "{c:?}");
+        }
+    }
+
+    /// The example with canaries for secrets.
+    fn with_canaries() -> String {
+        let text = uncommented().replace("Vq3xJ8mZpR5tKd0sYb7uLw2e", "not-for-eyes-Vq3xJ8mZpR5tKd0sYb7uLw2e");
+        text.replace("password = \"sealed\"", "password = \"not-for-eyes\"").replace("Anna Muster", "Ännä 名前")
+    }
+
+    #[test]
+    fn every_line_may_be_cut_or_missing() {
+        let text = with_canaries();
+        for (at, _) in text.char_indices() {
+            survives(&text[..at]);
+        }
+        let lines: Vec<&str> = text.lines().collect();
+        for gone in 0..lines.len() {
+            let rest: Vec<&str> = lines.iter().enumerate().filter(|(n, _)| *n != gone).map(|(_, line)| *line).collect();
+            survives(&rest.join("\r\n"));
+        }
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn slips_of_the_hand_are_complained_about(
+            slips in proptest::collection::vec((proptest::prelude::any::<proptest::sample::Index>(), 0..12usize), 1..3),
+        ) {
+            let mut text: Vec<char> = with_canaries().chars().collect();
+            for (at, what) in slips {
+                let at = at.index(text.len());
+                match ['"', '\'', '[', ']', '=', '{', '}', ' ', 'é', '\u{0}'].get(what) {
+                    Some(typed) => text.insert(at, *typed),
+                    None if what == 10 => drop(text.remove(at)),
+                    None => text[at] = 'x',
+                }
+            }
+            survives(&text.into_iter().collect::<String>());
+        }
+    }
+
     fn load_text_beside(text: &str) -> Result<Config, Vec<Complaint>> {
         check(text, Path::new("gateway.toml"), false)
     }

@@ -410,6 +410,13 @@ impl<'t> Walk<'t> {
             .map(|h| h.start.max(line.start)..h.end.min(line.end))
             .filter(|h| h.start < h.end)
             .collect();
+        // A key that could not be placed may still set a secret.
+        if let Some(value) = secret_by_look(&self.text[line.clone()])
+            && !hidden.iter().any(|h| h.end > line.start + value)
+            && !is_reference(&self.text[line.start + value..line.end])
+        {
+            hidden.push(line.start + value..line.end);
+        }
         hidden.sort_by_key(|h| h.start);
 
         let (mut text, mut mark, mut width) = (String::new(), None, None);
@@ -518,13 +525,30 @@ fn kind(value: &DeValue<'_>) -> &'static str {
 }
 
 fn is_secret_key(key: &str) -> bool {
-    let key = key.to_lowercase();
+    let key = key.trim().to_lowercase();
     ["pass", "pwd", "token", "secret"].iter().any(|part| key.contains(part))
+        || nearest(&key, ["password", "token"]).is_some()
+}
+
+/// Whether a value says where a secret is, and not what it is.
+fn is_reference(value: &str) -> bool {
+    let value = value.trim_start_matches(['"', '\'']);
+    ["env:", "file:", "sealed"].iter().any(|word| value.starts_with(word))
 }
 
 /// Where the value begins in a line that seems to set a secret.
 fn secret_by_look(line: &str) -> Option<usize> {
-    let equals = line.match_indices('=').map(|(at, _)| at).find(|&at| is_secret_key(&line[..at]))?;
-    let value = &line[equals + 1..];
-    Some(equals + 1 + (value.len() - value.trim_start().len()))
+    let ends = line.char_indices().filter(|(_, c)| matches!(c, ' ' | '\t' | '=' | ':' | '"' | '\''));
+    for (at, _) in ends {
+        let key = line[..at].rsplit(['{', ',', '=']).next().unwrap_or("").trim_start();
+        // Behind an equals sign, what stands between quotation marks is a value.
+        let value = key.starts_with(['"', '\'']) && line[..at].contains('=');
+        if !value && is_secret_key(key) {
+            let rest = line[at..].trim_start_matches([' ', '\t', '=', ':']);
+            return Some(line.len() - rest.len());
+        }
+    }
+    // A slip may have cut the key in two: `pass=word = "…"`.
+    let letters: String = line[..line.rfind('=')?].chars().filter(|c| c.is_alphanumeric()).collect();
+    is_secret_key(&letters).then(|| line.find(['=', '"', '\'']).unwrap_or(0))
 }

@@ -478,3 +478,388 @@ fn picked(component: &Component, comp: &CompSelect) -> Component {
     };
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn window(from: &str, to: &str) -> Window {
+        let at = |text: &str| match text {
+            "-" => None,
+            text => Some(Instant(time::parse(text).unwrap().0)),
+        };
+        Window { start: at(from).unwrap_or(Instant::MIN), end: at(to).unwrap_or(Instant::MAX) }
+    }
+
+    fn object(kind: &str, lines: &str) -> Object {
+        let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nBEGIN:{kind}\nUID:1\n{lines}\nEND:{kind}\nEND:VCALENDAR\n");
+        Object::parse(&text.replace("\n\n", "\n")).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    }
+
+    fn comp(name: &str) -> CompFilter {
+        CompFilter { name: name.to_owned(), is_not_defined: false, time_range: None, props: vec![], comps: vec![] }
+    }
+
+    fn prop(name: &str) -> PropFilter {
+        PropFilter { name: name.to_owned(), is_not_defined: false, time_range: None, text: None, params: vec![] }
+    }
+
+    fn text(text: &str, collation: Collation, negate: bool) -> Option<TextMatch> {
+        Some(TextMatch { text: text.to_owned(), collation, negate })
+    }
+
+    /// A filter VCALENDAR / `inner`.
+    fn within(inner: CompFilter) -> CompFilter {
+        CompFilter { comps: vec![inner], ..comp("VCALENDAR") }
+    }
+
+    /// Rows: the component's lines, a window, whether it matches. Each is a row of a table in RFC 4791 9.9.
+    fn check_ranges(kind: &str, rows: &[(&str, &str, &str, bool)]) {
+        for (lines, from, to, expect) in rows {
+            let filter = within(CompFilter { time_range: Some(window(from, to)), ..comp(kind) });
+            let object = object(kind, lines);
+            assert_eq!(matches(&filter, &object, &TimeZone::UTC), *expect, "{lines:?} {from} {to}");
+            // What matches is also found by the span that the store keeps.
+            let span = object.span();
+            let w = window(from, to);
+            let found = span.first.is_none_or(|f| f < w.end) && span.last.is_none_or(|l| l > w.start);
+            assert!(found || !expect, "{lines:?} {from} {to}: {span:?}");
+        }
+    }
+
+    #[test]
+    fn events_by_time() {
+        const NINE_TO_TEN: &str = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z";
+        check_ranges(
+            "VEVENT",
+            &[
+                (NINE_TO_TEN, "20260105T100000Z", "20260105T110000Z", false),
+                (NINE_TO_TEN, "20260105T095959Z", "20260105T110000Z", true),
+                (NINE_TO_TEN, "20260105T080000Z", "20260105T090000Z", false),
+                (NINE_TO_TEN, "20260105T080000Z", "20260105T090001Z", true),
+                (NINE_TO_TEN, "20260105T095959Z", "-", true),
+                (NINE_TO_TEN, "20260105T100000Z", "-", false),
+                (NINE_TO_TEN, "-", "20260105T090000Z", false),
+                (NINE_TO_TEN, "-", "20260105T090001Z", true),
+                ("DTSTART:20260105T090000Z\nDURATION:PT1H", "20260105T095959Z", "20260105T110000Z", true),
+                ("DTSTART:20260105T090000Z\nDURATION:PT0S", "20260105T090000Z", "20260105T110000Z", true),
+                ("DTSTART:20260105T090000Z\nDURATION:PT0S", "20260105T080000Z", "20260105T090000Z", false),
+                ("DTSTART:20260105T090000Z", "20260105T090000Z", "20260105T110000Z", true),
+                ("DTSTART;VALUE=DATE:20260105", "20260105T235959Z", "20260107T000000Z", true),
+                ("DTSTART;VALUE=DATE:20260105", "20260106T000000Z", "20260107T000000Z", false),
+                ("DTSTART:19700101T090000Z\nRRULE:FREQ=YEARLY", "21990101T000000Z", "21990102T000000Z", true),
+                ("DTSTART:19700101T090000Z\nRRULE:FREQ=YEARLY", "21990102T000000Z", "21991231T000000Z", false),
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY", "20300101T000000Z", "-", true),
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;UNTIL=20260107T090000Z", "20300101T000000Z", "-", false),
+                // Unknown is not absent.
+                ("DTSTART;TZID=Nowhere:20260105T090000", "20300101T000000Z", "20310101T000000Z", true),
+                (
+                    "DTSTART:20260105T090000Z\nRRULE:FREQ=YEARLY;RSCALE=HEBREW",
+                    "20300101T000000Z",
+                    "20310101T000000Z",
+                    true,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn todos_by_time() {
+        const SPAN: &str = "DTSTART:20260105T090000Z\nDUE:20260105T100000Z";
+        const LONG: &str = "DTSTART:20260105T090000Z\nDURATION:PT1H";
+        const START: &str = "DTSTART:20260105T090000Z";
+        const DUE: &str = "DUE:20260105T100000Z";
+        const DONE: &str = "CREATED:20260105T090000Z\nCOMPLETED:20260105T100000Z";
+        check_ranges(
+            "VTODO",
+            &[
+                // DTSTART and DURATION
+                (LONG, "20260105T100000Z", "20260105T110000Z", true),
+                (LONG, "20260105T100001Z", "20260105T110000Z", false),
+                (LONG, "20260105T080000Z", "20260105T090000Z", false),
+                (LONG, "20260105T080000Z", "20260105T090001Z", true),
+                // DTSTART and DUE
+                (SPAN, "20260105T100000Z", "20260105T110000Z", false),
+                (SPAN, "20260105T095959Z", "20260105T110000Z", true),
+                (SPAN, "20260105T080000Z", "20260105T090000Z", false),
+                (SPAN, "20260105T080000Z", "20260105T090001Z", true),
+                // DTSTART alone
+                (START, "20260105T090000Z", "20260105T110000Z", true),
+                (START, "20260105T080000Z", "20260105T090000Z", false),
+                // DUE alone
+                (DUE, "20260105T100000Z", "20260105T110000Z", false),
+                (DUE, "20260105T090000Z", "20260105T100000Z", true),
+                (DUE, "20260105T080000Z", "20260105T095959Z", false),
+                // COMPLETED and CREATED
+                (DONE, "20260105T100000Z", "20260105T110000Z", true),
+                (DONE, "20260105T100001Z", "20260105T110000Z", false),
+                (DONE, "20260105T080000Z", "20260105T090000Z", true),
+                (DONE, "20260105T080000Z", "20260105T085959Z", false),
+                ("COMPLETED:20260105T100000Z", "20260105T100000Z", "20260105T110000Z", true),
+                ("COMPLETED:20260105T100000Z", "20260105T090000Z", "20260105T100000Z", true),
+                ("COMPLETED:20260105T100000Z", "20260105T100001Z", "20260105T110000Z", false),
+                ("CREATED:20260105T090000Z", "20300101T000000Z", "20310101T000000Z", true),
+                ("CREATED:20260105T090000Z", "20260105T080000Z", "20260105T090000Z", false),
+                ("SUMMARY:no time", "20300101T000000Z", "20310101T000000Z", true),
+                // An instance of one that recurs
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=WEEKLY", "20260112T090000Z", "20260112T100000Z", true),
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=WEEKLY", "20260112T090001Z", "20260119T090000Z", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn journals_and_freebusy_by_time() {
+        check_ranges(
+            "VJOURNAL",
+            &[
+                ("DTSTART:20260105T090000Z", "20260105T090000Z", "20260105T100000Z", true),
+                ("DTSTART:20260105T090000Z", "20260105T080000Z", "20260105T090000Z", false),
+                ("DTSTART;VALUE=DATE:20260105", "20260105T230000Z", "20260106T100000Z", true),
+                ("DTSTART;VALUE=DATE:20260105", "20260106T000000Z", "20260106T100000Z", false),
+                ("SUMMARY:no time", "20260105T000000Z", "20260106T000000Z", false),
+            ],
+        );
+        const BOUNDS: &str = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z";
+        const PERIODS: &str = "FREEBUSY:20260105T090000Z/PT1H,20260107T090000Z/20260107T100000Z";
+        check_ranges(
+            "VFREEBUSY",
+            &[
+                (BOUNDS, "20260105T100000Z", "20260105T110000Z", true),
+                (BOUNDS, "20260105T100001Z", "20260105T110000Z", false),
+                (BOUNDS, "20260105T080000Z", "20260105T090000Z", false),
+                (PERIODS, "20260105T095959Z", "20260106T000000Z", true),
+                (PERIODS, "20260105T100000Z", "20260107T090000Z", false),
+                (PERIODS, "20260105T100000Z", "20260107T090001Z", true),
+                ("COMMENT:nothing", "20260105T100000Z", "20260107T090001Z", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn alarms_by_time() {
+        let event = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\n";
+        let weekly = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\nRRULE:FREQ=WEEKLY\n";
+        let cases = [
+            (event, "TRIGGER:-PT15M", "20260105T084500Z", "20260105T084501Z", true),
+            (event, "TRIGGER:-PT15M", "20260105T084501Z", "20260105T100000Z", false),
+            (event, "TRIGGER:-PT15M", "20260105T080000Z", "20260105T084500Z", false),
+            (event, "TRIGGER;RELATED=END:PT5M", "20260105T100500Z", "20260105T100501Z", true),
+            (event, "TRIGGER;RELATED=END:PT5M", "20260105T090000Z", "20260105T100500Z", false),
+            (event, "TRIGGER;VALUE=DATE-TIME:20260101T120000Z", "20260101T120000Z", "20260101T130000Z", true),
+            (event, "TRIGGER;VALUE=DATE-TIME:20260101T120000Z", "20260105T000000Z", "20260106T000000Z", false),
+            (event, "TRIGGER:-PT15M\nREPEAT:3\nDURATION:PT5M", "20260105T085900Z", "20260105T090001Z", true),
+            (event, "TRIGGER:-PT15M\nREPEAT:3\nDURATION:PT5M", "20260105T090001Z", "20260105T100000Z", false),
+            (event, "TRIGGER:-PT15M\nREPEAT:3\nDURATION:PT5M", "20260105T085100Z", "20260105T085500Z", false),
+            (weekly, "TRIGGER:-P1D", "20270103T090000Z", "20270103T090001Z", true),
+            (weekly, "TRIGGER:-P1D", "20270103T090001Z", "20270104T090000Z", false),
+            (event, "ACTION:AUDIO", "20260105T000000Z", "20260106T000000Z", false),
+        ];
+        for (lines, alarm, from, to, expect) in cases {
+            let object = object("VEVENT", &format!("{lines}BEGIN:VALARM\n{alarm}\nEND:VALARM"));
+            let alarm_filter = CompFilter { time_range: Some(window(from, to)), ..comp("VALARM") };
+            let filter = within(CompFilter { comps: vec![alarm_filter], ..comp("VEVENT") });
+            assert_eq!(matches(&filter, &object, &TimeZone::UTC), expect, "{alarm} {from} {to}");
+            // The alarm may ring far from the event: the filter names no window for the index.
+            assert_eq!(filter.window(), None);
+        }
+    }
+
+    #[test]
+    fn properties_and_parameters() {
+        use Collation::{AsciiCasemap, Octet, UnicodeCasemap};
+        let object = object(
+            "VEVENT",
+            "DTSTART;TZID=Europe/Berlin:20260105T090000\nSUMMARY;LANGUAGE=de:Über\\, und ÜBER\nATTENDEE;PARTSTAT=NEEDS-ACTION;\n \
+             MEMBER=\"mailto:a@x\",\"mailto:b@x\":mailto:lisa@example.com\nATTENDEE;PARTSTAT=ACCEPTED:mailto:max@example.com",
+        );
+        let with = |name: &str, text: Option<TextMatch>| PropFilter { text, ..prop(name) };
+        let param = |name: &str, text: Option<TextMatch>, is_not_defined| {
+            let params = vec![ParamFilter { name: name.to_owned(), is_not_defined, text }];
+            PropFilter { params, ..prop("ATTENDEE") }
+        };
+        let absent = |name: &str| PropFilter { is_not_defined: true, ..prop(name) };
+        let ranged = |name: &str, from, to| PropFilter { time_range: Some(window(from, to)), ..prop(name) };
+        let cases = [
+            (prop("SUMMARY"), true),
+            (prop("summary"), true),
+            (prop("LOCATION"), false),
+            (absent("LOCATION"), true),
+            (absent("SUMMARY"), false),
+            (with("SUMMARY", text("BER", AsciiCasemap, false)), true),
+            (with("SUMMARY", text(", und", AsciiCasemap, false)), true),
+            (with("SUMMARY", text("über", AsciiCasemap, false)), false),
+            (with("SUMMARY", text("über", UnicodeCasemap, false)), true),
+            (with("SUMMARY", text("Über", Octet, false)), true),
+            (with("SUMMARY", text("UND", Octet, false)), false),
+            (with("SUMMARY", text("UND", AsciiCasemap, true)), false),
+            (with("SUMMARY", text("nothing", AsciiCasemap, true)), true),
+            (with("LOCATION", text("nothing", AsciiCasemap, true)), false),
+            (with("ATTENDEE", text("MAX@", AsciiCasemap, false)), true),
+            (param("PARTSTAT", None, false), true),
+            (param("ROLE", None, false), false),
+            (param("ROLE", None, true), true),
+            (param("PARTSTAT", None, true), false),
+            (param("PARTSTAT", text("needs", AsciiCasemap, false), false), true),
+            (param("PARTSTAT", text("declined", AsciiCasemap, false), false), false),
+            (param("MEMBER", text("b@x", AsciiCasemap, false), false), true),
+            (param("MEMBER", text("b@x", AsciiCasemap, true), false), false),
+            (ranged("DTSTART", "20260105T080000Z", "20260105T080001Z"), true),
+            (ranged("DTSTART", "20260105T080001Z", "20260105T090000Z"), false),
+            (ranged("SUMMARY", "-", "-"), false),
+        ];
+        for (filter, expect) in cases {
+            let whole = within(CompFilter { props: vec![filter.clone()], ..comp("VEVENT") });
+            assert_eq!(matches(&whole, &object, &TimeZone::UTC), expect, "{filter:?}");
+        }
+        // The text and the parameter must be of one and the same property.
+        let mut both = param("PARTSTAT", text("ACCEPTED", AsciiCasemap, false), false);
+        both.text = text("lisa", AsciiCasemap, false);
+        assert!(!matches(&within(CompFilter { props: vec![both], ..comp("VEVENT") }), &object, &TimeZone::UTC));
+    }
+
+    #[test]
+    fn components() {
+        let event = object("VEVENT", "DTSTART:20260105T090000Z\nBEGIN:VALARM\nACTION:AUDIO\nEND:VALARM");
+        let absent = |name: &str| CompFilter { is_not_defined: true, ..comp(name) };
+        let inside = |inner: CompFilter| within(CompFilter { comps: vec![inner], ..comp("VEVENT") });
+        let cases = [
+            (comp("VCALENDAR"), true),
+            (comp("VEVENT"), false),
+            (absent("VCALENDAR"), false),
+            (within(comp("VEVENT")), true),
+            (within(comp("vevent")), true),
+            (within(comp("VTODO")), false),
+            (within(absent("VTODO")), true),
+            (within(absent("VEVENT")), false),
+            (inside(comp("VALARM")), true),
+            (inside(absent("VALARM")), false),
+            (CompFilter { comps: vec![comp("VEVENT"), comp("VTODO")], ..comp("VCALENDAR") }, false),
+            (CompFilter { props: vec![prop("VERSION")], ..comp("VCALENDAR") }, true),
+        ];
+        for (filter, expect) in cases {
+            assert_eq!(matches(&filter, &event, &TimeZone::UTC), expect, "{filter:?}");
+        }
+    }
+
+    /// A time range and a text must hold of one component: the override, or the master where it still stands.
+    #[test]
+    fn an_override_answers_for_itself() {
+        let text_of = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;COUNT=3\n\
+            SUMMARY:plain\nEND:VEVENT\nBEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260106T090000Z\nDTSTART:20260110T090000Z\n\
+            SUMMARY:moved\nEND:VEVENT\nEND:VCALENDAR\n";
+        let object = Object::parse(text_of).unwrap();
+        let cases = [
+            ("plain", "20260105T000000Z", "20260106T000000Z", true),
+            ("plain", "20260106T000000Z", "20260107T000000Z", false),
+            ("moved", "20260106T000000Z", "20260107T000000Z", false),
+            ("moved", "20260110T000000Z", "20260111T000000Z", true),
+            ("plain", "20260110T000000Z", "20260111T000000Z", false),
+        ];
+        for (title, from, to, expect) in cases {
+            let props = vec![PropFilter { text: text(title, Collation::Octet, false), ..prop("SUMMARY") }];
+            let filter = within(CompFilter { props, time_range: Some(window(from, to)), ..comp("VEVENT") });
+            assert_eq!(matches(&filter, &object, &TimeZone::UTC), expect, "{title} {from}");
+        }
+    }
+
+    #[test]
+    fn knows_what_the_index_can_answer() {
+        let w = window("20260101", "20260201");
+        let ranged = |name: &str| CompFilter { time_range: Some(w), ..comp(name) };
+        let more = CompFilter { props: vec![prop("SUMMARY")], ..ranged("VEVENT") };
+        let cases = [
+            (within(ranged("VEVENT")), Some(w), Some(w), Some(Kind::Event)),
+            (within(comp("VEVENT")), None, None, Some(Kind::Event)),
+            (within(more), None, Some(w), Some(Kind::Event)),
+            (within(ranged("VTODO")), None, Some(w), Some(Kind::Todo)),
+            (within(ranged("VFREEBUSY")), None, None, Some(Kind::Other)),
+            (within(CompFilter { is_not_defined: true, ..comp("VEVENT") }), None, None, None),
+            (comp("VCALENDAR"), None, None, None),
+            (CompFilter { props: vec![prop("X")], ..within(ranged("VEVENT")) }, None, Some(w), Some(Kind::Event)),
+        ];
+        for (filter, only, outer, kind) in cases {
+            assert_eq!((filter.only_event_window(), filter.window(), filter.kind()), (only, outer, kind), "{filter:?}");
+        }
+    }
+
+    const SERIES: &str = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\nBEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\n\
+        END:VTIMEZONE\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;TZID=Europe/Berlin:20260105T090000\r\nDURATION:PT1H\r\n\
+        RRULE:FREQ=DAILY;COUNT=5\r\nEXDATE;TZID=Europe/Berlin:20260106T090000\r\nSUMMARY:a\r\nEND:VEVENT\r\n\
+        BEGIN:VEVENT\r\nUID:1\r\nRECURRENCE-ID;TZID=Europe/Berlin:20260107T090000\r\n\
+        DTSTART;TZID=Europe/Berlin:20260107T120000\r\nDTEND;TZID=Europe/Berlin:20260107T130000\r\nSUMMARY:b\r\n\
+        END:VEVENT\r\nEND:VCALENDAR\r\n";
+
+    fn selected(source: &str, ask: &Select) -> String {
+        let text = select(&Object::parse(source).unwrap(), ask, &TimeZone::UTC, recur::Limits::default()).unwrap();
+        // One line a component.
+        text.replace("\r\nEND:", " /").replace("\r\n", " ").replace("BEGIN:V", "\nV").trim().to_owned()
+    }
+
+    #[test]
+    fn expands() {
+        assert_eq!(
+            select(&Object::parse(SERIES).unwrap(), &Select::default(), &TimeZone::UTC, Default::default()).unwrap(),
+            SERIES
+        );
+        let ask = Select { expand: Some(window("20260106", "20260109")), ..Select::default() };
+        assert_eq!(
+            selected(SERIES, &ask),
+            "VCALENDAR VERSION:2.0 PRODID:x \n\
+             VEVENT UID:1 DTSTART:20260107T110000Z RECURRENCE-ID:20260107T080000Z DTEND:20260107T120000Z SUMMARY:b /VEVENT \n\
+             VEVENT UID:1 DTSTART:20260108T080000Z RECURRENCE-ID:20260108T080000Z SUMMARY:a DTEND:20260108T090000Z /VEVENT \
+             /VCALENDAR"
+        );
+        let days = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART;VALUE=DATE:20260105\nRRULE:FREQ=DAILY\nEND:VEVENT\nEND:VCALENDAR\n";
+        assert_eq!(
+            selected(days, &Select { expand: Some(window("20260107", "20260108")), ..Select::default() }),
+            "VCALENDAR \nVEVENT UID:1 DTSTART;VALUE=DATE:20260107 RECURRENCE-ID;VALUE=DATE:20260107 /VEVENT /VCALENDAR"
+        );
+        let floating = "BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:1\nDUE:20260105T100000\nEND:VTODO\nEND:VCALENDAR\n";
+        assert_eq!(
+            selected(floating, &Select { expand: Some(window("20260105", "20260106")), ..Select::default() }),
+            "VCALENDAR \nVTODO UID:1 DUE:20260105T100000 /VTODO /VCALENDAR"
+        );
+    }
+
+    #[test]
+    fn limits_the_recurrence_set() {
+        let ask = |from, to| Select { limit_recurrence_set: Some(window(from, to)), ..Select::default() };
+        let has = |from, to| selected(SERIES, &ask(from, to)).contains("SUMMARY:b");
+        // Where it is, where it would have been, and elsewhere.
+        assert!(has("20260107T110000Z", "20260107T113000Z"));
+        assert!(has("20260107T083000Z", "20260107T090000Z"));
+        assert!(!has("20260107T093000Z", "20260107T100000Z"));
+        assert!(selected(SERIES, &ask("20300101", "20300102")).contains("RRULE"));
+    }
+
+    #[test]
+    fn limits_the_freebusy_set() {
+        let source = "BEGIN:VCALENDAR\nBEGIN:VFREEBUSY\nUID:1\nFREEBUSY:20260105T090000Z/PT1H,20260107T090000Z/PT1H\n\
+            FREEBUSY;FBTYPE=FREE:20260101T090000Z/PT1H\nEND:VFREEBUSY\nEND:VCALENDAR\n";
+        let ask = Select { limit_freebusy_set: Some(window("20260107", "20260108")), ..Select::default() };
+        assert_eq!(
+            selected(source, &ask),
+            "VCALENDAR \nVFREEBUSY UID:1 FREEBUSY:20260107T090000Z/PT1H /VFREEBUSY /VCALENDAR"
+        );
+    }
+
+    #[test]
+    fn gives_back_the_parts_asked_for() {
+        let prop = |name: &str, novalue| PropSelect { name: name.to_owned(), novalue };
+        let event = CompSelect {
+            name: "VEVENT".to_owned(),
+            props: Some(vec![prop("UID", false), prop("summary", true)]),
+            comps: None,
+        };
+        let comp = CompSelect {
+            name: "VCALENDAR".to_owned(),
+            props: Some(vec![prop("VERSION", false)]),
+            comps: Some(vec![event]),
+        };
+        assert_eq!(
+            selected(SERIES, &Select { comp: Some(comp), ..Select::default() }),
+            "VCALENDAR VERSION:2.0 \nVEVENT UID:1 SUMMARY: /VEVENT \nVEVENT UID:1 SUMMARY: /VEVENT /VCALENDAR"
+        );
+    }
+}

@@ -31,6 +31,11 @@ impl Instant {
     pub fn plus(self, seconds: i64) -> Instant {
         Instant(self.0.saturating_add(seconds))
     }
+
+    /// As calendar data writes it: `20260105T090000Z`. What lies outside the years 1 to 9999 is the nearest inside.
+    pub fn utc(self) -> String {
+        time::format_utc(self)
+    }
 }
 
 /// A half-open stretch of time: `start` is inside, `end` is not.

@@ -230,10 +230,10 @@ fn check_times(component: &Component, calendar: &Component) -> Result<(), Compla
         _ => {}
     }
     let when = |name: &str| component.property(name).and_then(|p| recur::when(p, calendar).ok());
-    if let (Some(start), Some(finish)) = (when("DTSTART"), when(end)) {
-        if is_before(&finish, &start) {
-            return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
-        }
+    if let (Some(start), Some(finish)) = (when("DTSTART"), when(end))
+        && is_before(&finish, &start)
+    {
+        return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
     }
     for property in component.all("RRULE").filter(|p| !p.value.trim().is_empty()) {
         check_rule(&property.value)?;
@@ -258,5 +258,102 @@ fn check_rule(value: &str) -> Result<(), Complaint> {
             Err(("RRULE", format!("the rule can not be read: {reason}")))
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = "BEGIN:VEVENT\nUID:1\nDTSTART:20260105T090000Z\nEND:VEVENT\n";
+
+    fn calendar(inside: &str) -> String {
+        format!("BEGIN:VCALENDAR\nVERSION:2.0\n{inside}END:VCALENDAR\n")
+    }
+
+    fn event(lines: &str) -> String {
+        calendar(&format!("BEGIN:VEVENT\nUID:1\n{lines}\nEND:VEVENT\n"))
+    }
+
+    #[test]
+    fn refuses_with_the_line_and_what_to_do() {
+        let todo = EVENT.replace("VEVENT", "VTODO");
+        let cases = [
+            (calendar(""), "there is no VEVENT"),
+            (calendar("BEGIN:VTIMEZONE\nTZID:x\nEND:VTIMEZONE\n"), "there is no VEVENT"),
+            (calendar(&format!("METHOD:REQUEST\n{EVENT}")), "line 3: METHOD makes this"),
+            (calendar("BEGIN:VEVENT\nDTSTART:20260101\nEND:VEVENT\n"), "line 3: this VEVENT has no UID"),
+            (calendar("BEGIN:VEVENT\nUID:\nDTSTART:20260101\nEND:VEVENT\n"), "line 3: this VEVENT has no UID"),
+            (calendar("BEGIN:VEVENT\nUID:1\nEND:VEVENT\n"), "line 3: this VEVENT has no DTSTART"),
+            (calendar(&format!("{EVENT}{}", EVENT.replace("UID:1", "UID:2"))), "line 8: a second UID"),
+            (calendar(&format!("{EVENT}{todo}")), "line 7: a VTODO beside a VEVENT"),
+            (calendar(&format!("{EVENT}{EVENT}")), "line 7: a second VEVENT without RECURRENCE-ID"),
+            (
+                calendar(&EVENT.replace("UID:1", "UID:1\nRECURRENCE-ID:20260101").repeat(2)),
+                "line 10: a second override of the same instance",
+            ),
+            (event("DTSTART:tomorrow"), "line 5: DTSTART:tomorrow is no time"),
+            (event("DTSTART:20260105T100000Z\nDTEND:20260105T090000Z"), "line 6: DTEND lies before DTSTART"),
+            (event("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260104"), "line 6: DTEND lies before DTSTART"),
+            (event("DTSTART:20260105T100000Z\nDURATION:1h"), "line 6: DURATION:1h is no duration"),
+            (event("DTSTART:20260105T100000Z\nDTEND:20260105T110000Z\nDURATION:PT1H"), "line 7: DURATION beside DTEND"),
+            (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=0"), "line 6: the rule can not be read: COUNT=0"),
+            (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
+            (event("DTSTART:20260105\nRRULE:FREQ=DAILY;INTERVAL=10001"), "INTERVAL=10001 is not between"),
+            (event("DTSTART:20260105\nRRULE:COUNT=1"), "the rule has no FREQ"),
+            (event("DTSTART:20260105\nRRULE:FREQ=DAILY;UNTIL=soon"), "UNTIL=soon is no time"),
+            (event("DTSTART:20260105\nRRULE:FREQ=WEEKLY;BYMONTHDAY=1"), "BYMONTHDAY does not go with this FREQ"),
+        ];
+        for (text, expect) in cases {
+            let got = Object::parse(&text).expect_err(&text).to_string();
+            assert!(got.contains(expect), "{got}\nwanted: {expect}");
+        }
+    }
+
+    #[test]
+    fn takes_what_good_programs_write() {
+        let cases = [
+            EVENT.to_owned(),
+            EVENT.replace("VEVENT", "VTODO").replace("DTSTART:20260105T090000Z\n", ""),
+            format!("X-NOTE:1\nBEGIN:X-OURS\nEND:X-OURS\n{EVENT}"),
+            format!("BEGIN:VTIMEZONE\nTZID:x\nEND:VTIMEZONE\n{EVENT}"),
+            EVENT.replace("UID:1", "UID:1\nRRULE:"),
+            EVENT.replace("UID:1", "UID:1\nRRULE:FREQ=DAILY;INTERVAL=0;"),
+            EVENT.replace("UID:1", "UID:1\nRRULE:RSCALE=CHINESE;FREQ=YEARLY"),
+            EVENT.replace("UID:1", "UID:1\nDTEND:20260105T090000Z"),
+            EVENT.replace("UID:1", "UID:1\nRECURRENCE-ID:20260101T090000Z"),
+            format!("{EVENT}{}", EVENT.replace("UID:1", "UID:1\nRECURRENCE-ID:20260101T090000Z")),
+        ];
+        for inside in cases {
+            let text = calendar(&inside);
+            let object = Object::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            assert_eq!((object.text(), object.uid()), (text.as_str(), "1"));
+            let components = object.components().count();
+            assert_eq!(components, object.overrides().count() + usize::from(object.master().is_some()));
+        }
+    }
+
+    #[test]
+    fn spans_hold_in_every_zone() {
+        let cases = [
+            ("DTSTART:20260105T090000Z", "20260105T090000Z 20260105T090001Z"),
+            ("DTSTART:20260105T090000Z\nDTEND:20260105T100000Z", "20260105T090000Z 20260105T100000Z"),
+            ("DTSTART:20260105", "20260104T100000Z 20260106T140000Z"),
+            ("DTSTART:20260105T090000\nDURATION:PT1H", "20260104T190000Z 20260106T000000Z"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY", "20260105T090000Z open"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;COUNT=3", "20260105T090000Z 20260107T090001Z"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=YEARLY;COUNT=100000", "20260105T090000Z open"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30;COUNT=2", "20260105T090000Z open"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;UNTIL=20260107T090000Z", "20260105T090000Z 20260107T090001Z"),
+            ("DTSTART:20260105T090000Z\nRDATE:20251201T090000Z,20270105T090000Z", "20251201T090000Z 20270105T090001Z"),
+            ("DTSTART;TZID=Nowhere:20260105T090000", "open open"),
+        ];
+        for (lines, expect) in cases {
+            let span = Object::parse(&event(lines)).unwrap().span();
+            let side = |at: Option<Instant>| at.map_or("open".to_owned(), time::format_utc);
+            assert_eq!(format!("{} {}", side(span.first), side(span.last)), expect, "{lines}");
+        }
+        let todo = calendar("BEGIN:VTODO\nUID:1\nEND:VTODO\n");
+        assert_eq!(Object::parse(&todo).unwrap().span(), Span { first: None, last: None });
     }
 }

@@ -556,8 +556,12 @@ impl<'a> Series<'a> {
         let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
         let moved = futures.iter().map(|f| f.moved).fold(0, i64::max);
         for rule in &self.rules {
-            // A day more for what a zone can do to a wall time; an end that is too late does no harm.
-            let end = last_of(rule, master.start.wall).map(|wall| frame.at(wall, utc).plus(longest + moved));
+            // An end that is too late does no harm.
+            let last = match (rule.count, rule.until, frame) {
+                (None, Some((until, Written::Utc)), Frame::Zone(_)) => Some(Instant(until).max(start)),
+                _ => last_of(rule, master.start.wall).map(|wall| frame.at(wall, utc)),
+            };
+            let end = last.map(|last| last.plus((longest + moved).max(1)));
             include(frame, start, end);
             for future in &futures {
                 include(frame, start.plus(future.moved.min(0)), end);
@@ -644,4 +648,138 @@ fn exdates(master: &Component, calendar: &Component) -> Result<Vec<When>, Error>
         }
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(lines: &str) -> Object {
+        let text = format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n{lines}\nEND:VEVENT\nEND:VCALENDAR\n");
+        Object::parse(&text).unwrap()
+    }
+
+    fn window(from: &str, to: &str) -> Window {
+        let at = |text: &str| Instant(time::parse(text).unwrap().0);
+        Window { start: at(from), end: at(to) }
+    }
+
+    #[test]
+    fn says_what_a_component_does_to_a_persons_time() {
+        use super::Busy::{Busy, Free, Tentative, Unavailable};
+        let cases = [
+            ("", Busy),
+            ("TRANSP:OPAQUE", Busy),
+            ("TRANSP:transparent", Free),
+            ("STATUS:CANCELLED", Free),
+            ("STATUS:TENTATIVE", Tentative),
+            ("STATUS:CONFIRMED", Busy),
+            ("ATTENDEE;PARTSTAT=DECLINED:mailto:Me@Example.org", Free),
+            ("ATTENDEE;PARTSTAT=declined;EMAIL=me@example.org:urn:uuid:1", Free),
+            ("ATTENDEE;PARTSTAT=DECLINED:mailto:you@example.org", Busy),
+            ("ATTENDEE;PARTSTAT=TENTATIVE:mailto:me@example.org", Tentative),
+            ("ATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:me@example.org", Busy),
+            ("ATTENDEE:mailto:me@example.org", Busy),
+            (
+                "ATTENDEE;PARTSTAT=DECLINED:mailto:me@example.org\nATTENDEE;PARTSTAT=ACCEPTED:mailto:also@example.org",
+                Busy,
+            ),
+            ("X-MICROSOFT-CDO-BUSYSTATUS:OOF", Unavailable),
+            ("X-MICROSOFT-CDO-BUSYSTATUS:FREE", Free),
+            ("X-MICROSOFT-CDO-BUSYSTATUS:TENTATIVE", Tentative),
+            ("X-MICROSOFT-CDO-BUSYSTATUS:WORKINGELSEWHERE", Busy),
+            ("X-MICROSOFT-CDO-BUSYSTATUS:OOF\nTRANSP:TRANSPARENT", Free),
+            ("X-MICROSOFT-CDO-BUSYSTATUS:OOF\nATTENDEE;PARTSTAT=DECLINED:mailto:me@example.org", Free),
+        ];
+        let me = ["me@example.org".to_owned(), "also@example.org".to_owned()];
+        for (lines, expect) in cases {
+            let object = event(&format!("DTSTART:20260105T090000Z\n{lines}").replace("\n\n", "\n"));
+            assert_eq!(busy(object.master().unwrap(), &me), expect, "{lines}");
+        }
+    }
+
+    #[test]
+    fn indexes_wall_times_for_what_floats() {
+        let horizon = window("20260101", "20270101");
+        let wall = |text: &str| time::parse(text).unwrap().0;
+        let cases = [
+            ("DTSTART:20260105T090000\nDTEND:20260105T100000", vec![("20260105T090000", "20260105T100000", true)]),
+            ("DTSTART:20260105", vec![("20260105", "20260106", true)]),
+            (
+                "DTSTART;TZID=Asia/Tokyo:20260105T090000\nDURATION:PT1H",
+                vec![("20260105T000000", "20260105T010000", false)],
+            ),
+            // In some zone it is still this year.
+            ("DTSTART:20270101T080000", vec![("20270101T080000", "20270101T080000", true)]),
+            ("DTSTART:20270101T150000", vec![]),
+            ("DTSTART:20270101T080000Z", vec![]),
+            (
+                "DTSTART:20251230\nRRULE:FREQ=DAILY;COUNT=3",
+                vec![("20251231", "20260101", true), ("20260101", "20260102", true)],
+            ),
+        ];
+        for (lines, expect) in cases {
+            let index = index(&event(lines), horizon, &[], 10);
+            let got: Vec<_> = index.entries.iter().map(|e| (e.start, e.end, e.floating)).collect();
+            let expect: Vec<_> = expect.into_iter().map(|(s, e, f)| (wall(s), wall(e), f)).collect();
+            assert!(!index.dense);
+            assert_eq!(got, expect, "{lines}");
+        }
+    }
+
+    #[test]
+    fn leaves_to_the_reader_what_is_too_much_or_not_known() {
+        let horizon = window("20260101", "20270101");
+        for lines in [
+            "DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY",
+            "DTSTART:20260105T090000Z\nRRULE:FREQ=SECONDLY",
+            "DTSTART:20260105T090000Z\nRRULE:FREQ=YEARLY;RSCALE=HEBREW",
+            "DTSTART;TZID=Nowhere:20260105T090000",
+        ] {
+            let index = index(&event(lines), horizon, &[], 300);
+            assert!(index.dense && index.entries.is_empty(), "{lines}");
+        }
+        let text = "BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:1\nDUE:20260105\nEND:VTODO\nEND:VCALENDAR\n";
+        assert!(super::index(&Object::parse(text).unwrap(), horizon, &[], 300).dense);
+    }
+
+    #[test]
+    fn overrides_have_their_own_busy_kind() {
+        let text = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;COUNT=3\nEND:VEVENT\n\
+            BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260106T090000Z\nDTSTART:20260106T090000Z\nSTATUS:CANCELLED\nEND:VEVENT\n\
+            END:VCALENDAR\n";
+        let index = index(&Object::parse(text).unwrap(), window("20260101", "20270101"), &[], 300);
+        assert_eq!(index.entries.iter().map(|e| e.busy).collect::<Vec<_>>(), [Busy::Busy, Busy::Free, Busy::Busy]);
+    }
+
+    #[test]
+    fn limits_hold() {
+        let object = event("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY");
+        let year = window("20260101", "20270101");
+        let count = |instances, steps| {
+            super::instances(&object, year, &TimeZone::UTC, Limits { instances, steps }).map(|found| found.len())
+        };
+        assert_eq!(count(361, 1_000), Ok(361));
+        assert_eq!(count(360, 1_000), Err(Error::TooMany));
+        assert_eq!(count(361, 100), Err(Error::TooMany));
+    }
+
+    /// RFC 4791 9.9: what has no length is in the window that begins with it and not in the one that ends with it.
+    #[test]
+    fn windows_are_half_open() {
+        let cases = [
+            ("DTSTART:20260105T090000Z", "20260105T090000Z", "20260105T100000Z", 1),
+            ("DTSTART:20260105T090000Z", "20260105T080000Z", "20260105T090000Z", 0),
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H", "20260105T100000Z", "20260105T110000Z", 0),
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H", "20260105T095959Z", "20260105T110000Z", 1),
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H", "20260105T080000Z", "20260105T090000Z", 0),
+            ("DTSTART:20260105", "20260106T000000Z", "20260107T000000Z", 0),
+            ("DTSTART:20260105", "20260105T235959Z", "20260106T000000Z", 1),
+        ];
+        for (lines, from, to, expect) in cases {
+            let object = event(lines);
+            let found = super::instances(&object, window(from, to), &TimeZone::UTC, Limits::default()).unwrap();
+            assert_eq!(found.len(), expect, "{lines} {from} {to}");
+        }
+    }
 }

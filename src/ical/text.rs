@@ -21,7 +21,7 @@ const MAX_DEPTH: usize = 32;
 const FOLD: usize = 75;
 
 /// `BEGIN:NAME` … `END:NAME`: its properties and components in the order they came.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Component {
     /// Upper case: `VEVENT`.
     pub name: String,
@@ -30,7 +30,7 @@ pub struct Component {
 }
 
 /// One content line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Property {
     /// Upper case: `DTSTART`.
     pub name: String,

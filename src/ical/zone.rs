@@ -3,7 +3,7 @@
 //! The tz database is the one compiled in, so that every machine gives the same answer.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use jiff::civil::DateTime;
 use jiff::tz::{TimeZone, TimeZoneDatabase};
@@ -94,22 +94,25 @@ pub fn wall(at: Instant, zone: &TimeZone) -> i64 {
     }
 }
 
-/// VTIMEZONEs evaluated before, by their text: calendars repeat the same custom zone in every object.
-static EVALUATED: LazyLock<Mutex<HashMap<String, Option<TimeZone>>>> = LazyLock::new(Mutex::default);
+/// VTIMEZONEs evaluated before: calendars repeat the same custom zone in every object.
+static EVALUATED: LazyLock<Mutex<HashMap<Component, Option<TimeZone>>>> = LazyLock::new(Mutex::default);
 
 /// A VTIMEZONE as it is. `None` when nothing in it can be followed.
 fn evaluate(component: &Component) -> Option<TimeZone> {
-    let text = component.print();
-    let mut evaluated = EVALUATED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if let Some(zone) = evaluated.get(&text) {
+    // One that is cut short by a panic elsewhere is still whole: entries are put in last.
+    let evaluated = || EVALUATED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(zone) = evaluated().get(component) {
         return zone.clone();
     }
     let zone = compile(component);
-    // Bounded, and cheap to fill again.
-    if evaluated.len() >= 256 || text.len() > 16_384 {
-        evaluated.clear();
+    // What is kept is bounded, and cheap to make again.
+    if component.components.len() <= 100 {
+        let mut evaluated = evaluated();
+        if evaluated.len() >= 256 {
+            evaluated.clear();
+        }
+        evaluated.insert(component.clone(), zone.clone());
     }
-    evaluated.insert(text, zone.clone());
     zone
 }
 
@@ -335,4 +338,141 @@ fn format_offset(seconds: i64) -> String {
     let s = seconds.abs();
     let tail = if s % 60 == 0 { String::new() } else { format!("{:02}", s % 60) };
     format!("{sign}{:02}{:02}{tail}", s / 3600, s / 60 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offset_at(zone: &TimeZone, at: i64) -> i64 {
+        wall(Instant(at), zone) - at
+    }
+
+    #[test]
+    fn knows_names_of_all_makers() {
+        let cases = [
+            ("Europe/Berlin", Some("Europe/Berlin")),
+            ("europe/berlin", Some("Europe/Berlin")),
+            ("\"Europe/Berlin\"", Some("Europe/Berlin")),
+            ("US-Eastern", None),
+            ("US/Eastern", Some("US/Eastern")),
+            ("W. Europe Standard Time", Some("Europe/Berlin")),
+            ("w. europe standard time", Some("Europe/Berlin")),
+            ("India Standard Time", Some("Asia/Kolkata")),
+            ("Argentina Standard Time", Some("America/Argentina/Buenos_Aires")),
+            ("/mozilla.org/20050126_1/Europe/Berlin", Some("Europe/Berlin")),
+            ("/freeassociation.sourceforge.net/America/Argentina/Buenos_Aires", Some("America/Argentina/Buenos_Aires")),
+            ("/citadel.org/20190914_1/Asia/Tokyo", Some("Asia/Tokyo")),
+            ("tzone://Microsoft/Utc", Some("UTC")),
+            ("tzone://Microsoft/Custom", None),
+            ("UTC", Some("UTC")),
+            ("Customized Time Zone", None),
+            ("Etc/Unknown", None),
+            ("Factory", None),
+            ("Nowhere/At All", None),
+            ("/", None),
+            ("", None),
+        ];
+        for (name, expect) in cases {
+            let got = named(name);
+            assert_eq!(got.as_ref().and_then(TimeZone::iana_name), expect, "{name}");
+            assert_eq!(got.is_some(), expect.is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_its_zones_exist() {
+        assert!(windows_zones::ZONES.is_sorted_by(|a, b| a.0 < b.0));
+        for (windows, name) in windows_zones::ZONES {
+            assert!(named(windows).is_some(), "{windows}");
+            assert_eq!(iana(name).and_then(|z| z.iana_name().map(str::to_owned)).as_deref(), Some(*name));
+        }
+    }
+
+    #[test]
+    fn gaps_move_forward_and_folds_take_the_first() {
+        let york = named("America/New_York").unwrap();
+        let wall_of = |text: &str| time::parse(text).unwrap().0;
+        let cases = [
+            ("20260308T023000", "20260308T073000Z"),
+            ("20260308T030000", "20260308T070000Z"),
+            ("20261101T013000", "20261101T053000Z"),
+            ("20261101T020000", "20261101T070000Z"),
+            ("21500715T120000", "21500715T160000Z"),
+        ];
+        for (text, expect) in cases {
+            assert_eq!(time::format_utc(resolve(wall_of(text), &york)), expect);
+        }
+        for wall in [i64::MIN / 4, i64::MAX / 4, -400_000_000_000, 300_000_000_000] {
+            resolve(wall, &york);
+            super::wall(Instant(wall), &york);
+        }
+    }
+
+    /// What is written for a zone and read back gives the same offsets through its years.
+    #[test]
+    fn writes_what_it_would_read() {
+        let names = [
+            "Europe/Berlin",
+            "America/New_York",
+            "Australia/Lord_Howe",
+            "Asia/Kolkata",
+            "UTC",
+            "Africa/Cairo",
+            "Europe/Dublin",
+            "America/Nuuk",
+            "Asia/Gaza",
+            "Asia/Tehran",
+            "America/St_Johns",
+            "Pacific/Apia",
+            "Africa/Casablanca",
+            "Asia/Jerusalem",
+        ];
+        let year = |y: i64| time::days_from_civil(y, 1, 1) * DAY;
+        for name in names {
+            let zone = named(name).unwrap();
+            for (first, last) in [(2010, 2031), (2026, 2026)] {
+                let component = vtimezone(name, &zone, Instant(year(first)), Instant(year(last)));
+                let read = compile(&component).unwrap();
+                for at in (year(first)..year(last + 1)).step_by(6 * 3600 - 900) {
+                    assert_eq!(offset_at(&read, at), offset_at(&zone, at), "{name} {at}\n{}", component.print());
+                }
+            }
+        }
+        let berlin =
+            vtimezone("Europe/Berlin", &named("Europe/Berlin").unwrap(), Instant(year(2026)), Instant(i64::MAX / 4));
+        let rules: Vec<_> = berlin.components.iter().map(|c| (c.name.as_str(), c.value("RRULE"))).collect();
+        assert_eq!(
+            rules,
+            [
+                ("STANDARD", Some("FREQ=YEARLY;BYMONTH=10;BYDAY=-1SU")),
+                ("DAYLIGHT", Some("FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU")),
+            ]
+        );
+    }
+
+    #[test]
+    fn reads_a_zone_by_its_own_rules() {
+        let text = "BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:Mine\nBEGIN:STANDARD\nDTSTART:20001029T030000\n\
+            TZOFFSETFROM:+0200\nTZOFFSETTO:+01:00\nRDATE:20011028T030000\nEND:STANDARD\nBEGIN:DAYLIGHT\n\
+            DTSTART:20010325T020000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nRRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU;\n \
+            UNTIL=20020331T010000Z\nEND:DAYLIGHT\nEND:VTIMEZONE\nEND:VCALENDAR\n";
+        let zone = of_calendar_text(text).unwrap();
+        let cases = [
+            ("20000701T000000Z", 7200), // before all: what the first observance ends
+            ("20001201T000000Z", 3600),
+            ("20010325T010000Z", 7200),
+            ("20011028T010000Z", 3600),
+            ("20020331T010000Z", 7200),
+            ("20301201T000000Z", 7200), // no rule ends it
+        ];
+        for (at, expect) in cases {
+            assert_eq!(offset_at(&zone, time::parse(at).unwrap().0), expect, "{at}");
+        }
+        for bad in
+            ["", "BEGIN:VCALENDAR\nEND:VCALENDAR", &text.replace("+0200", "+9900"), &text.replace("20001029T", "x")]
+        {
+            assert!(of_calendar_text(bad).is_none());
+        }
+    }
 }

@@ -14,7 +14,10 @@ use crate::ids::{Cursor, Etag, RemoteId};
 use crate::secrets::Secret;
 
 /// Every kind of upstream there is: its name in `gateway.toml`, and how to open an account of it.
-pub const KINDS: &[(&str, fn(Settings) -> Box<dyn Provider>)] = &[("caldav", caldav::open)];
+pub const KINDS: &[(&str, Open)] = &[("caldav", caldav::open)];
+
+/// Opens an account of a kind. Nothing is asked yet, so nothing can fail yet.
+pub type Open = fn(Settings) -> Box<dyn Provider>;
 
 /// Opens an account; `None`: no such kind.
 pub fn open(kind: &str, settings: Settings) -> Option<Box<dyn Provider>> {

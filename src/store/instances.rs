@@ -2,6 +2,7 @@
 
 use super::calendars::{Calendar, Source};
 use super::resources::{self, Resource};
+use super::tx::Row;
 use super::{Result, Tx};
 use crate::ical::{Instant, Object, Window, recur};
 use crate::ids::{CalendarId, ResourceId, UserId};
@@ -196,15 +197,31 @@ pub(super) fn index_of(tx: &mut Tx<'_>, calendar: &Calendar, object: &Object) ->
         &[calendar.id.into()],
         |row| {
             let horizon = Window { start: row.instant(0)?, end: row.instant(1)? };
-            let texts = [row.text(2)?, row.text(3)?, row.text(4)?];
-            let me = texts.iter().flat_map(|t| t.lines()).filter(|a| a.contains('@')).map(str::to_lowercase);
-            Ok((horizon, me.collect::<Vec<_>>()))
+            Ok((horizon, addresses_row(row, 2)?))
         },
     )?;
     let Some((horizon, me)) = found else {
         return Err(super::Error::Broken("an object is saved into no calendar".to_owned()));
     };
     Ok(recur::index(object, horizon, &me, MOST))
+}
+
+/// The addresses under which the owner of a calendar is invited there: the user's own, and the account's. Lower case.
+pub fn addresses(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<String>> {
+    let found = tx.one(
+        "SELECT u.addresses, COALESCE(a.addresses, ''), COALESCE(a.login, '')
+           FROM calendars c JOIN users u ON u.id = c.user_id LEFT JOIN accounts a ON a.id = c.account_id
+          WHERE c.id = ?1",
+        &[calendar.into()],
+        |row| addresses_row(row, 0),
+    )?;
+    Ok(found.unwrap_or_default())
+}
+
+/// Three columns from `at` on: the user's addresses, the account's, its login.
+fn addresses_row(row: &Row<'_>, at: usize) -> Result<Vec<String>> {
+    let texts = [row.text(at)?, row.text(at + 1)?, row.text(at + 2)?];
+    Ok(texts.iter().flat_map(|t| t.lines()).filter(|a| a.contains('@')).map(str::to_lowercase).collect())
 }
 
 /// Writes the entries of a row in place of what was there.

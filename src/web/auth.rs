@@ -163,7 +163,10 @@ impl Doors {
 /// Makes the actor, or says what to answer: 401 with the challenge, 400, 429, and 503 (never 401) when it is the server
 /// that can not tell.
 pub(super) async fn actor(web: &Web, address: IpAddr, headers: &HeaderMap) -> Result<Actor, Response<Bytes>> {
-    let sent = credentials(headers)?;
+    let sent = credentials(headers).map_err(|not_read| match not_read {
+        NotRead::None(words) => challenge(words),
+        NotRead::Garbage(words) => say(StatusCode::BAD_REQUEST, words),
+    })?;
     let now = web.app.clock.now();
     let config = web.app.config.load_full();
     let fingerprint = web.doors.fingerprint(&sent);
@@ -286,34 +289,42 @@ fn within(at: Instant, seconds: i64, now: Instant) -> bool {
     (0..seconds).contains(&now.0.saturating_sub(at.0))
 }
 
-fn credentials(headers: &HeaderMap) -> Result<Credentials, Response<Bytes>> {
-    /// Bytes of a name or a password; a larger one is nobody's.
+/// Why there are no credentials.
+#[derive(Debug, PartialEq, Eq)]
+enum NotRead {
+    /// None that we take were sent: 401.
+    None(&'static str),
+    /// What was sent is garbage: 400.
+    Garbage(&'static str),
+}
+
+fn credentials(headers: &HeaderMap) -> Result<Credentials, NotRead> {
+    use NotRead::Garbage;
+    /// Bytes of a name or a password; a longer one is nobody's.
     const LONGEST: usize = 1024;
     /// Padding is what clients forget.
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
-    let bad = |why: &str| say(StatusCode::BAD_REQUEST, why);
     let mut sent = headers.get_all(AUTHORIZATION).iter();
-    let header = sent.next().ok_or_else(|| challenge("Log in with your user name and an app password."))?;
+    let header = sent.next().ok_or(NotRead::None("Log in with your user name and an app password."))?.as_bytes();
     if sent.next().is_some() {
-        return Err(bad("There are two Authorization headers."));
+        return Err(Garbage("There are two Authorization headers."));
     }
-    let header = header.as_bytes();
     let (scheme, coded) = header.split_at(header.iter().position(|b| *b == b' ').unwrap_or(header.len()));
     if !scheme.eq_ignore_ascii_case(b"basic") {
-        return Err(challenge("Only Basic is understood here."));
+        return Err(NotRead::None("Only Basic is understood here."));
     }
-    let plain = BASE64.decode(coded.trim_ascii()).map_err(|_| bad("The Authorization header is not base64."))?;
+    let plain = BASE64.decode(coded.trim_ascii()).map_err(|_| Garbage("The Authorization header is not base64."))?;
     let plain = zeroize::Zeroizing::new(plain);
-    let plain = std::str::from_utf8(&plain).map_err(|_| bad("The Authorization header is not UTF-8."))?;
-    let (name, password) = plain.split_once(':').ok_or_else(|| bad("The Authorization header has no colon."))?;
+    let plain = std::str::from_utf8(&plain).map_err(|_| Garbage("The Authorization header is not UTF-8."))?;
+    let (name, password) = plain.split_once(':').ok_or(Garbage("The Authorization header has no colon."))?;
     if plain.chars().any(char::is_control) {
-        return Err(bad("The Authorization header holds a control character."));
+        return Err(Garbage("The Authorization header holds a control character."));
     }
     if name.len() > LONGEST || password.len() > LONGEST {
-        return Err(bad("The user name or the password is longer than 1024 bytes."));
+        return Err(Garbage("The user name or the password is longer than 1024 bytes."));
     }
     Ok(Credentials { name: name.to_lowercase(), password: Secret::new(password) })
 }
@@ -349,7 +360,11 @@ mod tests {
     fn credentials_are_read_or_refused() {
         let check = |values: &[&str], expect: Result<(&str, &str), u16>| {
             let read = credentials(&with(values));
-            let read = read.as_ref().map(|c| (c.name.as_str(), c.password.reveal())).map_err(|r| r.status().as_u16());
+            let read =
+                read.as_ref().map(|c| (c.name.as_str(), c.password.reveal())).map_err(|not_read| match not_read {
+                    NotRead::None(_) => 401,
+                    NotRead::Garbage(_) => 400,
+                });
             assert_eq!(read, expect, "{values:?}");
         };
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));

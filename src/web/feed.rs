@@ -5,6 +5,7 @@
 //! `If-Modified-Since` is not looked at: a member can become stale without any change, and a date does not tell.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
@@ -13,6 +14,7 @@ use http::{Response, StatusCode};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use tokio::time::timeout;
 
 use super::server::Peer;
 use super::throttle::Block;
@@ -20,19 +22,26 @@ use super::{Web, router, say, say_later, store_trouble};
 use crate::busy::{self, Member};
 use crate::config;
 use crate::ical::recur::{self, Busy};
-use crate::ical::{self, Component, Instant, Kind, Mask, Object, Window, redact, text, zone};
+use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact, text, zone};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::resources::{self, Resource};
-use crate::store::{self, Tx, calendars};
+use crate::store::{self, Tx, calendars, instances};
 
 /// A window begins at a quarter of an hour when it is not asked for, so that its ETag lasts as long.
 const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;
 const DEFAULT_DAYS: i64 = 60;
 const MOST_DAYS: i64 = 366;
+/// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
+const REFRESH: &str = "PT15M";
 /// Bytes of objects in one `.ics`.
 const MOST_BYTES: i64 = 64 * 1024 * 1024;
+
+/// Feeds made at one time; fewer than the store has readers.
+pub(super) const AT_ONCE: usize = 2;
+/// For how long a request waits for its turn.
+const TURN: Duration = Duration::from_secs(10);
 
 /// What a URL asks for.
 struct Asked {
@@ -84,6 +93,8 @@ struct Events {
     feed: Feed,
     /// For the UIDs of masked events: they say nothing to who has another feed.
     viewer: String,
+    /// Under which the owner is invited in any of the members.
+    addresses: Vec<String>,
     resources: Vec<Resource>,
     /// Whether the time of a member is not known. A masked feed then has an event over the whole of `window`; a full
     /// one shows what was last known, as its reader's calendar would.
@@ -96,6 +107,9 @@ struct Events {
 /// one address. Wrong ones are counted, so that trying costs more time than it gives.
 pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Bytes> {
     let now = web.app.clock.now();
+    let Ok(_turn) = timeout(TURN, web.feeding.acquire()).await else {
+        return unlisted(say_later(StatusCode::SERVICE_UNAVAILABLE, 30, "Too many feeds are read at this moment."));
+    };
     let found = match asked(head) {
         None => Ok(Found::Nothing),
         Some(asked) => {
@@ -198,7 +212,12 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
                 true => resources::in_window(tx, &feed.calendar, window)?,
                 false => resources::all(tx, &feed.calendar)?,
             };
+            let mut addresses = feed.owner.addresses.clone();
+            for id in members.iter().filter_map(|member| member.known) {
+                addresses.extend(instances::addresses(tx, id)?);
+            }
             let events = Events {
+                addresses,
                 viewer: secrets::hex(&asked.token[16..]),
                 resources,
                 unknown: members.iter().any(|member| member.known.is_none()),
@@ -319,9 +338,11 @@ impl Events {
         all.append(&mut components);
 
         let name = text::escape(&self.feed.calendar.display_name);
-        let mut refresh = busy::line("REFRESH-INTERVAL", "PT15M");
-        refresh.params.push(("VALUE".to_owned(), vec!["DURATION".to_owned()]));
-        let more = vec![busy::line("X-WR-CALNAME", &name), refresh, busy::line("X-PUBLISHED-TTL", "PT15M")];
+        let more = vec![
+            Property::new("X-WR-CALNAME", name),
+            Property::new("REFRESH-INTERVAL", REFRESH).with_param("VALUE", "DURATION"),
+            Property::new("X-PUBLISHED-TTL", REFRESH),
+        ];
         busy::calendar(Some("PUBLISH"), more, all).print()
     }
 
@@ -332,7 +353,7 @@ impl Events {
         let whole = self.feed.kind == FeedKind::Full && !is_private(&object);
         let text = match whole {
             true => redact::redact(&object, Mask::Full, &self.viewer),
-            false => redact::redact(&plainly_free(object, &self.feed.owner.addresses)?, Mask::Busy, &self.viewer),
+            false => redact::redact(&plainly_free(object, &self.addresses)?, Mask::Busy, &self.viewer),
         };
         Ok((Component::parse(&text)?, first))
     }
@@ -340,15 +361,15 @@ impl Events {
     /// The event that says that the time is not known.
     fn not_known(&self, window: Window) -> Component {
         let properties = vec![
-            busy::line("UID", &format!("{}-unknown@calgate", self.viewer)),
-            busy::line("DTSTAMP", &busy::utc(self.stamp)),
-            busy::line("DTSTART", &busy::utc(window.start)),
-            busy::line("DTEND", &busy::utc(window.end)),
-            busy::line("SUMMARY", "Not known"),
-            busy::line("TRANSP", "OPAQUE"),
-            busy::line("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"),
+            Property::new("UID", format!("{}-unknown@calgate", self.viewer)),
+            Property::new("DTSTAMP", self.stamp.utc()),
+            Property::new("DTSTART", window.start.utc()),
+            Property::new("DTEND", window.end.utc()),
+            Property::new("SUMMARY", "Not known"),
+            Property::new("TRANSP", "OPAQUE"),
+            Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"),
         ];
-        Component { name: "VEVENT".to_owned(), properties, components: Vec::new() }
+        Component { properties, ..Component::new("VEVENT") }
     }
 }
 
@@ -363,7 +384,7 @@ fn plainly_free(object: Object, owner: &[String]) -> Result<Object, ical::Error>
     let mut calendar = object.calendar().clone();
     for component in calendar.components.iter_mut().filter(|c| is_free(c)) {
         component.properties.retain(|p| p.name != "TRANSP");
-        component.properties.push(busy::line("TRANSP", "TRANSPARENT"));
+        component.properties.push(Property::new("TRANSP", "TRANSPARENT"));
     }
     Object::parse(&calendar.print())
 }

@@ -27,11 +27,18 @@ struct Web {
     doors: auth::Doors,
     /// Wrong feed tokens by address.
     wrong_tokens: throttle::Throttle<throttle::Block>,
+    /// Feeds that are being made. Their addresses are given to the world, so they must not take what logins need.
+    feeding: tokio::sync::Semaphore,
 }
 
 impl Web {
     fn new(app: Arc<App>) -> Web {
-        Web { app, doors: auth::Doors::new(), wrong_tokens: throttle::Throttle::new(60, 60) }
+        Web {
+            app,
+            doors: auth::Doors::new(),
+            wrong_tokens: throttle::Throttle::new(60, 60),
+            feeding: tokio::sync::Semaphore::new(feed::AT_ONCE),
+        }
     }
 }
 

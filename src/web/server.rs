@@ -40,6 +40,10 @@ const MAX_HEADER_LIST: u32 = 64 * 1024;
 const MAX_STREAMS: u32 = 100;
 /// HTTP/2 streams that were opened and reset before we looked (the "rapid reset" flood).
 const MAX_PENDING_RESETS: usize = 20;
+/// Bytes that an HTTP/2 connection, and a stream of it, may send before we have read them: what each client can make us
+/// hold. HTTP/1.1 needs no such number, it waits in the kernel.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
 /// For what is being answered when we are told to stop.
 const FAREWELL: Duration = Duration::from_secs(30);
 
@@ -217,7 +221,9 @@ fn protocol() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        .max_header_list_size(MAX_HEADER_LIST);
+        .max_header_list_size(MAX_HEADER_LIST)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW);
     protocol
 }
 

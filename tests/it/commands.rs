@@ -1,8 +1,9 @@
 //! The configuration and the commands: wrong files and their complaints, and the real binary on folders of its own.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The complaints about each `fixtures/config/NAME.toml` are `NAME.expect`. `UPDATE=1` writes them.
@@ -30,7 +31,8 @@ fn complaints_are_as_expected() {
 }
 
 /// Each `fixtures/commands/NAME.session` is what a person types and sees, in an empty folder. `UPDATE=1` writes what is
-/// seen. A line `$ …` is a command; what comes on standard error is marked with `!`, an exit code other than 0 with `=`.
+/// seen. A line `$ …` is a command (`calgate`; or `write`, `remove`, `serve`, `get`, `stop`, see [`play`]); what comes on
+/// standard error is marked with `!`, an exit code other than 0 with `=`.
 #[test]
 fn sessions_are_as_expected() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/commands");
@@ -48,6 +50,25 @@ fn sessions_are_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whoever reads the output may stop reading: that is no failure, and no panic.
+#[test]
+fn completions_are_for_every_shell_and_may_be_cut_off() {
+    let folder = Folder::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, out, err) = folder.calgate(&format!("completions {shell}"), "");
+        assert!(code == 0 && err.is_empty() && out.contains("app-password"), "{shell}: {code}\n{err}");
+        let mut child = folder
+            .command(&["completions", shell])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// What was answered, without what was typed.
 fn replies(session: &str) -> String {
     session.lines().filter(|l| !l.starts_with(['$', '|'])).collect::<Vec<_>>().join("\n")
@@ -56,7 +77,13 @@ fn replies(session: &str) -> String {
 /// Types the commands of a session and gives the session as it is now.
 fn play(session: &str) -> String {
     let folder = Folder::new();
+    let upstreams = session.contains("UPSTREAM").then(Upstreams::start);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut names = upstreams.as_ref().map(Upstreams::names).unwrap_or_default();
+    names.push(("TAKEN", taken.local_addr().unwrap().to_string()));
+    let meant = |text: &str| names.iter().fold(text.to_owned(), |text, (name, url)| text.replace(name, url));
     let mut seen = String::new();
+    let mut serving: Option<Serving> = None;
     let mut lines = session.lines().peekable();
     while let Some(line) = lines.next() {
         let Some(typed) = line.strip_prefix("$ ") else {
@@ -66,27 +93,170 @@ fn play(session: &str) -> String {
             continue;
         };
         seen += &format!("{line}\n");
-        if let Some(file) = typed.strip_prefix("write ") {
-            let mut text = String::new();
-            while let Some(line) = lines.next_if(|l| l.starts_with('|')) {
-                seen += &format!("{line}\n");
-                text += &format!("{}\n", line[1..].strip_prefix(' ').unwrap_or(&line[1..]));
+        let (what, rest) = typed.split_once(' ').unwrap_or((typed, ""));
+        let mut reply = |text: &str, mark: &str| {
+            let text = names.iter().fold(text.to_owned(), |text, (name, url)| text.replace(url.as_str(), name));
+            for line in steady(&text, &folder).lines() {
+                seen += format!("{mark}{line}\n").trim_start_matches("\n");
             }
-            std::fs::write(folder.path.join(file), text).unwrap();
-        } else if let Some(file) = typed.strip_prefix("remove ") {
-            std::fs::remove_file(folder.path.join(file)).unwrap();
-        } else {
-            let typed = typed.strip_prefix("calgate").expect("a session types calgate, write or remove");
-            let (arguments, input) = typed.split_once(" < ").unwrap_or((typed, ""));
-            let (code, out, err) = folder.calgate(arguments, input);
-            seen += &steady(&out, &folder);
-            seen += &steady(&err, &folder).lines().map(|l| format!("! {l}").trim_end().to_owned() + "\n").collect::<String>();
-            if code != 0 {
-                seen += &format!("= {code}\n");
+        };
+        match what {
+            "write" => {
+                let mut text = String::new();
+                while let Some(line) = lines.next_if(|l| l.starts_with('|')) {
+                    reply(line, "");
+                    text += &format!("{}\n", line[1..].strip_prefix(' ').unwrap_or(&line[1..]));
+                }
+                folder.write(rest, &meant(&text));
             }
+            "remove" => std::fs::remove_file(folder.path.join(rest)).unwrap(),
+            "calgate" => {
+                let (arguments, input) = rest.split_once(" < ").unwrap_or((rest, ""));
+                let (code, out, err) = folder.calgate(&meant(arguments), input);
+                reply(&out, "");
+                reply(&err, "! ");
+                if code != 0 {
+                    reply(&code.to_string(), "= ");
+                }
+            }
+            // Serves beside what follows, until `stop`.
+            "serve" => reply(&serving.insert(Serving::start(&folder)).said, ""),
+            "get" => reply(&serving.as_ref().expect("it was started").get(rest), ""),
+            "stop" => {
+                let code = serving.take().expect("it was started").stop();
+                reply(&code.to_string(), "= ");
+            }
+            // As a crash would.
+            "kill" => drop(serving.take().expect("it was started")),
+            _ => panic!("a session does not know {what}"),
         }
     }
-    seen
+    if let Some(serving) = serving {
+        serving.stop();
+    }
+    let log = std::fs::read_to_string(folder.path.join("log")).unwrap_or_default();
+    assert!(!log.contains("not-for-eyes"), "a secret stands in the log:\n{log}");
+    seen.lines().map(|l| format!("{}\n", l.trim_end())).collect()
+}
+
+/// A gateway that runs. Its log goes to the file `log`.
+struct Serving {
+    child: Child,
+    /// What it said when it was ready.
+    said: String,
+    address: String,
+}
+
+impl Serving {
+    fn start(folder: &Folder) -> Serving {
+        let log = std::fs::File::create(folder.path.join("log")).unwrap();
+        let mut child = folder.command(&["serve"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut said = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut said).unwrap();
+        let address = said.split_whitespace().find(|word| word.starts_with("127.0.0.1:")).map(|a| a.trim_matches(','));
+        let Some(address) = address.map(str::to_owned) else {
+            let log = std::fs::read_to_string(folder.path.join("log")).unwrap();
+            panic!("calgate did not serve: {said}{log}");
+        };
+        Serving { child, said, address }
+    }
+
+    /// Status and Location of an answer.
+    fn get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let head = answer.lines().take_while(|line| !line.is_empty());
+        let told = head.filter(|line| line.starts_with("HTTP/") || line.to_lowercase().starts_with("location:"));
+        told.map(|line| format!("{line}\n")).collect()
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Asks it to end, as a service manager would, and gives its exit code.
+    fn stop(mut self) -> i32 {
+        self.signal(rustix::process::Signal::TERM);
+        for _ in 0..1500 {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code().unwrap_or(-1);
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let _ = self.child.kill();
+        panic!("calgate did not end on SIGTERM");
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What accounts are tried against: a CalDAV server, something that is none, and nobody.
+struct Upstreams {
+    caldav: standin::caldav::Server,
+    web: TcpListener,
+    _runtime: tokio::runtime::Runtime,
+}
+
+impl Upstreams {
+    fn start() -> Upstreams {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let caldav = runtime.block_on(standin::caldav::Server::start());
+        caldav.user("anna", "not-for-eyes").user("bert", "not-for-eyes");
+        let team = caldav.calendar("anna", "team", |c| c.name = "Team Calendar".to_owned());
+        caldav.calendar("anna", "holidays", |c| c.name = "Holidays".to_owned());
+        for day in 1..=3 {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:VEVENT\r\nUID:standup-{day}\r\n\
+                 DTSTAMP:20260101T000000Z\r\nDTSTART:2026110{day}T090000Z\r\nDTEND:2026110{day}T091500Z\r\n\
+                 SUMMARY:Stand-up\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            caldav.put(&team, &format!("standup-{day}.ics"), &text);
+        }
+        caldav.put(&team, "broken.ics", "BEGIN:VCALENDAR\r\nUID:broken-1\r\n");
+        let web = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pages = web.try_clone().unwrap();
+        std::thread::spawn(move || {
+            for stream in pages.incoming().flatten() {
+                page(stream);
+            }
+        });
+        Upstreams { caldav, web, _runtime: runtime }
+    }
+
+    /// The names that sessions use, and their URLs.
+    fn names(&self) -> Vec<(&'static str, String)> {
+        // A port that was free a moment ago: nobody listens there.
+        let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        vec![
+            ("UPSTREAM", self.caldav.url()),
+            ("WEBSITE", format!("http://{}", self.web.local_addr().unwrap())),
+            ("NOBODY", format!("http://{closed}")),
+        ]
+    }
+}
+
+/// Answers any request with a web page.
+fn page(mut stream: TcpStream) {
+    let mut head = BufReader::new(stream.try_clone().unwrap());
+    let mut line = String::new();
+    while head.read_line(&mut line).is_ok_and(|read| read > 2) {
+        line.clear();
+    }
+    let body = "<!doctype html><title>Welcome</title>";
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    );
 }
 
 /// An output without what differs from run to run: folders, times, random texts.
@@ -107,13 +277,15 @@ fn steady(output: &str, folder: &Folder) -> String {
             .map(|word| match word.trim_matches(['"', ',']) {
                 inner if is_random(word) => word.replace(inner, "RANDOM"),
                 inner if is_time(word) => word.replace(inner, "TIME"),
+                inner if is_place(inner) => word.replace(inner, "127.0.0.1:PORT"),
                 inner if is_date(inner) => "DATE".to_owned(),
                 inner if is_clock(inner) => "CLOCK".to_owned(),
                 _ => word.to_owned(),
             })
             .collect();
+        let line = without_number(&words.join(" "), "(process ");
+        let line = without_number(&line, ", seq ");
         // A size depends on the schema.
-        let line = words.join(" ");
         let line = match line.split_once(" bytes") {
             Some((before, "")) => {
                 format!("{} SIZE bytes", before.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end())
@@ -123,6 +295,20 @@ fn steady(output: &str, folder: &Folder) -> String {
         text += &format!("{}\n", line.trim_end());
     }
     text
+}
+
+/// The number behind `before` becomes `N`.
+fn without_number(line: &str, before: &str) -> String {
+    match line.split_once(before) {
+        Some((start, rest)) => {
+            format!("{start}{before}N{}", rest.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => line.to_owned(),
+    }
+}
+
+fn is_place(word: &str) -> bool {
+    word.strip_prefix("127.0.0.1:").is_some_and(|port| port.len() > 4 && port.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn is_date(word: &str) -> bool {
@@ -161,7 +347,9 @@ impl Folder {
 
     /// Runs it to its end: exit code, standard output, standard error.
     fn calgate(&self, arguments: &str, input: &str) -> (i32, String, String) {
-        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        // A `_` in an argument is a space.
+        let arguments: Vec<String> = arguments.split_whitespace().map(|word| word.replace('_', " ")).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut child = self
             .command(&arguments)
             .stdin(Stdio::piped())

@@ -49,7 +49,12 @@ fn rules_agree_with_dateutil() {
         }
     }
     assert!(text.lines().count() > 500);
-    assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} differ:\n{}",
+        wrong.len(),
+        wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
+    );
 }
 
 /// One line an instance: start, end, what the reader must know, title. Or why there are none.

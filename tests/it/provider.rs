@@ -342,10 +342,13 @@ suite! {
 
 // What is special to CalDAV.
 
+/// How a server differs from a good one.
+type Edit = fn(&mut Manners);
+
 /// Every way a CalDAV server may be, with the same story: five objects, two changed, one gone, two new, then all gone.
 #[tokio::test]
 async fn every_rung_of_the_ladder_ends_in_the_same_state() {
-    let rungs: &[(&str, fn(&mut Manners))] = &[
+    let rungs: &[(&str, Edit)] = &[
         ("sync-collection", |_| {}),
         ("sync-collection without ctag", |m| m.ctag = false),
         ("sync-collection, two at a time", |m| m.sync_page = Some(2)),
@@ -558,7 +561,7 @@ async fn a_broken_answer_deletes_nothing() {
 /// The same for answers that are well-formed and wrong.
 #[tokio::test]
 async fn a_listing_that_lacks_something_deletes_nothing() {
-    let manners: &[(&str, fn(&mut Manners), &str)] = &[
+    let manners: &[(&str, Edit, &str)] = &[
         ("nothing", |m| m.lists_nothing = true, "retry"),
         ("half", |m| m.lists_half = true, "ok"),
         ("without the calendar", |m| m.lists_without_itself = true, "retry"),
@@ -726,7 +729,7 @@ async fn a_redirect_on_the_same_origin_keeps_method_and_body() {
 /// How servers answer a PUT, and what is returned then: always what is there.
 #[tokio::test]
 async fn a_put_returns_what_upstream_then_holds() {
-    let manners: &[(&str, fn(&mut Manners), &str, bool)] = &[
+    let manners: &[(&str, Edit, &str, bool)] = &[
         ("plain", |_| {}, "k.ics", false),
         ("no etag", |m| m.etag_on_put = false, "k.ics", false),
         ("weak etag", |m| m.weak_etags = true, "k.ics", false),
@@ -845,4 +848,24 @@ async fn an_id_that_leads_out_of_its_calendar_is_not_followed() {
         assert_eq!(kind(&provider.fetch(&calendar, &RemoteId::from(id)).await), "missing", "{id}");
     }
     assert_eq!(up.server.log(), []);
+}
+
+/// The calendars of the demo, on every day of two weeks: each object is one that calgate takes, and the double booking is there.
+#[test]
+fn the_demo_has_sound_calendars_on_any_day() {
+    let first = jiff::civil::date(2028, 2, 21);
+    for today in first.series(jiff::Span::new().days(1)).take(14) {
+        let mut busy = Vec::new();
+        for name in ["meetings", "travel", "family"] {
+            let file = format!("{}/fixtures/ical/demo/{name}.ics", env!("CARGO_MANIFEST_DIR"));
+            let objects = standin::calendars::objects(&std::fs::read_to_string(file).unwrap(), today);
+            for (file, text) in objects {
+                let object = Object::parse(&text).unwrap_or_else(|e| panic!("{name}/{file} on {today}: {e}\n{text}"));
+                if object.uid().starts_with("interview@") || object.uid().starts_with("dentist@") {
+                    busy.push(object.span());
+                }
+            }
+        }
+        assert!(busy.len() == 2 && busy[0].first < busy[1].last && busy[1].first < busy[0].last, "{today}: {busy:?}");
+    }
 }

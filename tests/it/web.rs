@@ -544,6 +544,29 @@ async fn a_stop_cuts_no_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_http2_after_its_last_answer() {
+    let mut gateway = start().await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let url = format!("http://{}", gateway.address);
+    assert_eq!(client.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
+    // Thirty logins whose passwords have to be hashed, two at a time: most are open when the stop comes.
+    let open: Vec<_> = (0..30)
+        .map(|n| {
+            let request = client.get(format!("{url}/dav/")).basic_auth(format!("user-{n}"), Some("wrong"));
+            tokio::spawn(request.send())
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!open.iter().all(JoinHandle::is_finished));
+    gateway.stop.send(true).unwrap();
+    for one in open {
+        assert_eq!(one.await.unwrap().expect("no request is cut").status(), 401);
+    }
+    assert_eq!((&mut gateway.done).await.unwrap(), Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_address_in_use_is_said_in_words() {
     let gateway = start().await;
     let config = configuration(&gateway.folder, "", "");
@@ -753,7 +776,125 @@ async fn the_use_of_an_app_password_is_noted_once_an_hour() {
     assert!(last_used(NOW.plus(7199)).await);
 }
 
+/// What was logged, at the finest level, by everything.
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+// One thread, so that what is logged for this test is logged to it.
+#[tokio::test]
+async fn the_log_has_a_line_for_each_request_and_no_secret() {
+    let log = Log::default();
+    let to = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || to.clone()).finish();
+    // While there is just one subscriber, a thread of another test decides by itself, and for all, that nobody listens.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let gateway = start().await;
+    some_events(&gateway).await;
+    let (_, phone) = device(&gateway, "anna", false).await;
+    login(&gateway, "").await;
+    for password in [PASSWORD, phone.reveal(), "wrong-canary"] {
+        login(&gateway, &basic("anna", password)).await;
+    }
+    ask(&gateway, "GET", "/dav/anna/private/lunch.ics", &basic("anna", PASSWORD)).await;
+    ask(&gateway, "GET", &format!("/feed/{FULL_TOKEN}.ics?start=2026-06-01"), "X-Request-Id: mine\r\n").await;
+    ask(&gateway, "GET", "/feed/guess-canary.ics", "").await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let url = format!("http://{}/dav/", gateway.address);
+    http2.get(url).basic_auth("anna", Some(PASSWORD)).send().await.unwrap();
+    drop(http2);
+
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let bearer = |password: &str| STANDARD.encode(format!("anna:{password}"));
+    for secret in [PASSWORD, phone.reveal(), "canary", FULL_TOKEN, "Zoe", &bearer(PASSWORD), &bearer(phone.reveal())] {
+        let line = text.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret:?} is in the log");
+    }
+    let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let requests: Vec<String> = lines
+        .iter()
+        .filter(|line| line["fields"]["status"].is_number())
+        .map(|line| {
+            let of = &line["fields"];
+            assert!(of["ms"].is_number() && of["bytes"].is_number() && of["id"].is_string(), "{line}");
+            format!(
+                "{} {} by {}",
+                line["level"].as_str().unwrap(),
+                of["message"].as_str().unwrap(),
+                of["user"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        requests,
+        [
+            "DEBUG PROPFIND /dav/ 401 by -",
+            "INFO PROPFIND /dav/ 207 by anna",
+            "INFO PROPFIND /dav/ 207 by anna",
+            "INFO PROPFIND /dav/ 401 by -",
+            "INFO GET /dav/anna/private/lunch.ics 200 by anna",
+            "INFO GET /feed/***.ics 200 by -",
+            "INFO GET /feed/***.ics 404 by -",
+            "INFO GET /dav/ 200 by anna",
+        ]
+    );
+    let mine = lines.iter().find(|line| line["fields"]["id"] == "mine").expect("the client's own id");
+    assert_eq!(mine["fields"]["path"], "/feed/***.ics");
+}
+
 // Feeds.
+
+/// Each `fixtures/feed/NAME.feed` is objects of the calendar `private`, and then what is asked, with the answer to it
+/// unfolded and without the name of the program. `UPDATE=1` writes the answers.
+#[tokio::test(flavor = "multi_thread")]
+async fn feeds_are_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/feed");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty());
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let mut parts = text.split("=== ");
+        let objects = parts.next().unwrap();
+        let gateway = start().await;
+        team_read_at(&gateway, NOW).await;
+        for object in objects.split_inclusive("END:VCALENDAR\n") {
+            put(&gateway, "private", object.replace('\n', "\r\n")).await;
+        }
+        let mut shown = objects.to_owned();
+        for part in parts {
+            let asked = part.lines().next().unwrap();
+            let (feed, rest) = asked.split_once('.').unwrap();
+            let token = match feed {
+                "freebusy" => FREEBUSY_TOKEN,
+                "busy" => BUSY_TOKEN,
+                "full" => FULL_TOKEN,
+                other => panic!("{other}"),
+            };
+            let answer = ask(&gateway, "GET", &format!("/feed/{token}.{rest}"), "").await;
+            assert_eq!(answer.status, 200, "{asked}: {}", answer.body);
+            let long = answer.body.split("\r\n").find(|line| line.len() > 75);
+            assert_eq!(long, None, "lines are folded");
+            shown += &format!("=== {asked}\n{}\n", lines(&answer.body).join("\n"));
+        }
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&file, &shown).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), shown, "{}", file.display());
+    }
+}
 
 /// The lines of a feed without those that name the program.
 fn lines(body: &str) -> Vec<String> {
@@ -971,6 +1112,25 @@ async fn an_etag_holds_until_something_changes() {
     let has = format!("If-None-Match: {}\r\n", ask(&gateway, "GET", &path, "").await.header("etag"));
     gateway.app.clock.advance(900);
     assert_eq!(ask(&gateway, "GET", &path, &has).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_in_two_members_is_busy_when_it_is_in_one() {
+    let gateway = start().await;
+    team_read_at(&gateway, NOW).await;
+    let path = format!("/feed/{FREEBUSY_TOKEN}.ifb");
+    let times = "UID:both\nDTSTART:20260602T100000Z\nDTEND:20260602T110000Z";
+    let busy = "FREEBUSY;FBTYPE=BUSY:20260602T100000Z/20260602T110000Z".to_owned();
+    put(&gateway, "private", event(&format!("{times}\nTRANSP:TRANSPARENT"))).await;
+    put(&gateway, "team", event(&format!("{times}\nTRANSP:TRANSPARENT"))).await;
+    let first = ask(&gateway, "GET", &path, "").await;
+    assert!(!lines(&first.body).contains(&busy));
+    // The unified calendar shows the first member's version, and is the same as before.
+    put(&gateway, "team", event(times)).await;
+    let has = format!("If-None-Match: {}\r\n", first.header("etag"));
+    let second = ask(&gateway, "GET", &path, &has).await;
+    assert_eq!(second.status, 200);
+    assert!(lines(&second.body).contains(&busy), "{}", second.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,8 +3,8 @@
 
 use url::Url;
 
-use super::super::http::{self, Answer};
-use super::xml::{APPLE, CALDAV, CALENDARSERVER, DAV, Element, Response};
+use super::super::http;
+use super::xml::{APPLE, CALDAV, DAV, Element, Response};
 use super::{Caldav, at, href, responses};
 use crate::ical::Kind;
 use crate::ids::RemoteId;
@@ -90,7 +90,7 @@ pub(super) async fn calendars(account: &Caldav, found: &Found) -> Result<Vec<Rem
         let mut here = Vec::new();
         responses(&answer, "listing the calendars", |response| here.push(response))?;
         for response in here {
-            let Some(calendar) = calendar(account, &answer, &response) else { continue };
+            let Some(calendar) = calendar(&account.home, &answer.url, &response) else { continue };
             let key = |id: &RemoteId| href::key(id.as_str());
             if !calendars.iter().any(|c| key(&c.id) == key(&calendar.id)) {
                 calendars.push(calendar);
@@ -145,15 +145,15 @@ fn resolve(asked: &Url, href: &str) -> Option<Url> {
     Some(if downgraded { at(asked, url.path()) } else { http::bare(&url) })
 }
 
-/// A calendar of a listing; `None`: something else.
-fn calendar(account: &Caldav, answer: &Answer, response: &Response) -> Option<RemoteCalendar> {
+/// A calendar of a listing that came from `asked`, for the account at `home`; `None`: something else.
+fn calendar(home: &Url, asked: &Url, response: &Response) -> Option<RemoteCalendar> {
     let kind = response.prop(DAV, "resourcetype")?;
     if !kind.holds(CALDAV, "calendar") || kind.children.iter().any(|c| NOT_OURS.contains(&c.name.as_str())) {
         return None;
     }
-    let url = resolve(&answer.url, &response.href)?;
-    let path = href::path(answer.url.path(), &response.href)?;
-    let id = match url.origin() == account.home.origin() {
+    let url = resolve(asked, &response.href)?;
+    let path = href::path(asked.path(), &response.href)?;
+    let id = match url.origin() == home.origin() {
         true => path.clone(),
         false => format!("{}{path}", url.origin().ascii_serialization()),
     };
@@ -167,7 +167,6 @@ fn calendar(account: &Caldav, answer: &Answer, response: &Response) -> Option<Re
         writable: writable(response.prop(DAV, "current-user-privilege-set")),
         components: components(response.prop(CALDAV, "supported-calendar-component-set")),
     })
-    .filter(|_| response.prop(CALENDARSERVER, "source").is_none())
 }
 
 /// `#RRGGBB` or `#RRGGBBAA` in upper case; anything else is no colour.
@@ -194,6 +193,28 @@ fn components(set: Option<&Element>) -> Vec<Kind> {
 mod tests {
     use super::super::xml;
     use super::*;
+
+    /// `fixtures/caldav/NAME.xml`: what a kind of server lists at its own host; `NAME.expect`: the calendars in it.
+    #[test]
+    fn listings_of_real_shape_give_the_calendars_in_them() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/caldav");
+        let home = Url::parse("https://caldav.example.com/").unwrap();
+        let asked = Url::parse("https://p12-caldav.example.com/home/").unwrap();
+        for name in ["bare", "files-and-calendars", "icloud"] {
+            let body = std::fs::read(folder.join(format!("{name}.xml"))).unwrap();
+            let expect = std::fs::read_to_string(folder.join(format!("{name}.expect"))).unwrap();
+            let mut lines = String::new();
+            xml::multistatus(&body, |response| {
+                let Some(c) = calendar(&home, &asked, &response) else { return };
+                let writable = if c.writable { "writable" } else { "read-only" };
+                let kinds: Vec<String> = c.components.iter().map(|k| format!("{k:?}")).collect();
+                let line = [c.id.as_str(), &c.name, &c.color, writable, &kinds.join(" ")].join(" | ");
+                lines.push_str(&format!("{line}\n"));
+            })
+            .unwrap();
+            assert_eq!(lines, expect, "{name}");
+        }
+    }
 
     #[test]
     fn a_color_is_hexadecimal_or_none() {

@@ -101,7 +101,7 @@ impl Caldav {
     ) -> Result<Answer, Error> {
         let mut sent = Vec::with_capacity(headers.len());
         for (name, value) in headers {
-            let value = HeaderValue::from_str(&value)
+            let value = HeaderValue::from_bytes(value.as_bytes())
                 .map_err(|_| Error::Refused(format!("{name} has a value that can not be sent")))?;
             sent.push((name, value));
         }
@@ -148,7 +148,8 @@ impl Caldav {
             let what = if answer.is_web_page() { "a web page" } else { "half an object" };
             return Err(Error::Retry { after: None, why: format!("{host} answered with {what} instead of an object") });
         }
-        let etag = answer.header(header::ETAG).map(xml::etag).unwrap_or_default();
+        let etag = answer.headers.get(header::ETAG).map(|v| xml::etag(&String::from_utf8_lossy(v.as_bytes())));
+        let etag = etag.unwrap_or_default();
         Ok(Some(RemoteObject { id: id.clone(), etag: Etag(etag), text }))
     }
 

@@ -18,6 +18,9 @@ const ATTRIBUTES: usize = 64;
 /// Of one response. A home with hundreds of privileges and reports stays far below.
 const ELEMENTS: usize = 20_000;
 
+/// Longest etag in bytes.
+const ETAG: usize = 1024;
+
 /// An element with the text directly in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Element {
@@ -80,13 +83,16 @@ impl Response {
 
     /// The etag as [`crate::ids::Etag`] keeps it: without quotes when it is strong, as it came when it is weak.
     pub fn etag(&self) -> Option<String> {
-        self.text(DAV, "getetag").map(etag)
+        self.text(DAV, "getetag").map(etag).filter(|e| !e.is_empty())
     }
 }
 
-/// `"x"` → `x`; `W/"x"` stays.
+/// `"x"` → `x`; `W/"x"` stays. One too long to be sent back in a header is none: empty.
 pub fn etag(raw: &str) -> String {
     let raw = raw.trim();
+    if raw.len() > ETAG {
+        return String::new();
+    }
     raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')).unwrap_or(raw).to_owned()
 }
 
@@ -297,5 +303,6 @@ mod tests {
         check("abc", "abc");
         check("\"\"", "");
         check("\"", "\"");
+        check(&"x".repeat(1025), "");
     }
 }
