@@ -11,7 +11,7 @@ use calgate::ids::{Cursor, Etag, RemoteId};
 use calgate::provider::http::{Client, Limits, Networks};
 use calgate::provider::{Error, Known, Next, Op, Page, Provider, RemoteObject, Settings};
 use calgate::secrets::Secret;
-use standin::caldav::{self, BadToken, Fault, Hrefs, Manners, Role, WellKnown};
+use standin::caldav::{self, BadToken, Fault, Hrefs, Manners, Role, UidConflict, WellKnown};
 
 /// A stand-in with one account, anna, and one calendar in it.
 trait Upstream: Sized {
@@ -830,14 +830,22 @@ async fn a_refusal_is_final_and_says_why_and_trouble_is_tried_again() {
 
 #[tokio::test]
 async fn the_object_that_has_the_uid_already_is_shown() {
-    let up = Caldav::start().await;
-    up.put("other.ics", &event("same", "another"));
-    let (provider, calendar) = (up.open("secret"), up.calendar());
-    match provider.push(&calendar, Op::Create { key: "k", after: &object("same", "ours") }).await {
-        Err(Error::Exists(there)) => assert_eq!(there.id.as_str(), "/calendars/anna/work/other.ics"),
-        other => panic!("{other:?}"),
+    let forms = [UidConflict::Named, UidConflict::Bare(409), UidConflict::Bare(412), UidConflict::Words];
+    for form in forms {
+        let up = Caldav::start().await;
+        up.server.manners(|m| m.uid_conflict = form);
+        up.put("first.ics", &event("first", "of many"));
+        up.put("other.ics", &event("same", "another"));
+        let (provider, calendar) = (up.open("secret"), up.calendar());
+        match provider.push(&calendar, Op::Create { key: "k", after: &object("same", "ours") }).await {
+            Err(Error::Exists(there)) => assert_eq!(there.id.as_str(), "/calendars/anna/work/other.ics", "{form:?}"),
+            other => panic!("{form:?}: {other:?}"),
+        }
+        // The same in the same words is what an earlier attempt made.
+        let again = provider.push(&calendar, Op::Create { key: "k", after: &object("same", "another") }).await;
+        assert_eq!(again.unwrap().unwrap().id.as_str(), "/calendars/anna/work/other.ics", "{form:?}");
+        assert_eq!(up.objects().len(), 2, "{form:?}");
     }
-    assert_eq!(up.objects().len(), 1);
 }
 
 #[tokio::test]
