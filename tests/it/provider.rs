@@ -877,3 +877,42 @@ fn the_demo_has_sound_calendars_on_any_day() {
         assert!(busy.len() == 2 && busy[0].first < busy[1].last && busy[1].first < busy[0].last, "{today}: {busy:?}");
     }
 }
+
+/// Everything that this thread logs, at the most talkative level, while an account is used well and badly.
+#[tokio::test]
+async fn the_log_holds_no_secret_and_nothing_of_what_is_in_a_calendar() {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(log);
+    let up = Caldav::start().await;
+    let url = up.server.url().replace("http://", "http://anna:canary-url@");
+    let provider = open_at(&format!("{url}/principals/anna/?q=canary-query"), "secret");
+    provider.calendars().await.unwrap();
+    let new = object("canary-uid", "canary-title");
+    provider.push(&up.calendar(), Op::Create { key: "canary-key", after: &new }).await.unwrap();
+    provider.pull(&up.calendar(), None, &Known::new()).await.unwrap();
+    up.server.fault("*", "", 1, Fault::Unauthorized);
+    assert_eq!(kind(&provider.identity().await.and(provider.calendars().await)), "reconnect");
+    up.server.fault("*", "", 1, Fault::Redirect(302, format!("{url}/canary-path/")));
+    provider.calendars().await.unwrap();
+    drop(guard);
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("upstream request"), "nothing was logged at all");
+    for canary in ["canary", "secret", "YW5uYTpzZWNyZXQ="] {
+        let line = log.lines().find(|line| line.contains(canary));
+        assert_eq!(line, None, "{canary}");
+    }
+}
