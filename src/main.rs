@@ -80,7 +80,9 @@ async fn main() -> ExitCode {
         Command::Backup(arguments) => backup::run(&config, arguments).await,
         Command::Keygen(arguments) => keygen::run(&config, arguments),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "calgate", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "calgate", &mut script);
+            commands::say(String::from_utf8_lossy(&script));
             Ok(())
         }
     };

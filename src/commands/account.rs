@@ -71,12 +71,7 @@ pub struct Add {
 }
 
 pub async fn run(config: &Path, command: Command) -> Done {
-    if let Command::Add(Add { url: Some(url), .. }) = &command
-        && let Err(wrong) = values::upstream_url(url)
-    {
-        // Not by clap's own check, which repeats what it refuses: a password may stand in it.
-        clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--url: {wrong}\n")).exit();
-    }
+    let command = with_checked_url(command);
     let here = Here::open(config)?;
     match command {
         Command::Add(add) => connect(&here, add).await,
@@ -84,6 +79,16 @@ pub async fn run(config: &Path, command: Command) -> Done {
         Command::Test { user, name, json } => test(&here, &user, &name, json).await,
         Command::Remove { user, name, yes } => remove(&here, &user, &name, yes).await,
     }
+}
+
+/// Ends with a usage error for a wrong `--url`. Clap's own check would repeat it, and a password may stand in it.
+fn with_checked_url(mut command: Command) -> Command {
+    if let Command::Add(Add { url: Some(url), .. }) = &mut command {
+        *url = values::upstream_url(url).unwrap_or_else(|wrong| {
+            clap::Error::raw(clap::error::ErrorKind::ValueValidation, format!("--url: {wrong}\n")).exit()
+        });
+    }
+    command
 }
 
 async fn connect(here: &Here, add: Add) -> Done {

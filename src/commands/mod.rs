@@ -16,6 +16,8 @@ pub mod user;
 
 use std::path::{Path, PathBuf};
 
+pub use terminal::say;
+
 use calgate::clock::Clock;
 use calgate::config::{self, Complaint, Config, nearest};
 use calgate::secrets::Secrets;

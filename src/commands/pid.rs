@@ -68,6 +68,8 @@ pub fn hold(path: &Path) -> Result<Held, Failure> {
         let write =
             file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         write.map_err(|e| failed(&e))?;
+        // A crash may have left what came of somebody else's last reload.
+        let _ = std::fs::remove_file(verdict_file(path));
         return Ok(Held { path: path.to_owned(), _locked: file, reloads: 0 });
     }
     Err(taken())

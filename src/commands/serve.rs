@@ -20,9 +20,9 @@ use super::{Done, Failure, Here, count, pid, terminal};
 pub async fn run(file: &Path) -> Done {
     let config = config::load(file)?;
     let log = start_log(&config)?;
-    let mut held = pid::hold(&config.server.pid_file)?;
-    // Before anything can fail to stop: a signal from here on is heard below.
+    // Before the pid file tells others whom to signal. What comes from here on is heard below.
     let mut signals = Signals::listen()?;
+    let mut held = pid::hold(&config.server.pid_file)?;
 
     let secrets = Here::open(file)?.secrets().await?;
     let app = App::open(config, secrets, Clock::system()).await.map_err(|why| Failure::new(why, ""))?;

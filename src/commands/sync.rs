@@ -87,7 +87,8 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     failed += done.iter().filter(|(_, result)| result.is_err()).count();
     if arguments.json {
         terminal::say_json(&done.iter().map(|(name, result)| as_json(name, result)).collect());
-    } else if bars.terminal.is_none() {
+    } else {
+        bars.clear();
         for (name, result) in &done {
             terminal::say(format!("{name}: {}", words(result)));
         }
@@ -184,7 +185,7 @@ fn as_json(name: &str, result: &Result<Report, String>) -> serde_json::Value {
     }
 }
 
-/// Bars on a terminal, lines elsewhere, nothing with --json.
+/// Bars while it runs, on a terminal and without --json.
 struct Bars {
     terminal: Option<MultiProgress>,
 }
@@ -204,6 +205,14 @@ impl Bars {
             bar
         });
         Bar { bar }
+    }
+
+    /// Takes the bars away: what came of them is said in lines.
+    fn clear(&self) {
+        if let Some(bars) = &self.terminal {
+            // Fails only when the terminal is gone.
+            let _ = bars.clear();
+        }
     }
 
     /// A line above the bars.

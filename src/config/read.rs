@@ -297,6 +297,11 @@ fn taken<'t>(walk: &mut Walk<'t>, account: &Section<'t>, slugs: &mut Slugs) -> V
             None => slugs.open = true,
         }
         if let (Some(remote), Some(slug)) = (remote, slug) {
+            if list.iter().any(|taken: &Taken| taken.remote == remote) {
+                let message = format!("{} is taken already", quoted(&remote));
+                let at = walk.place_of(&section, "remote");
+                walk.complain(at, Wrong::new(message, "Keep it once, under one name."));
+            }
             list.push(Taken { remote, slug: slug.into_inner(), display_name, color });
         }
     }

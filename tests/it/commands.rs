@@ -50,6 +50,25 @@ fn sessions_are_as_expected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Whoever reads the output may stop reading: that is no failure, and no panic.
+#[test]
+fn completions_are_for_every_shell_and_may_be_cut_off() {
+    let folder = Folder::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, out, err) = folder.calgate(&format!("completions {shell}"), "");
+        assert!(code == 0 && err.is_empty() && out.contains("app-password"), "{shell}: {code}\n{err}");
+        let mut child = folder
+            .command(&["completions", shell])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary was built");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
 /// What was answered, without what was typed.
 fn replies(session: &str) -> String {
     session.lines().filter(|l| !l.starts_with(['$', '|'])).collect::<Vec<_>>().join("\n")

@@ -550,14 +550,15 @@ async fn a_stop_ends_http2_after_its_last_answer() {
     let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
     let url = format!("http://{}", gateway.address);
     assert_eq!(client.get(format!("{url}/healthz")).send().await.unwrap().status(), 200);
-    // Ten logins whose passwords have to be hashed, two at a time: most are open when the stop comes.
-    let open: Vec<_> = (0..10)
+    // Thirty logins whose passwords have to be hashed, two at a time: most are open when the stop comes.
+    let open: Vec<_> = (0..30)
         .map(|n| {
-            let request = client.get(format!("{url}/dav/")).basic_auth("anna", Some(format!("wrong {n}")));
+            let request = client.get(format!("{url}/dav/")).basic_auth(format!("user-{n}"), Some("wrong"));
             tokio::spawn(request.send())
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(30)).await;
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    assert!(!open.iter().all(JoinHandle::is_finished));
     gateway.stop.send(true).unwrap();
     for one in open {
         assert_eq!(one.await.unwrap().expect("no request is cut").status(), 401);
@@ -1111,6 +1112,25 @@ async fn an_etag_holds_until_something_changes() {
     let has = format!("If-None-Match: {}\r\n", ask(&gateway, "GET", &path, "").await.header("etag"));
     gateway.app.clock.advance(900);
     assert_eq!(ask(&gateway, "GET", &path, &has).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_in_two_members_is_busy_when_it_is_in_one() {
+    let gateway = start().await;
+    team_read_at(&gateway, NOW).await;
+    let path = format!("/feed/{FREEBUSY_TOKEN}.ifb");
+    let times = "UID:both\nDTSTART:20260602T100000Z\nDTEND:20260602T110000Z";
+    let busy = "FREEBUSY;FBTYPE=BUSY:20260602T100000Z/20260602T110000Z".to_owned();
+    put(&gateway, "private", event(&format!("{times}\nTRANSP:TRANSPARENT"))).await;
+    put(&gateway, "team", event(&format!("{times}\nTRANSP:TRANSPARENT"))).await;
+    let first = ask(&gateway, "GET", &path, "").await;
+    assert!(!lines(&first.body).contains(&busy));
+    // The unified calendar shows the first member's version, and is the same as before.
+    put(&gateway, "team", event(times)).await;
+    let has = format!("If-None-Match: {}\r\n", first.header("etag"));
+    let second = ask(&gateway, "GET", &path, &has).await;
+    assert_eq!(second.status, 200);
+    assert!(lines(&second.body).contains(&busy), "{}", second.body);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -123,7 +123,7 @@ pub fn radicale(python: &Path, folder: &Path, calendars: &[(String, u32)], today
         &config,
         format!(
             "[server]\nhosts = 127.0.0.1:{port}\n[auth]\ntype = htpasswd\nhtpasswd_filename = {home}/users\n\
-             htpasswd_encryption = plain\n[storage]\nfilesystem_folder = {home}\n[logging]\nlevel = error\n",
+             htpasswd_encryption = plain\n[storage]\nfilesystem_folder = {home}/collections\n[logging]\nlevel = error\n",
             home = home.display()
         ),
     )?;
