@@ -671,6 +671,7 @@ async fn discovery_says_in_words_what_is_wrong() {
     check(&locked.url(), "reconnect", "user name and password").await;
     check(&slow.url(), "retry", "503").await;
     check("ftp://example.com/", "refused", "ftp").await;
+    check(&empty.url().replace("http:", "https:"), "retry", "does not speak TLS").await;
     assert_eq!(locked.log().len(), 1, "a wrong password is tried once");
 }
 
@@ -724,6 +725,49 @@ async fn a_redirect_on_the_same_origin_keeps_method_and_body() {
         let made = provider.push(&up.calendar(), Op::Create { key: "k", after: &object("k", "k") }).await.unwrap();
         assert_eq!(made.unwrap().id.as_str(), "/calendars/anna/work/new.ics", "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_calendar_that_moved_keeps_the_ids_of_its_objects() {
+    for sync in [true, false] {
+        let up = Caldav::start().await;
+        up.server.manners(|m| m.sync = sync);
+        let (provider, calendar, mut mirror) = (up.open("secret"), RemoteId::from("/old/place/"), Mirror::default());
+        up.server.manners(|m| m.moved = Some(("/old/place/".to_owned(), "/calendars/anna/work/".to_owned())));
+        for n in 1..=3 {
+            up.put(&format!("{n}.ics"), &event(&n.to_string(), "a"));
+        }
+        mirror.sync(&*provider, &calendar).await.unwrap();
+        assert_eq!(mirror.objects(), up.objects());
+        assert!(mirror.held.keys().all(|id| id.starts_with("/old/place/")), "{:?}", mirror.held.keys());
+        let made = provider.push(&calendar, Op::Create { key: "k", after: &object("k", "k") }).await.unwrap().unwrap();
+        mirror.held.insert(made.id.0, (made.etag, made.text));
+        up.remove("2.ics");
+        up.put("3.ics", &event("3", "b"));
+        let news = mirror.sync(&*provider, &calendar).await.unwrap();
+        assert_eq!((news.came, news.went), (1, 1));
+        assert_eq!(mirror.objects(), up.objects());
+    }
+}
+
+#[tokio::test]
+async fn a_private_network_is_not_reached_when_that_is_not_allowed() {
+    let server = caldav::Server::start().await;
+    server.user("anna", "secret");
+    let port = server.url().rsplit(':').next().unwrap().to_owned();
+    let client = Arc::new(Client::with(Limits::default(), Networks::Public));
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433", "169.254.169.254"] {
+        let settings = Settings {
+            url: format!("http://{host}:{port}/").parse().unwrap(),
+            login: "anna".to_owned(),
+            password: Secret::new("secret"),
+            http: client.clone(),
+        };
+        let outcome = calgate::provider::open("caldav", settings).unwrap().calendars().await;
+        assert_eq!(kind(&outcome), "refused", "{host}: {outcome:?}");
+        assert!(outcome.unwrap_err().to_string().contains("private network"), "{host}");
+    }
+    assert_eq!(server.log(), []);
 }
 
 /// How servers answer a PUT, and what is returned then: always what is there.

@@ -99,6 +99,11 @@ impl State {
                 WellKnown::Missing => Answer::new(404),
             };
         }
+        if let Some((from, to)) = &self.manners.moved
+            && let Some(rest) = asked.path.strip_prefix(from.as_str())
+        {
+            return Answer::new(308).header("location", &format!("{to}{rest}"));
+        }
         let Some(user) = self.login(asked) else { return unauthorized() };
         let path = percent_decode_str(&asked.path).decode_utf8_lossy().into_owned();
         let Some(target) = self.target(&path) else { return Answer::new(404).body("text/plain", "nothing here") };

@@ -48,6 +48,8 @@ pub struct Manners {
     /// It tells privileges.
     pub tells_privileges: bool,
     pub well_known: WellKnown,
+    /// Paths that begin with the first are redirected to the second.
+    pub moved: Option<(String, String)>,
     pub hrefs: Hrefs,
 }
 
@@ -74,6 +76,7 @@ impl Default for Manners {
             lists_strangers: Vec::new(),
             tells_privileges: true,
             well_known: WellKnown::Redirect(301, "/".to_owned()),
+            moved: None,
             hrefs: Hrefs::Encoded,
         }
     }
