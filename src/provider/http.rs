@@ -329,16 +329,19 @@ fn failure(error: &reqwest::Error, url: &Url) -> Error {
             return retry(format!("{host} can not be reached: there is no such host (DNS)"));
         }
         if let Some(tls) = at.downcast_ref::<rustls::Error>() {
-            return retry(format!("{host} can not be trusted: {tls}"));
+            return retry(match tls {
+                rustls::Error::InvalidMessage(_) => format!("{host} does not speak TLS; is the address http: there?"),
+                tls => format!("{host} can not be trusted: {tls}"),
+            });
         }
-        if let Some(io) = at.downcast_ref::<std::io::Error>() {
-            // TLS errors come wrapped in I/O errors, which show them as their inner error and not as their source.
-            if let Some(tls) = io.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
-                return retry(format!("{host} can not be trusted: {tls}"));
-            }
-            if io.kind() == std::io::ErrorKind::ConnectionRefused {
-                return retry(format!("{host} can not be reached: it refuses connections"));
-            }
+        let io = at.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return retry(format!("{host} can not be reached: it refuses connections"));
+        }
+        // An I/O error that wraps another does not show it as its source, and TLS errors come wrapped twice.
+        if let Some(inner) = io.and_then(|io| io.get_ref()) {
+            cause = Some(inner);
+            continue;
         }
         cause = at.source();
     }

@@ -11,7 +11,7 @@ use calgate::ids::{Cursor, Etag, RemoteId};
 use calgate::provider::http::{Client, Limits, Networks};
 use calgate::provider::{Error, Known, Next, Op, Page, Provider, RemoteObject, Settings};
 use calgate::secrets::Secret;
-use standin::caldav::{self, BadToken, Fault, Hrefs, Manners, Role, WellKnown};
+use standin::caldav::{self, BadToken, Fault, Hrefs, Manners, Role, UidConflict, WellKnown};
 
 /// A stand-in with one account, anna, and one calendar in it.
 trait Upstream: Sized {
@@ -671,6 +671,7 @@ async fn discovery_says_in_words_what_is_wrong() {
     check(&locked.url(), "reconnect", "user name and password").await;
     check(&slow.url(), "retry", "503").await;
     check("ftp://example.com/", "refused", "ftp").await;
+    check(&empty.url().replace("http:", "https:"), "retry", "does not speak TLS").await;
     assert_eq!(locked.log().len(), 1, "a wrong password is tried once");
 }
 
@@ -724,6 +725,49 @@ async fn a_redirect_on_the_same_origin_keeps_method_and_body() {
         let made = provider.push(&up.calendar(), Op::Create { key: "k", after: &object("k", "k") }).await.unwrap();
         assert_eq!(made.unwrap().id.as_str(), "/calendars/anna/work/new.ics", "{status}");
     }
+}
+
+#[tokio::test]
+async fn a_calendar_that_moved_keeps_the_ids_of_its_objects() {
+    for sync in [true, false] {
+        let up = Caldav::start().await;
+        up.server.manners(|m| m.sync = sync);
+        let (provider, calendar, mut mirror) = (up.open("secret"), RemoteId::from("/old/place/"), Mirror::default());
+        up.server.manners(|m| m.moved = Some(("/old/place/".to_owned(), "/calendars/anna/work/".to_owned())));
+        for n in 1..=3 {
+            up.put(&format!("{n}.ics"), &event(&n.to_string(), "a"));
+        }
+        mirror.sync(&*provider, &calendar).await.unwrap();
+        assert_eq!(mirror.objects(), up.objects());
+        assert!(mirror.held.keys().all(|id| id.starts_with("/old/place/")), "{:?}", mirror.held.keys());
+        let made = provider.push(&calendar, Op::Create { key: "k", after: &object("k", "k") }).await.unwrap().unwrap();
+        mirror.held.insert(made.id.0, (made.etag, made.text));
+        up.remove("2.ics");
+        up.put("3.ics", &event("3", "b"));
+        let news = mirror.sync(&*provider, &calendar).await.unwrap();
+        assert_eq!((news.came, news.went), (1, 1));
+        assert_eq!(mirror.objects(), up.objects());
+    }
+}
+
+#[tokio::test]
+async fn a_private_network_is_not_reached_when_that_is_not_allowed() {
+    let server = caldav::Server::start().await;
+    server.user("anna", "secret");
+    let port = server.url().rsplit(':').next().unwrap().to_owned();
+    let client = Arc::new(Client::with(Limits::default(), Networks::Public));
+    for host in ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0x7f.1", "2130706433", "169.254.169.254"] {
+        let settings = Settings {
+            url: format!("http://{host}:{port}/").parse().unwrap(),
+            login: "anna".to_owned(),
+            password: Secret::new("secret"),
+            http: client.clone(),
+        };
+        let outcome = calgate::provider::open("caldav", settings).unwrap().calendars().await;
+        assert_eq!(kind(&outcome), "refused", "{host}: {outcome:?}");
+        assert!(outcome.unwrap_err().to_string().contains("private network"), "{host}");
+    }
+    assert_eq!(server.log(), []);
 }
 
 /// How servers answer a PUT, and what is returned then: always what is there.
@@ -830,14 +874,22 @@ async fn a_refusal_is_final_and_says_why_and_trouble_is_tried_again() {
 
 #[tokio::test]
 async fn the_object_that_has_the_uid_already_is_shown() {
-    let up = Caldav::start().await;
-    up.put("other.ics", &event("same", "another"));
-    let (provider, calendar) = (up.open("secret"), up.calendar());
-    match provider.push(&calendar, Op::Create { key: "k", after: &object("same", "ours") }).await {
-        Err(Error::Exists(there)) => assert_eq!(there.id.as_str(), "/calendars/anna/work/other.ics"),
-        other => panic!("{other:?}"),
+    let forms = [UidConflict::Named, UidConflict::Bare(409), UidConflict::Bare(412), UidConflict::Words];
+    for form in forms {
+        let up = Caldav::start().await;
+        up.server.manners(|m| m.uid_conflict = form);
+        up.put("first.ics", &event("first", "of many"));
+        up.put("other.ics", &event("same", "another"));
+        let (provider, calendar) = (up.open("secret"), up.calendar());
+        match provider.push(&calendar, Op::Create { key: "k", after: &object("same", "ours") }).await {
+            Err(Error::Exists(there)) => assert_eq!(there.id.as_str(), "/calendars/anna/work/other.ics", "{form:?}"),
+            other => panic!("{form:?}: {other:?}"),
+        }
+        // The same in the same words is what an earlier attempt made.
+        let again = provider.push(&calendar, Op::Create { key: "k", after: &object("same", "another") }).await;
+        assert_eq!(again.unwrap().unwrap().id.as_str(), "/calendars/anna/work/other.ics", "{form:?}");
+        assert_eq!(up.objects().len(), 2, "{form:?}");
     }
-    assert_eq!(up.objects().len(), 1);
 }
 
 #[tokio::test]
@@ -867,5 +919,44 @@ fn the_demo_has_sound_calendars_on_any_day() {
             }
         }
         assert!(busy.len() == 2 && busy[0].first < busy[1].last && busy[1].first < busy[0].last, "{today}: {busy:?}");
+    }
+}
+
+/// Everything that this thread logs, at the most talkative level, while an account is used well and badly.
+#[tokio::test]
+async fn the_log_holds_no_secret_and_nothing_of_what_is_in_a_calendar() {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let log =
+        tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    let guard = tracing::subscriber::set_default(log);
+    let up = Caldav::start().await;
+    let url = up.server.url().replace("http://", "http://anna:canary-url@");
+    let provider = open_at(&format!("{url}/principals/anna/?q=canary-query"), "secret");
+    provider.calendars().await.unwrap();
+    let new = object("canary-uid", "canary-title");
+    provider.push(&up.calendar(), Op::Create { key: "canary-key", after: &new }).await.unwrap();
+    provider.pull(&up.calendar(), None, &Known::new()).await.unwrap();
+    up.server.fault("*", "", 1, Fault::Unauthorized);
+    assert_eq!(kind(&provider.identity().await.and(provider.calendars().await)), "reconnect");
+    up.server.fault("*", "", 1, Fault::Redirect(302, format!("{url}/canary-path/")));
+    provider.calendars().await.unwrap();
+    drop(guard);
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("upstream request"), "nothing was logged at all");
+    for canary in ["canary", "secret", "YW5uYTpzZWNyZXQ="] {
+        let line = log.lines().find(|line| line.contains(canary));
+        assert_eq!(line, None, "{canary}");
     }
 }

@@ -238,9 +238,10 @@ async fn confirm(
     ours: &HashMap<String, (&RemoteId, &Etag)>,
     page: &mut Page,
 ) -> Result<(), Error> {
+    let here = href::key(url.path());
     let mut missing: Vec<Wanted<'_>> = ours
         .iter()
-        .filter(|(key, _)| !listing.members.contains_key(*key))
+        .filter(|(key, _)| !listing.members.contains_key(*key) && href::is_member(&here, key))
         .map(|(key, (id, _))| Wanted { key, id: (*id).clone(), held: true })
         .collect();
     missing.sort_by(|a, b| a.key.cmp(b.key));
@@ -302,14 +303,13 @@ async fn list(account: &Caldav, url: &Url, position: &Position) -> Result<Option
     let mut members = BTreeMap::new();
     let mut itself = false;
     let mut cut = false;
-    let base = href::key(answer.url.path());
     responses(&answer, "listing the calendar", |response| {
         if is_itself(url, &answer.url, &response.href) {
             itself = true;
             cut |= response.status == Some(507);
             return;
         }
-        let Some((key, path)) = member(&base, &answer.url, &response.href) else { return };
+        let Some((key, path)) = member(url, &answer.url, &response.href) else { return };
         let folder = response.prop(DAV, "resourcetype").is_some_and(|kind| kind.holds(DAV, "collection"));
         let kind = response.text(DAV, "getcontenttype").unwrap_or("text/calendar").to_ascii_lowercase();
         let plausible = kind.contains("calendar") || path.to_ascii_lowercase().ends_with(".ics");
@@ -344,7 +344,6 @@ async fn changes(account: &Caldav, url: &Url, token: &str, position: &Position) 
     }
     let mut members = BTreeMap::new();
     let mut more = false;
-    let base = href::key(answer.url.path());
     let next = responses(&answer, "asking what changed", |response| {
         if is_itself(url, &answer.url, &response.href) {
             more |= response.status == Some(507);
@@ -353,7 +352,7 @@ async fn changes(account: &Caldav, url: &Url, token: &str, position: &Position) 
         if response.href.ends_with('/') {
             return;
         }
-        let Some((key, path)) = member(&base, &answer.url, &response.href) else { return };
+        let Some((key, path)) = member(url, &answer.url, &response.href) else { return };
         let state = match response.status {
             Some(404 | 410) => State::Gone,
             _ => State::There { etag: response.etag() },
@@ -452,7 +451,7 @@ async fn multiget(account: &Caldav, url: &Url, wanted: &[Wanted<'_>]) -> Result<
     let asked: HashSet<&str> = wanted.iter().map(|w| w.key).collect();
     let mut found = HashMap::new();
     responses(&answer, "reading objects", |response| {
-        let Some(key) = href::path(answer.url.path(), &response.href).map(|path| href::key(&path)) else { return };
+        let Some((key, _)) = member(url, &answer.url, &response.href) else { return };
         let data = response.prop(CALDAV, "calendar-data").map(|d| crlf(&d.text));
         if !asked.contains(key.as_str()) {
             return;
@@ -472,11 +471,19 @@ fn crlf(text: &str) -> String {
     if text.contains('\r') { text.to_owned() } else { text.replace('\n', "\r\n") }
 }
 
-/// Key and path of an href, if it is a member of the collection.
-fn member(base: &str, asked: &Url, href: &str) -> Option<(String, String)> {
-    let path = href::path(asked.path(), href)?;
-    let key = href::key(&path);
-    href::is_member(base, &key).then_some((key, path))
+/// Key and path of an href, if it is a member of the collection that was asked. Where a redirect led elsewhere, hrefs of
+/// there become paths of here, so that an object keeps its id whichever way the server writes it.
+fn member(asked: &Url, answered: &Url, href: &str) -> Option<(String, String)> {
+    let path = href::path(answered.path(), href)?;
+    let (key, here, there) = (href::key(&path), href::key(asked.path()), href::key(answered.path()));
+    if href::is_member(&here, &key) {
+        return Some((key, path));
+    }
+    if !href::is_member(&there, &key) {
+        return None;
+    }
+    let path = format!("{}/{}", asked.path().trim_end_matches('/'), path.rsplit('/').next()?);
+    Some((href::key(&path), path))
 }
 
 /// Whether an href is the collection: at the URL that we asked, or where that led us.

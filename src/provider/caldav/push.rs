@@ -9,7 +9,7 @@ use url::Url;
 
 use super::super::http::{self, Answer};
 use super::xml::{self, CALDAV, DAV, Element};
-use super::{Caldav, href};
+use super::{Caldav, href, responses};
 use crate::ical::{Object, change};
 use crate::ids::{Etag, RemoteId};
 use crate::provider::{Error, Op, RemoteObject};
@@ -37,22 +37,24 @@ async fn create(
     let answer = put(account, &url, (header::IF_NONE_MATCH, "*".to_owned()), after).await?;
     match answer.status.as_u16() {
         200..=299 => written(account, &folder, &url, &id, &answer).await,
-        // Something has this name. If it says the same, it is ours: the answer to an earlier attempt was lost.
-        412 => match account.get(&url, &id).await? {
-            Some(there) if says(&there, after) => Ok(Some(there)),
-            // Other words under our name: ours from an earlier attempt that the server rewrote, or somebody else's.
-            Some(there) => Err(Error::Exists(Box::new(there))),
-            None => Err(retry(&url, "says that the object is there, and does not show it")),
-        },
-        400 | 403 | 409 => match uid_conflict(&folder, &answer) {
-            // Some servers keep objects under names of their own; then this is the earlier attempt again.
-            Some(other) => match account.get(&super::at(&folder, other.as_str()), &other).await? {
+        400 | 403 | 409 | 412 => {
+            // Something may have this name; or the UID, because the server keeps objects under names of its own.
+            let named = if answer.status.as_u16() == 412 { account.get(&url, &id).await? } else { None };
+            let there = match named {
+                None => by_uid(account, &folder, &answer, after).await?,
+                there => there,
+            };
+            match there {
+                // It says the same, so it is ours: the answer to an earlier attempt was lost.
                 Some(there) if says(&there, after) => Ok(Some(there)),
+                // Other words: ours from an earlier attempt that the server rewrote, or somebody else's.
                 Some(there) => Err(Error::Exists(Box::new(there))),
+                None if answer.status.as_u16() == 412 && !speaks_of_uid(&answer) => {
+                    Err(retry(&url, "says that the object is there, and does not show it"))
+                }
                 None => Err(refusal(&answer)),
-            },
-            None => Err(refusal(&answer)),
-        },
+            }
+        }
         404 | 410 => Err(Error::Missing),
         _ => Err(refusal(&answer)),
     }
@@ -150,11 +152,53 @@ fn inside(folder: &Url, asked: &Url, href: &str) -> Option<RemoteId> {
     href::is_member(&href::key(folder.path()), &href::key(&path)).then_some(RemoteId(path))
 }
 
-/// The object in this calendar that has the UID already, if the server names it (RFC 4791 5.3.2.1).
-fn uid_conflict(folder: &Url, answer: &Answer) -> Option<RemoteId> {
-    let error = xml::document(&answer.body).ok()?;
-    let href = error.find(CALDAV, "no-uid-conflict")?.child(DAV, "href")?;
-    inside(folder, &answer.url, href.text.trim())
+/// The object of this calendar that has the UID of `sent` already, if that is why it was refused. Few servers name it, as
+/// RFC 4791 5.3.2.1 wants; many give the precondition alone, with any status, or only words.
+async fn by_uid(account: &Caldav, folder: &Url, answer: &Answer, sent: &Object) -> Result<Option<RemoteObject>, Error> {
+    if !speaks_of_uid(answer) {
+        return Ok(None);
+    }
+    let error = xml::document(&answer.body).unwrap_or_default();
+    let named = error.find(CALDAV, "no-uid-conflict").and_then(|c| c.child(DAV, "href"));
+    let named = named.and_then(|href| inside(folder, &answer.url, &href.text));
+    let id = match named {
+        Some(id) => Some(id),
+        None => search(account, folder, sent).await?,
+    };
+    match id {
+        Some(id) => account.get(&super::at(folder, id.as_str()), &id).await,
+        None => Ok(None),
+    }
+}
+
+fn speaks_of_uid(answer: &Answer) -> bool {
+    let body = &answer.body[..answer.body.len().min(64 << 10)];
+    body.windows(3).any(|three| three.eq_ignore_ascii_case(b"uid"))
+}
+
+/// Searches the calendar for the UID of an object. A server that can not search finds nothing; one that does not look at
+/// the filter gives more than was asked for.
+async fn search(account: &Caldav, folder: &Url, sent: &Object) -> Result<Option<RemoteId>, Error> {
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<c:calendar-query xmlns:d=\"DAV:\" xmlns:c=\"{CALDAV}\">\
+         <d:prop><d:getetag/><c:calendar-data/></d:prop><c:filter><c:comp-filter name=\"VCALENDAR\">\
+         <c:comp-filter name=\"{}\"><c:prop-filter name=\"UID\"><c:text-match collation=\"i;octet\">{}</c:text-match>\
+         </c:prop-filter></c:comp-filter></c:comp-filter></c:filter></c:calendar-query>",
+        sent.kind().name(),
+        xml::escape(sent.uid())
+    );
+    let answer = account.report(folder, "1", body).await?;
+    if (400..500).contains(&answer.status.as_u16()) {
+        return Ok(None);
+    }
+    let mut found = None;
+    responses(&answer, "searching for an object", |response| {
+        let text = response.prop(CALDAV, "calendar-data").map(|data| data.text.as_str());
+        if text.and_then(|text| Object::parse(text).ok()).is_some_and(|object| object.uid() == sent.uid()) {
+            found = found.take().or_else(|| inside(folder, &answer.url, &response.href));
+        }
+    })?;
+    Ok(found)
 }
 
 /// Whether what is there says the same as what was sent.

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::state::{BadToken, Calendar, Hrefs, Manners, Role, State, Stored, WellKnown};
+use super::state::{BadToken, Calendar, Hrefs, Manners, Role, State, Stored, UidConflict, WellKnown};
 use super::xml::{self, Node, escape};
 
 const DAV: &str = "DAV:";
@@ -98,6 +98,11 @@ impl State {
                 WellKnown::Redirect(status, to) => Answer::new(*status).header("location", to),
                 WellKnown::Missing => Answer::new(404),
             };
+        }
+        if let Some((from, to)) = &self.manners.moved
+            && let Some(rest) = asked.path.strip_prefix(from.as_str())
+        {
+            return Answer::new(308).header("location", &format!("{to}{rest}"));
         }
         let Some(user) = self.login(asked) else { return unauthorized() };
         let path = percent_decode_str(&asked.path).decode_utf8_lossy().into_owned();
@@ -394,7 +399,12 @@ impl State {
         let other = calendar.objects.iter().find(|(n, o)| *n != name && self::uid(&o.text).as_deref() == Some(&uid));
         if let Some((other, _)) = other.filter(|_| !self.manners.allows_same_uid) {
             let href = encode(&format!("{path}{other}"), Hrefs::Encoded, "");
-            return precondition(403, CALDAV, "no-uid-conflict", &format!("<d:href>{}</d:href>", escape(&href)));
+            let named = format!("<d:href>{}</d:href>", escape(&href));
+            return match self.manners.uid_conflict {
+                UidConflict::Named => precondition(403, CALDAV, "no-uid-conflict", &named),
+                UidConflict::Bare(status) => precondition(status, CALDAV, "no-uid-conflict", ""),
+                UidConflict::Words => Answer::new(400).body("text/plain", "an object with this uid exists already"),
+            };
         }
         let (status, created) = if there.is_some() { (204, false) } else { (201, true) };
         let text = match self.manners.rewrites {

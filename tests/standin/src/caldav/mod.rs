@@ -31,7 +31,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use state::State;
-pub use state::{BadToken, Calendar, Fault, Hrefs, Logged, Manners, Role, Stored, WellKnown};
+pub use state::{BadToken, Calendar, Fault, Hrefs, Logged, Manners, Role, Stored, UidConflict, WellKnown};
 
 /// A running server, and everything a test wants to do to it behind the client's back.
 pub struct Server {

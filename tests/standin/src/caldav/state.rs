@@ -27,6 +27,8 @@ pub struct Manners {
     pub renames: bool,
     /// It does not look at If-None-Match.
     pub ignores_if_none_match: bool,
+    /// How it refuses a UID that another object of the calendar has.
+    pub uid_conflict: UidConflict,
     /// It does not mind two objects with one UID.
     pub allows_same_uid: bool,
     /// A multiget leaves out every second member, without a word.
@@ -46,6 +48,8 @@ pub struct Manners {
     /// It tells privileges.
     pub tells_privileges: bool,
     pub well_known: WellKnown,
+    /// Paths that begin with the first are redirected to the second.
+    pub moved: Option<(String, String)>,
     pub hrefs: Hrefs,
 }
 
@@ -61,6 +65,7 @@ impl Default for Manners {
             rewrites: false,
             renames: false,
             ignores_if_none_match: false,
+            uid_conflict: UidConflict::Named,
             allows_same_uid: false,
             multiget_skips: false,
             multiget_without_etags: false,
@@ -71,6 +76,7 @@ impl Default for Manners {
             lists_strangers: Vec::new(),
             tells_privileges: true,
             well_known: WellKnown::Redirect(301, "/".to_owned()),
+            moved: None,
             hrefs: Hrefs::Encoded,
         }
     }
@@ -85,6 +91,17 @@ pub enum BadToken {
     TellAll,
     /// 207 with nothing.
     TellNothing,
+}
+
+/// How a UID conflict is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UidConflict {
+    /// 403 and `no-uid-conflict` with the href of the other.
+    Named,
+    /// This status and `no-uid-conflict` alone.
+    Bare(u16),
+    /// 400 and words.
+    Words,
 }
 
 /// What is at `/.well-known/caldav`.
