@@ -120,7 +120,7 @@ pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<R
 
 pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
     let params = [calendar.id.into(), uid.into()];
-    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.name LIMIT 1"), &params, from_row)
+    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.id LIMIT 1"), &params, from_row)
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>> {

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::tx::{Engine, Row, Tx, Value};
@@ -57,6 +58,9 @@ fn open(file: Option<&Path>) -> Result<Connection> {
         None => error(e),
     })?;
     db.busy_timeout(Duration::from_secs(10)).map_err(error)?;
+    // Else a statement whose plan might be better for other parameters is prepared again for each of them, which costs
+    // more than running it. The indexes are made so that one plan is the right one.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
     db.set_prepared_statement_cache_capacity(256);
     // FULL: what was acknowledged survives power loss; group commit keeps it fast.
     db.execute_batch(
