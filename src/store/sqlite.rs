@@ -165,6 +165,11 @@ pub(super) fn each(
     Ok(())
 }
 
+pub(super) fn text<'r>(row: &'r rusqlite::Row<'_>, column: usize) -> Result<Option<&'r str>> {
+    let value = row.get_ref(column).map_err(error)?;
+    value.as_str_or_null().map_err(|e| Error::Broken(format!("column {column}: {e}")))
+}
+
 pub(super) fn batch(db: &Connection, sql: &str) -> Result<()> {
     db.execute_batch(sql).map_err(error)
 }
