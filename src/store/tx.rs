@@ -109,7 +109,7 @@ impl Row<'_> {
 
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
-            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Sqlite(row) => sqlite::int(row, column),
             Row::Postgres(row) => postgres::int(row, column),
         }
     }
