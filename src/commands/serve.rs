@@ -46,6 +46,7 @@ pub async fn run(file: &Path) -> Done {
         tokio::select! {
             _ = signals.terminate.recv() => break Ok(()),
             _ = signals.interrupt.recv() => break Ok(()),
+            _ = signals.user.recv() => app.wake.notify_one(),
             _ = signals.hang_up.recv() => {
                 let (applied, text) = match apply(&app, file, &log).await {
                     Ok(text) => (true, text),
@@ -164,11 +165,13 @@ fn warn_of_plain_http(config: &Config) {
     }
 }
 
-/// The signals that end the server, and the one that makes it read its configuration.
+/// The signals that end the server, the one that makes it read its configuration, and the one by which a command says
+/// that some duty is due.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hang_up: Signal,
+    user: Signal,
 }
 
 impl Signals {
@@ -178,6 +181,7 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
             hang_up: listen(SignalKind::hangup())?,
+            user: listen(SignalKind::user_defined1())?,
         })
     }
 }

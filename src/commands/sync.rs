@@ -230,12 +230,9 @@ struct Bar {
 
 impl Bar {
     fn end(&self, result: &Result<Report, String>) {
-        match &self.bar {
-            Some(bar) => {
-                bar.set_style(style("  {prefix:24} {msg}"));
-                bar.finish_with_message(words(result));
-            }
-            None => {}
+        if let Some(bar) = &self.bar {
+            bar.set_style(style("  {prefix:24} {msg}"));
+            bar.finish_with_message(words(result));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! WebDAV and CalDAV: method × target → one of the files below.
 //!
 //! `path.rs` says what a URL means, `request.rs` what a body asks, `props.rs` which properties there are, `response.rs`
-//! how an answer is written; the other files are one method each, and answer from one snapshot of the store.
+//! how an answer is written, `sheet.rs` how one is filled row by row; the other files are one method each, and answer from one snapshot of the store.
 
 pub mod delete;
 pub mod get;
@@ -15,6 +15,7 @@ pub mod put;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod sheet;
 pub mod xml;
 
 use std::borrow::Cow;

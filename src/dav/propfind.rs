@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use http::header::{HeaderName, VARY};
 
 use super::path::{self, Target};
-use super::props::{Data, Node, Row, Scene, Sheet};
+use super::props::{Node, Row, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer, MAX_ANSWER};
+use super::sheet::{Data, Sheet};
 use super::{Asked, Error};
 use crate::store::calendars::{self, Need};
 use crate::store::properties::Dead;

@@ -5,16 +5,13 @@
 
 use std::fmt::Write;
 
-use http::StatusCode;
-
 use super::path;
-use super::request::{PropName, Value, Wanted};
-use super::response::{Ns, Tags, http_date, quoted, status_line, tags};
+use super::request::{PropName, Value};
+use super::response::{Ns, http_date, quoted};
 use super::xml::escape;
 use crate::ical::{Component, Instant, Kind, recur};
 use crate::ids::{Etag, Name};
 use crate::store::calendars::{Calendar, Edit};
-use crate::store::properties::Dead;
 use crate::store::resources::{Listed, Resource};
 use crate::store::users::{Actor, User};
 
@@ -428,183 +425,6 @@ fn on_calendar(node: &Node<'_>, inside: &str, out: &mut String) -> bool {
         out.push_str(inside);
     }
     there
-}
-
-/// What was asked, made ready to be answered for many nodes.
-pub struct Sheet {
-    columns: Vec<Column>,
-    /// Dead properties are wanted whatever their names are.
-    all: bool,
-    /// Only names are wanted.
-    names: bool,
-    minimal: bool,
-    missing: Vec<usize>,
-}
-
-struct Column {
-    name: PropName,
-    tags: Tags,
-    kind: ColumnKind,
-}
-
-enum ColumnKind {
-    Live(&'static Prop),
-    Dead,
-    /// `calendar-data`, in a REPORT.
-    Data,
-}
-
-/// What a REPORT gives as `calendar-data`.
-pub enum Data<'a> {
-    /// This is no REPORT, or the node has none.
-    None,
-    Text(&'a str),
-    /// Why it can not be given as it was asked.
-    Failed(StatusCode, &'static str),
-}
-
-impl Sheet {
-    /// `report`: whether `calendar-data` is a column (RFC 4791 9.6: it is no property).
-    pub fn new(wanted: Wanted, minimal: bool, report: bool) -> Sheet {
-        let column = |name: PropName| Column {
-            tags: tags(&name.ns, &name.name),
-            kind: match find(&name) {
-                Some(prop) => ColumnKind::Live(prop),
-                None if report && Ns::of(&name.ns) == Some(CalDav) && name.name == "calendar-data" => ColumnKind::Data,
-                None => ColumnKind::Dead,
-            },
-            name,
-        };
-        let rows = |every: bool| {
-            PROPS
-                .iter()
-                .filter(move |p| every || p.allprop)
-                .map(|p| PropName { ns: p.ns.uri().to_owned(), name: p.name.to_owned() })
-        };
-        let (names, all, list): (bool, bool, Vec<PropName>) = match wanted {
-            Wanted::Named(list) => (false, false, list),
-            Wanted::All(include) => {
-                let mut list: Vec<PropName> = rows(false).collect();
-                list.extend(include.into_iter().filter(|n| !find(n).is_some_and(|p| p.allprop)));
-                (false, true, list)
-            }
-            Wanted::Names => (true, true, rows(true).collect()),
-        };
-        // With allprop and propname nothing that is not there was asked for by name.
-        let minimal = minimal || all;
-        Sheet { columns: list.into_iter().map(column).collect(), all, names, minimal, missing: Vec::new() }
-    }
-
-    /// Whether `calendar-data` is wanted.
-    pub fn wants_data(&self) -> bool {
-        self.columns.iter().any(|c| matches!(c.kind, ColumnKind::Data))
-    }
-
-    /// Whether dead properties of such a node have to be looked up.
-    pub fn wants_dead(&self, on_calendar: bool) -> bool {
-        self.all || self.columns.iter().any(|c| could_be_dead(&c.kind, &c.name, on_calendar))
-    }
-
-    /// Writes the response element of one node. `href` needs no escapes.
-    pub fn respond(
-        &mut self,
-        scene: &Scene,
-        href: (&str, &str),
-        node: &Node<'_>,
-        dead: &[Dead],
-        data: &Data<'_>,
-        out: &mut String,
-    ) {
-        out.push_str("<D:response><D:href>");
-        out.push_str(href.0);
-        path::encode(href.1, out);
-        out.push_str("</D:href>");
-        let start = out.len();
-        out.push_str("<D:propstat><D:prop>");
-        self.missing.clear();
-        let mut found = 0;
-        let on_calendar = matches!(node, Node::Calendar(_));
-        for (at, column) in self.columns.iter().enumerate() {
-            let kept = could_be_dead(&column.kind, &column.name, on_calendar);
-            let there = match (&column.kind, data) {
-                (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => true,
-                (ColumnKind::Data, Data::Text(text)) => {
-                    out.push_str("<C:calendar-data>");
-                    escape(text, out);
-                    out.push_str("</C:calendar-data>");
-                    true
-                }
-                _ => kept && write_dead(dead, &column.name, out),
-            };
-            if there {
-                found += 1;
-            } else if !matches!((&column.kind, data), (ColumnKind::Data, Data::Failed(..))) {
-                self.missing.push(at);
-            }
-        }
-        if self.all {
-            for one in dead.iter().filter(|d| !self.columns.iter().any(|c| c.name.name == d.name && c.name.ns == d.ns))
-            {
-                out.push_str(&if self.names { tags(&one.ns, &one.name).empty } else { one.xml.clone() });
-                found += 1;
-            }
-        }
-        out.push_str("</D:prop>");
-        status_line(StatusCode::OK, out);
-        out.push_str("</D:propstat>");
-        let tell = !self.minimal && !self.missing.is_empty();
-        if found == 0 && tell {
-            out.truncate(start);
-        }
-        if tell {
-            out.push_str("<D:propstat><D:prop>");
-            self.missing.iter().for_each(|at| out.push_str(&self.columns[*at].tags.empty));
-            out.push_str("</D:prop>");
-            status_line(StatusCode::NOT_FOUND, out);
-            out.push_str("</D:propstat>");
-        }
-        if let Data::Failed(status, condition) = data {
-            out.push_str("<D:propstat><D:prop><C:calendar-data/></D:prop>");
-            status_line(*status, out);
-            out.push_str("<D:error>");
-            out.push_str(condition);
-            out.push_str("</D:error></D:propstat>");
-        }
-        out.push_str("</D:response>\n");
-    }
-}
-
-/// Writes a live property, or takes back what it began to write.
-#[inline]
-fn write_live(scene: &Scene, prop: &Prop, tags: &Tags, node: &Node<'_>, names: bool, out: &mut String) -> bool {
-    let start = out.len();
-    out.push_str(&tags.open);
-    let inside = out.len();
-    if !(prop.get)(scene, node, out) {
-        out.truncate(start);
-        return false;
-    }
-    if names || out.len() == inside {
-        out.truncate(start);
-        out.push_str(&tags.empty);
-    } else {
-        out.push_str(&tags.close);
-    }
-    true
-}
-
-fn write_dead(dead: &[Dead], name: &PropName, out: &mut String) -> bool {
-    let found = dead.iter().find(|d| d.name == name.name && d.ns == name.ns);
-    found.inspect(|d| out.push_str(&d.xml)).is_some()
-}
-
-/// What `wants_dead` and `respond` agree on.
-fn could_be_dead(kind: &ColumnKind, name: &PropName, on_calendar: bool) -> bool {
-    match kind {
-        ColumnKind::Live(prop) => matches!(prop.set, Set::Calendar(_)) && !on_calendar,
-        ColumnKind::Dead => !is_reserved(name),
-        ColumnKind::Data => false,
-    }
 }
 
 /// What a client wants to do with a property.

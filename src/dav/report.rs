@@ -11,9 +11,10 @@ use jiff::tz::TimeZone;
 
 use super::path::{self, Target};
 use super::propfind::{Shelf, scene, with_preference};
-use super::props::{CONTENT_TYPE as CALENDAR_TYPE, Data, Node, Row, Scene, Sheet};
+use super::props::{CONTENT_TYPE as CALENDAR_TYPE, Node, Row, Scene};
 use super::request::{self, Fetch, Prefer, Report, Zone};
 use super::response::{self, Answer, MAX_ANSWER, bare_response};
+use super::sheet::{Data, Sheet};
 use super::xml::escape;
 use super::{Asked, Error};
 use crate::busy;

@@ -443,3 +443,70 @@ fn reference(r: &quick_xml::events::BytesRef<'_>) -> Result<char, String> {
         _ => return Err(wrong()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PIECES: &[&str] = &[
+        "<a>",
+        "</a>",
+        "<b xmlns='urn:b'>",
+        "</b>",
+        "<p:c xmlns:p=\"urn:p&amp;\" p:x='1' y=\"&#13;&#10;'\">",
+        "</p:c>",
+        "<d/>",
+        "text",
+        " ",
+        "\r\n",
+        "&lt;",
+        "&#x1F4C5;",
+        "<![CDATA[<&]]>",
+        "<!-- c -->",
+        "<?pi x?>",
+        "]]>",
+        "&",
+        "<",
+        "\"",
+        "xml:lang='de'",
+        "<e xml:lang='de'>",
+        "</e>",
+        "\u{FFFD}",
+        "\u{0}",
+        "<!DOCTYPE a>",
+        "<f xmlns=''>",
+        "</f>",
+    ];
+
+    proptest! {
+        /// Nothing makes the reader panic; what it reads, standing alone, is read again as the very same.
+        #[test]
+        fn what_stands_alone_says_the_same(pieces in proptest::collection::vec(proptest::sample::select(PIECES), 0..12)) {
+            let body = format!("<r>{}</r>", pieces.concat());
+            for body in [body, pieces.concat()] {
+                if let Ok(read) = parse(body.as_bytes()) {
+                    let alone = read.standalone(None);
+                    let again = parse(alone.as_bytes()).map_err(TestCaseError::fail)?;
+                    prop_assert_eq!(again.standalone(None), alone, "{}", body);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_xml_can_not_hold_is_replaced_and_the_rest_is_escaped() {
+        let check = |text: &str, element: &str, attribute: &str| {
+            let (mut e, mut a) = (String::new(), String::new());
+            escape(text, &mut e);
+            escape_attribute(text, &mut a);
+            assert_eq!((e.as_str(), a.as_str()), (element, attribute));
+        };
+        check("plain \u{fc}\u{1F4C5}", "plain \u{fc}\u{1F4C5}", "plain \u{fc}\u{1F4C5}");
+        check("a<b>&c", "a&lt;b&gt;&amp;c", "a&lt;b&gt;&amp;c");
+        check("\"x\"\r\n\t", "\"x\"&#13;\n\t", "&quot;x&quot;&#13;&#10;&#9;");
+        check("\u{0}\u{8}\u{1b}", "\u{FFFD}\u{FFFD}\u{FFFD}", "\u{FFFD}\u{FFFD}\u{FFFD}");
+        check("\u{FFFE}\u{FFFD}\u{F000}", "\u{FFFD}\u{FFFD}\u{F000}", "\u{FFFD}\u{FFFD}\u{F000}");
+    }
+}

@@ -9,6 +9,11 @@ pub fn same(a: &Object, b: &Object) -> bool {
     a.text() == b.text() || Said::of(a.calendar()) == Said::of(b.calendar())
 }
 
+/// The same for a text; one that can not be read says nothing that `b` says.
+pub fn same_text(a: &str, b: &Object) -> bool {
+    a == b.text() || Object::parse(a).is_ok_and(|a| same(&a, b))
+}
+
 /// A component without what does not count, in an order of its own.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Said<'a> {
@@ -67,9 +72,4 @@ mod tests {
             assert_eq!(same(&object(b), &object(a)), expect, "{b}");
         }
     }
-}
-
-/// The same for a text; one that can not be read says nothing that `b` says.
-pub fn same_text(a: &str, b: &Object) -> bool {
-    a == b.text() || Object::parse(a).is_ok_and(|a| same(&a, b))
 }

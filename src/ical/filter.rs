@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use super::recur::{self, Instance};
 use super::text::Property;
 use super::time::{self, DAY, Duration};
-use super::{Component, Instant, Kind, Object, Window, zone};
+use super::zone::{self, Zones};
+use super::{Component, Instant, Kind, Object, Window};
 
 /// `CALDAV:comp-filter`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +99,7 @@ pub fn matches(filter: &CompFilter, object: &Object, zone: &TimeZone) -> bool {
     if !filter.name.eq_ignore_ascii_case(&calendar.name) {
         return filter.is_not_defined;
     }
-    let asked = Asked { object, zone, last: RefCell::new(None) };
+    let asked = Asked { object, zone, zones: Zones::of(calendar), last: RefCell::new(None) };
     !filter.is_not_defined
         && filter.time_range.is_none_or(|w| calendar.components.iter().any(|c| asked.in_range(c, None, w)))
         && filter.props.iter().all(|p| asked.prop(p, calendar))
@@ -109,8 +110,11 @@ pub fn matches(filter: &CompFilter, object: &Object, zone: &TimeZone) -> bool {
 struct Asked<'a> {
     object: &'a Object,
     zone: &'a TimeZone,
+    zones: Zones<'a>,
     last: RefCell<Option<Expansion<'a>>>,
 }
+
+const YEAR: i64 = 366 * DAY;
 
 type Expansion<'a> = (Window, Result<Vec<Instance<'a>>, recur::Error>);
 
@@ -151,7 +155,7 @@ impl Asked<'_> {
                 return false;
             }
             // A zone that is not known may well be one where it matches.
-            let Ok(when) = recur::when(&single, self.object.calendar()) else { return true };
+            let Ok(when) = recur::when(&single, &self.zones) else { return true };
             let at = when.at(self.zone);
             let end = if when.is_date() { when.frame.at(when.wall + DAY, self.zone) } else { at.plus(1) };
             at < window.end && end > window.start
@@ -176,12 +180,14 @@ impl Asked<'_> {
 
     /// Whether an instance that `component` stands for overlaps `window` and `holds`.
     fn any_instance(&self, component: &Component, window: Window, holds: impl Fn(&Instance<'_>) -> bool) -> bool {
-        // Most that recur do so soon: a year first, and all of a long window only when that finds nothing.
-        let first = self.object.span().first.map_or(window.start, |first| first.max(window.start));
-        let year = Window { start: first.plus(-1), end: first.plus(366 * DAY) };
         let found = |w: Window| self.expanded(w, |i| std::ptr::eq(i.component, component) && holds(i));
-        if year.start >= window.start && year.end < window.end && found(year) == Ok(true) {
-            return true;
+        // Most that recur do so soon: of a long window a year first, and all of it only when that finds nothing.
+        if window.end.0.saturating_sub(window.start.0) > 2 * YEAR {
+            let first = self.object.span().first.map_or(window.start, |first| first.max(window.start));
+            let year = Window { start: first, end: first.plus(YEAR).min(window.end) };
+            if year.start < year.end && found(year) == Ok(true) {
+                return true;
+            }
         }
         found(window).unwrap_or(true)
     }
@@ -200,7 +206,7 @@ impl Asked<'_> {
     }
 
     fn at(&self, property: &Property) -> Option<Instant> {
-        recur::when(property, self.object.calendar()).ok().map(|when| when.at(self.zone))
+        recur::when(property, &self.zones).ok().map(|when| when.at(self.zone))
     }
 
     /// The eight rows of VTODO. Some of them hold at the very end of the window: it is asked a second wider.
@@ -356,6 +362,7 @@ fn expanded(
     limits: recur::Limits,
 ) -> Result<Component, recur::Error> {
     let calendar = object.calendar();
+    let zones = Zones::of(calendar);
     let mut out = Component { components: Vec::new(), ..calendar.clone() };
     if object.kind() == Kind::Other {
         out.components = object.components().cloned().collect();
@@ -364,7 +371,7 @@ fn expanded(
     for instance in recur::instances(object, window, zone, limits)? {
         let source = instance.component;
         let like = |name: &str, at: Instant, of: Option<&Property>| written(name, at, of, instance.all_day, zone);
-        let mut component = in_utc(source, calendar);
+        let mut component = in_utc(source, &zones);
         ["RRULE", "RDATE", "EXRULE", "EXDATE", "RECURRENCE-ID"].iter().for_each(|name| component.remove(name));
         let start = source.property("DTSTART");
         let end = if source.name == "VTODO" { "DUE" } else { "DTEND" };
@@ -401,10 +408,10 @@ fn written(name: &str, at: Instant, of: Option<&Property>, date: bool, reader: &
 }
 
 /// The component with all times that name a zone in UTC, those below it included.
-fn in_utc(component: &Component, calendar: &Component) -> Component {
+fn in_utc(component: &Component, zones: &Zones<'_>) -> Component {
     let property = |p: &Property| {
         let zoned = p.param("TZID").is_some();
-        match recur::when(p, calendar) {
+        match recur::when(p, zones) {
             Ok(when) if zoned && !when.frame.floats() => {
                 let mut utc = Property::new(&p.name, time::format_utc(when.at(&TimeZone::UTC)));
                 utc.params = p.params.iter().filter(|(name, _)| name != "TZID").cloned().collect();
@@ -416,15 +423,16 @@ fn in_utc(component: &Component, calendar: &Component) -> Component {
     Component {
         name: component.name.clone(),
         properties: component.properties.iter().map(property).collect(),
-        components: component.components.iter().map(|c| in_utc(c, calendar)).collect(),
+        components: component.components.iter().map(|c| in_utc(c, zones)).collect(),
     }
 }
 
 /// RFC 4791 9.6.6: of the overrides only those that are in `window`, or whose instance would have been. What stands
 /// for all that follows stays when that may reach the window; what can not be told stays.
 fn limit_recurrence_set(object: &Object, calendar: &mut Component, window: Window, zone: &TimeZone) {
+    let zones = Zones::of(object.calendar());
     let length = object.master().map_or(0, |master| {
-        let alone = |name: &str| master.property(name).and_then(|p| recur::when(p, object.calendar()).ok());
+        let alone = |name: &str| master.property(name).and_then(|p| recur::when(p, &zones).ok());
         let at = |name: &str| alone(name).map(|when| when.at(zone).0);
         let duration = master.value("DURATION").and_then(Duration::parse).map(Duration::nominal);
         at("DTEND").zip(at("DTSTART")).map(|(end, start)| end - start).or(duration).unwrap_or(0)
@@ -432,13 +440,13 @@ fn limit_recurrence_set(object: &Object, calendar: &mut Component, window: Windo
     let overlaps = |start: Instant, end: Instant| start < window.end && end.max(start.plus(1)) > window.start;
     calendar.components.retain(|c| {
         let Some(id) = c.property("RECURRENCE-ID") else { return true };
-        let Ok(id_at) = recur::when(id, object.calendar()) else { return true };
+        let Ok(id_at) = recur::when(id, &zones) else { return true };
         let day = if id_at.is_date() { DAY } else { 0 };
         let id_at = id_at.at(zone);
         if id.param("RANGE").is_some() && id_at < window.end || overlaps(id_at, id_at.plus(length.max(day))) {
             return true;
         }
-        let all = recur::own_window(c, object.calendar(), zone);
+        let all = recur::own_window(c, &zones, zone);
         all.is_none_or(|w| overlaps(w.start, w.end))
     });
 }

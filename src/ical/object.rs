@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::rule::Rule;
 use super::time::{self, Duration, Frame, When};
+use super::zone::Zones;
 use super::{Component, Error, Instant, recur, text};
 
 /// What an object is made of.
@@ -163,6 +164,7 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
         let reason = "METHOD makes this an invitation on its way, not a calendar object; take METHOD out";
         return Err(Error { line: text::line_of_calendar_property(text, "METHOD"), reason: reason.to_owned() });
     }
+    let zones = Zones::of(calendar);
     let mut first: Option<&Component> = None;
     let mut has_master = false;
     let mut ids: HashSet<(&str, Option<&str>)> = HashSet::new();
@@ -192,7 +194,7 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
             None => has_master = true,
             _ => {}
         }
-        if let Err((property, reason)) = check_times(component, calendar) {
+        if let Err((property, reason)) = check_times(component, &zones) {
             return fail(Some(property), reason);
         }
     }
@@ -207,7 +209,7 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
 type Complaint = (&'static str, String);
 
 /// What must be readable of times before it is kept: the property to blame and why.
-fn check_times(component: &Component, calendar: &Component) -> Result<(), Complaint> {
+fn check_times(component: &Component, zones: &Zones<'_>) -> Result<(), Complaint> {
     if component.name == "VEVENT" && component.property("DTSTART").is_none() {
         return Err(("DTSTART", "this VEVENT has no DTSTART; give it one".to_owned()));
     }
@@ -229,7 +231,7 @@ fn check_times(component: &Component, calendar: &Component) -> Result<(), Compla
         }
         _ => {}
     }
-    let when = |name: &str| component.property(name).and_then(|p| recur::when(p, calendar).ok());
+    let when = |name: &str| component.property(name).and_then(|p| recur::when(p, zones).ok());
     if let (Some(start), Some(finish)) = (when("DTSTART"), when(end))
         && is_before(&finish, &start)
     {

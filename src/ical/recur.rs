@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 
 use super::rule::{END_OF_RULES, Rule};
 use super::time::{self, DAY, Duration, Frame, When, Written};
-use super::{Component, Instant, Kind, Object, Property, Span, Window, zone};
+use super::zone::Zones;
+use super::{Component, Instant, Kind, Object, Property, Span, Window};
 
 /// How far the wall clock of any zone is from UTC, at most: what makes a span of floating times hold everywhere.
 const ANY_ZONE: i64 = 14 * 3600;
@@ -183,14 +184,14 @@ fn span_of(object: &Object, series: &Result<Option<Series<'_>>, Error>) -> Span 
 }
 
 /// The DATE or DATE-TIME of a property, in the zone its TZID names.
-pub(super) fn when(property: &Property, calendar: &Component) -> Result<When, Error> {
+pub(super) fn when(property: &Property, zones: &Zones<'_>) -> Result<When, Error> {
     let Some((wall, written)) = time::parse(&property.value) else {
         return Err(Error::Unreadable(format!("{}:{} is no time", property.name, property.value)));
     };
-    when_of(wall, written, property, calendar)
+    when_of(wall, written, property, zones)
 }
 
-fn when_of(wall: i64, written: Written, property: &Property, calendar: &Component) -> Result<When, Error> {
+fn when_of(wall: i64, written: Written, property: &Property, zones: &Zones<'_>) -> Result<When, Error> {
     let date = property.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE"));
     let frame = match (written, property.param("TZID")) {
         (Written::Date, _) => Frame::Date,
@@ -198,7 +199,7 @@ fn when_of(wall: i64, written: Written, property: &Property, calendar: &Componen
         _ if date => return Ok(When { wall: wall.div_euclid(DAY) * DAY, frame: Frame::Date }),
         (Written::Utc, _) => Frame::Zone(TimeZone::UTC),
         (Written::Local, None | Some("")) => Frame::Floating,
-        (Written::Local, Some(tzid)) => match zone::of(tzid, calendar) {
+        (Written::Local, Some(tzid)) => match zones.get(tzid) {
             Some(zone) => Frame::Zone(zone),
             None => {
                 return Err(Error::Unreadable(format!("the time zone {tzid} is not known, and no VTIMEZONE says it")));
@@ -210,8 +211,8 @@ fn when_of(wall: i64, written: Written, property: &Property, calendar: &Componen
 
 /// When a component says it is itself, its rule and overrides aside. `None`: it does not say, or not so that it can
 /// be read.
-pub(super) fn own_window(component: &Component, calendar: &Component, reader: &TimeZone) -> Option<Window> {
-    let timed = Timed::of(component, calendar).ok()??;
+pub(super) fn own_window(component: &Component, zones: &Zones<'_>, reader: &TimeZone) -> Option<Window> {
+    let timed = Timed::of(component, zones).ok()??;
     let start = timed.start.at(reader);
     Some(Window { start, end: timed.length.end(timed.start.wall, &timed.start.frame, start, reader) })
 }
@@ -259,13 +260,13 @@ struct Timed<'a> {
 
 impl<'a> Timed<'a> {
     /// `None`: it has no time.
-    fn of(component: &'a Component, calendar: &Component) -> Result<Option<Timed<'a>>, Error> {
+    fn of(component: &'a Component, zones: &Zones<'_>) -> Result<Option<Timed<'a>>, Error> {
         let end = match component.name.as_str() {
             "VTODO" => "DUE",
             _ => "DTEND",
         };
-        let end = component.property(end).map(|p| when(p, calendar)).transpose()?;
-        let Some(start) = component.property("DTSTART").map(|p| when(p, calendar)).transpose()? else {
+        let end = component.property(end).map(|p| when(p, zones)).transpose()?;
+        let Some(start) = component.property("DTSTART").map(|p| when(p, zones)).transpose()? else {
             return Ok(match end {
                 Some(due) if component.name == "VTODO" => Some(Timed { component, start: due, length: Length::NONE }),
                 _ => None,
@@ -347,7 +348,7 @@ impl Named {
 impl<'a> Series<'a> {
     /// `None`: nothing in it has a time.
     fn of(object: &'a Object) -> Result<Option<Series<'a>>, Error> {
-        let calendar = object.calendar();
+        let zones = Zones::of(object.calendar());
         let mut series = Series {
             master: None,
             rules: Vec::new(),
@@ -357,19 +358,19 @@ impl<'a> Series<'a> {
             overrides: Vec::new(),
         };
         if let Some(master) = object.master() {
-            series.master = Timed::of(master, calendar)?;
+            series.master = Timed::of(master, &zones)?;
             if let Some(timed) = &series.master {
                 series.rules = rules(master, "RRULE", timed)?;
                 series.exrules = rules(master, "EXRULE", timed)?;
-                series.rdates = rdates(master, calendar)?;
-                series.exdates = exdates(master, calendar)?;
+                series.rdates = rdates(master, &zones)?;
+                series.exdates = exdates(master, &zones)?;
             }
         }
         for component in object.overrides() {
-            let Some(timed) = Timed::of(component, calendar)? else { continue };
+            let Some(timed) = Timed::of(component, &zones)? else { continue };
             let Some(id) = component.property("RECURRENCE-ID") else { continue };
             let future = id.param("RANGE").is_some_and(|r| r.eq_ignore_ascii_case("THISANDFUTURE"));
-            series.overrides.push(Override { timed, id: when(id, calendar)?, future });
+            series.overrides.push(Override { timed, id: when(id, &zones)?, future });
         }
         Ok((series.master.is_some() || !series.overrides.is_empty()).then_some(series))
     }
@@ -618,18 +619,18 @@ fn rules(master: &Component, name: &str, timed: &Timed<'_>) -> Result<Vec<Rule>,
         .map_err(Error::Unreadable)
 }
 
-fn rdates(master: &Component, calendar: &Component) -> Result<Vec<(When, Option<Length>)>, Error> {
+fn rdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<(When, Option<Length>)>, Error> {
     let mut found = Vec::new();
     for property in master.all("RDATE") {
         for value in property.value.split(',').map(str::trim).filter(|v| !v.is_empty()) {
             let unreadable = || Error::Unreadable(format!("RDATE:{value} is no time"));
             let (start, end) = value.split_once('/').map_or((value, None), |(start, end)| (start, Some(end)));
             let (wall, written) = time::parse(start).ok_or_else(unreadable)?;
-            let start = when_of(wall, written, property, calendar)?;
+            let start = when_of(wall, written, property, zones)?;
             let length = match end.map(|end| (end, time::parse(end))) {
                 None => None,
                 Some((_, Some((wall, written)))) => {
-                    Some(Length::between(&start, &when_of(wall, written, property, calendar)?))
+                    Some(Length::between(&start, &when_of(wall, written, property, zones)?))
                 }
                 Some((text, None)) => Some(Length::of(Duration::parse(text).ok_or_else(unreadable)?)),
             };
@@ -640,11 +641,11 @@ fn rdates(master: &Component, calendar: &Component) -> Result<Vec<(When, Option<
 }
 
 /// An EXDATE that is no time takes nothing away: what is too much is seen, what is missing is not.
-fn exdates(master: &Component, calendar: &Component) -> Result<Vec<When>, Error> {
+fn exdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<When>, Error> {
     let mut found = Vec::new();
     for property in master.all("EXDATE") {
         for (wall, written) in property.value.split(',').filter_map(time::parse) {
-            found.push(when_of(wall, written, property, calendar)?);
+            found.push(when_of(wall, written, property, zones)?);
         }
     }
     Ok(found)

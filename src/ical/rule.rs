@@ -495,3 +495,67 @@ fn numbers(name: &str, value: &str, low: i64, high: i64, signed: bool) -> Result
     list.dedup();
     Ok(list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walked(start: &str, rule: &str, days: i64) -> String {
+        let start = time::parse(start).unwrap().0;
+        let mut out = vec![start];
+        let rule = Rule::parse(rule).unwrap();
+        rule.walk(start, start, start + days * DAY, &mut 100_000, &mut out).unwrap();
+        out.into_iter().map(time::format_local).map(|t| t.replace("T090000", "")).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Where other engines differ, and what RFC 5545 3.3.10 says.
+    #[test]
+    fn follows_the_rfc_where_engines_differ() {
+        let cases = [
+            // "Each BYDAY value": either of them, not both at once. 2026-01-05 is a Monday.
+            ("20260105T090000", "FREQ=MONTHLY;BYDAY=1MO,TU", 16, "20260105 20260106 20260113 20260120"),
+            // What the rule leaves open is taken from DTSTART: its weekday, not every day of week 3.
+            ("20260105T090000", "FREQ=YEARLY;BYWEEKNO=3", 60, "20260105 20260112"),
+            // BYSETPOS counts in the whole week, not in what of it follows DTSTART.
+            ("20260107T090000", "FREQ=WEEKLY;BYDAY=MO,TU,WE,TH;BYSETPOS=2", 14, "20260107 20260113 20260120"),
+            ("20260105T090000", "FREQ=MONTHLY;BYDAY=-5MO", 120, "20260105 20260302"),
+            ("20260105T090000", "FREQ=YEARLY;BYDAY=-53TH", 400, "20260105"),
+            ("20260105T090000", "FREQ=YEARLY;BYDAY=53TH", 400, "20260105 20261231"),
+            // Ordinals mean nothing below MONTHLY.
+            ("20260105T090000", "FREQ=WEEKLY;BYDAY=2MO", 8, "20260105 20260112"),
+            ("20260105T090000", "FREQ=DAILY;COUNT=3", 100, "20260105 20260106 20260107"),
+            ("20260105T090000", "FREQ=DAILY;COUNT=1", 100, "20260105"),
+            // Not on the rule, and counted.
+            ("20260107T090000", "FREQ=WEEKLY;BYDAY=MO;COUNT=2", 100, "20260107 20260112"),
+            ("20260131T090000", "FREQ=MONTHLY", 130, "20260131 20260331 20260531"),
+            ("20260105T090000", "FREQ=DAILY;BYHOUR=9;BYSECOND=60", 2, "20260105 20260105T090059 20260106T090059"),
+        ];
+        for (start, rule, days, expect) in cases {
+            assert_eq!(walked(start, rule, days), expect, "{rule}");
+        }
+    }
+
+    #[test]
+    fn reads_what_is_written_and_says_what_it_can_not() {
+        for good in ["freq=daily", "FREQ=DAILY;;", "FREQ=WEEKLY; BYDAY=MO, TU ;WKST=su", "BYDAY=+1MO;FREQ=MONTHLY"] {
+            assert!(Rule::parse(good).is_ok(), "{good}");
+        }
+        let cases = [
+            ("", "no FREQ"),
+            ("FREQ=FORTNIGHTLY", "FREQ=FORTNIGHTLY is not known"),
+            ("FREQ=DAILY;COUNT", "COUNT has no value"),
+            ("FREQ=DAILY;BYDAY=0MO", "BYDAY=0MO is no weekday"),
+            ("FREQ=DAILY;BYDAY=ÄÖ", "is no weekday"),
+            ("FREQ=DAILY;BYMONTH=13", "BYMONTH=13 is not between 1 and 12"),
+            ("FREQ=DAILY;BYMONTH=5L", "BYMONTH=5L is no number"),
+            ("FREQ=MONTHLY;BYMONTHDAY=0", "BYMONTHDAY=0 is not between"),
+            ("FREQ=MONTHLY;BYWEEKNO=1", "BYWEEKNO does not go with this FREQ"),
+            ("FREQ=DAILY;X-EVERY=2", "X-EVERY is not known"),
+            ("RSCALE=HEBREW;FREQ=YEARLY", "RSCALE=HEBREW (RFC 7529)"),
+        ];
+        for (rule, expect) in cases {
+            let got = Rule::parse(rule).expect_err(rule);
+            assert!(got.contains(expect), "{got}\nwanted: {expect}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! The tz database is the one compiled in, so that every machine gives the same answer.
 
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -51,16 +52,37 @@ fn iana(name: &str) -> Option<TimeZone> {
 /// The zone that the text of a `calendar-timezone` property (a VCALENDAR with one VTIMEZONE) means.
 pub fn of_calendar_text(text: &str) -> Option<TimeZone> {
     let calendar = Component::parse(text).ok()?;
-    let tzid = calendar.components.iter().find(|c| c.name == "VTIMEZONE")?.value("TZID")?.to_owned();
-    of(&tzid, &calendar)
+    let tzid = calendar.components.iter().find(|c| c.name == "VTIMEZONE")?.value("TZID")?;
+    Zones::of(&calendar).get(tzid)
 }
 
-/// The zone that a TZID means in `calendar`: by its name, else by the VTIMEZONE of that name evaluated as it is.
-pub(super) fn of(tzid: &str, calendar: &Component) -> Option<TimeZone> {
-    named(tzid).or_else(|| {
+/// The zones that the TZIDs of one calendar mean, each looked up once.
+pub(super) struct Zones<'a> {
+    calendar: &'a Component,
+    known: RefCell<HashMap<String, Option<TimeZone>>>,
+    evaluated: Cell<usize>,
+}
+
+impl<'a> Zones<'a> {
+    pub fn of(calendar: &'a Component) -> Zones<'a> {
+        Zones { calendar, known: RefCell::default(), evaluated: Cell::default() }
+    }
+
+    /// By its name, else by the calendar's VTIMEZONE of that name evaluated as it is.
+    pub fn get(&self, tzid: &str) -> Option<TimeZone> {
+        if let Some(zone) = self.known.borrow().get(tzid) {
+            return zone.clone();
+        }
         let own = |c: &&Component| c.name == "VTIMEZONE" && c.value("TZID") == Some(tzid);
-        evaluate(calendar.components.iter().find(own)?)
-    })
+        let zone = named(tzid).or_else(|| {
+            // Who brings more zones than this means harm.
+            self.evaluated.set(self.evaluated.get() + 1);
+            let component = self.calendar.components.iter().find(own)?;
+            if self.evaluated.get() <= MAX_OWN_ZONES { evaluate(component) } else { None }
+        });
+        self.known.borrow_mut().insert(tzid.to_owned(), zone.clone());
+        zone
+    }
 }
 
 /// What a wall-clock time, given as the seconds it would be in UTC, is in `zone`.
@@ -99,23 +121,27 @@ static EVALUATED: LazyLock<Mutex<HashMap<Component, Option<TimeZone>>>> = LazyLo
 
 /// A VTIMEZONE as it is. `None` when nothing in it can be followed.
 fn evaluate(component: &Component) -> Option<TimeZone> {
-    // One that is cut short by a panic elsewhere is still whole: entries are put in last.
+    if component.components.len() > MAX_OBSERVANCES {
+        return None;
+    }
+    // A panic elsewhere leaves the map whole: entries are put in last.
     let evaluated = || EVALUATED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(zone) = evaluated().get(component) {
         return zone.clone();
     }
     let zone = compile(component);
+    let mut evaluated = evaluated();
     // What is kept is bounded, and cheap to make again.
-    if component.components.len() <= 100 {
-        let mut evaluated = evaluated();
-        if evaluated.len() >= 256 {
-            evaluated.clear();
-        }
-        evaluated.insert(component.clone(), zone.clone());
+    if evaluated.len() >= 256 {
+        evaluated.clear();
     }
+    evaluated.insert(component.clone(), zone.clone());
     zone
 }
 
+/// VTIMEZONEs of one calendar that are evaluated, and observances of one of them: a year each for three centuries.
+const MAX_OWN_ZONES: usize = 50;
+const MAX_OBSERVANCES: usize = 300;
 /// Years for which the rules of a VTIMEZONE are written out.
 const EVALUATE_FROM: i64 = 1900;
 const EVALUATE_TO: i64 = 2200;
@@ -124,7 +150,9 @@ const EVALUATE_TO: i64 = 2200;
 fn compile(component: &Component) -> Option<TimeZone> {
     let mut onsets: Vec<(i64, i64, bool)> = Vec::new();
     let mut earliest: Option<(i64, i64)> = None;
-    for observance in component.components.iter().filter(|c| c.name == "STANDARD" || c.name == "DAYLIGHT").take(500) {
+    // For all observances together: two that recur yearly take 1,200.
+    let mut steps = 40_000;
+    for observance in component.components.iter().filter(|c| c.name == "STANDARD" || c.name == "DAYLIGHT") {
         let from = offset(observance.value("TZOFFSETFROM")?)?;
         let to = offset(observance.value("TZOFFSETTO")?)?;
         let daylight = observance.name == "DAYLIGHT";
@@ -143,7 +171,7 @@ fn compile(component: &Component) -> Option<TimeZone> {
             let mut found = Vec::new();
             let (low, high) =
                 (time::days_from_civil(EVALUATE_FROM, 1, 1) * DAY, time::days_from_civil(EVALUATE_TO, 1, 1) * DAY);
-            rule.walk(start, low, high, &mut 20_000, &mut found).ok()?;
+            rule.walk(start, low, high, &mut steps, &mut found).ok()?;
             // UNTIL is in UTC; some write it as the wall shows it.
             let keep = |wall: &i64| match rule.until {
                 Some((until, Written::Utc)) => wall - from <= until,

@@ -1,7 +1,7 @@
 //! App passwords: one for each device, found by keyed hash.
 
-use super::users::{self, User};
 use super::tx::Row;
+use super::users::{self, User};
 use super::{Error, Result, Tx};
 use crate::ical::Instant;
 use crate::ids::UserId;
@@ -16,14 +16,7 @@ pub struct AppPassword {
 }
 
 /// `hash` is the keyed hash of the password (`Secrets::keyed_hash`); the password itself is never stored.
-pub fn add(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    label: &str,
-    hash: &[u8],
-    read_only: bool,
-    now: Instant,
-) -> Result<i64> {
+pub fn add(tx: &mut Tx<'_>, user: UserId, label: &str, hash: &[u8], read_only: bool, now: Instant) -> Result<i64> {
     let id = tx.one(
         "INSERT INTO app_passwords (user_id, label, hash, read_only, created) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
         &[user.into(), label.into(), hash.into(), read_only.into(), now.into()],

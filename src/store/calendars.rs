@@ -11,9 +11,14 @@ use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     Local,
-    Mirror { account: AccountId, remote: Option<RemoteId> },
+    Mirror {
+        account: AccountId,
+        remote: Option<RemoteId>,
+    },
     /// `write_to`: where new objects go; `None` while that calendar does not exist.
-    Unified { write_to: Option<CalendarId> },
+    Unified {
+        write_to: Option<CalendarId>,
+    },
 }
 
 /// What the actor wants to do.
@@ -125,10 +130,7 @@ macro_rules! select_calendar {
 fn from_row(row: &Row<'_>) -> Result<Calendar> {
     let source = match row.text(4)?.as_str() {
         "local" => Source::Local,
-        "mirror" => Source::Mirror {
-            account: AccountId(row.int(5)?),
-            remote: row.opt_text(6)?.map(RemoteId),
-        },
+        "mirror" => Source::Mirror { account: AccountId(row.int(5)?), remote: row.opt_text(6)?.map(RemoteId) },
         "unified" => Source::Unified { write_to: row.opt_int(7)?.map(CalendarId) },
         other => return Err(Error::Broken(format!("calendars.source is {other:?}"))),
     };
@@ -176,11 +178,8 @@ pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need)
     if need == Need::Write {
         tx.lock_clock(actor.user)?;
     }
-    let found = tx.one(
-        select_calendar!("c.user_id = ?1 AND c.slug = ?2"),
-        &[actor.user.into(), slug.into()],
-        from_row,
-    )?;
+    let found =
+        tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], from_row)?;
     let mut calendar = found.ok_or(Denied::Missing)?;
     calendar.writable &= actor.may_write;
     if need == Need::Write {
@@ -312,10 +311,8 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
 
 /// Removes a local calendar that was made by MKCALENDAR, with all in it. Declared, mirror and unified ones are refused.
 pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), Denied> {
-    let removed = tx.execute(
-        "DELETE FROM calendars WHERE id = ?1 AND source = 'local' AND declared = 0",
-        &[calendar.id.into()],
-    )?;
+    let removed =
+        tx.execute("DELETE FROM calendars WHERE id = ?1 AND source = 'local' AND declared = 0", &[calendar.id.into()])?;
     if removed == 0 {
         let why = "only a calendar that was made by a client can be removed by one: change gateway.toml instead";
         return Err(Denied::ReadOnly(why.to_owned()));
@@ -482,8 +479,9 @@ pub(super) fn insert(
 
 /// Where the next pull of a mirror goes on.
 pub fn cursor(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Option<Cursor>> {
-    let found =
-        tx.one("SELECT cursor FROM calendars WHERE id = ?1", &[calendar.into()], |row| Ok(row.opt_text(0)?.map(Cursor)))?;
+    let found = tx.one("SELECT cursor FROM calendars WHERE id = ?1", &[calendar.into()], |row| {
+        Ok(row.opt_text(0)?.map(Cursor))
+    })?;
     Ok(found.flatten())
 }
 

@@ -190,11 +190,10 @@ fn declare(
 
 /// Every active account is read and every active mirror is pulled; nobody works for what is hidden.
 fn tidy_jobs(tx: &mut Tx<'_>, now: Instant) -> Result<()> {
-    let accounts = tx.query(
-        "SELECT a.id, a.active * u.active FROM accounts a JOIN users u ON u.id = a.user_id",
-        &[],
-        |row| Ok((AccountId(row.int(0)?), row.bool(1)?)),
-    )?;
+    let accounts =
+        tx.query("SELECT a.id, a.active * u.active FROM accounts a JOIN users u ON u.id = a.user_id", &[], |row| {
+            Ok((AccountId(row.int(0)?), row.bool(1)?))
+        })?;
     for (account, active) in accounts {
         match active {
             true => jobs::ensure(tx, Duty::Discover(account), now)?,

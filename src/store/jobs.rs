@@ -142,10 +142,7 @@ pub fn finish(tx: &mut Tx<'_>, lease: &Lease, next: Instant, failed: bool) -> Re
 
 /// When the next duty can be claimed; a lease that nobody renews counts as ended when it ends.
 pub fn next(tx: &mut Tx<'_>) -> Result<Option<Instant>> {
-    let next = tx.one(
-        "SELECT MIN(CASE WHEN due > lease THEN due ELSE lease END) FROM jobs",
-        &[],
-        |row| row.opt_instant(0),
-    )?;
+    let next =
+        tx.one("SELECT MIN(CASE WHEN due > lease THEN due ELSE lease END) FROM jobs", &[], |row| row.opt_instant(0))?;
     Ok(next.flatten().filter(|at| *at < NEVER))
 }

@@ -23,7 +23,7 @@ pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Wor
         let mut connection = Connection::open(&config)?;
         // Several nodes may start at once: one migrates, the others wait for it.
         connection.client.batch_execute("SELECT pg_advisory_lock(7232646)").map_err(error)?;
-        connection.run(false, |tx| schema::migrate(tx))?;
+        connection.run(false, schema::migrate)?;
     }
     for (kind, count, queue, read_only) in
         [("writer", WRITERS, &write_queue, false), ("reader", READERS, &read_queue, true)]
@@ -69,8 +69,7 @@ impl Connection {
 
     fn begin(&mut self, read_only: bool) -> Result<(Transaction<'_>, &mut Statements)> {
         let level = if read_only { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
-        let tx =
-            self.client.build_transaction().isolation_level(level).read_only(read_only).start().map_err(error)?;
+        let tx = self.client.build_transaction().isolation_level(level).read_only(read_only).start().map_err(error)?;
         Ok((tx, &mut self.statements))
     }
 }
@@ -80,6 +79,12 @@ fn commit(tx: Tx<'_>) -> Result<()> {
         Engine::Postgres { tx, .. } => tx.commit().map_err(error),
         Engine::Sqlite(_) => Ok(()),
     }
+}
+
+/// Whoever asked for it is told that all went well: its own error says what did not.
+fn rollback(tx: Tx<'_>) -> Result<()> {
+    drop(tx);
+    Ok(())
 }
 
 fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
@@ -107,8 +112,7 @@ fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
         let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
         // Dropping a transaction rolls it back; a panic drops the sender as well, which the waiting side notices.
         if let Ok(finish) = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))) {
-            let committed = if finish.keep && !read_only { commit(tx) } else { Ok(drop(tx)) };
-            (finish.tell)(committed);
+            (finish.tell)(if finish.keep && !read_only { commit(tx) } else { rollback(tx) });
         }
     }
 }
@@ -152,11 +156,7 @@ pub(super) fn batch(tx: &mut Transaction<'_>, sql: &str) -> Result<()> {
     tx.batch_execute(&translate(sql)).map_err(error)
 }
 
-fn prepare(
-    tx: &mut Transaction<'_>,
-    statements: &mut Statements,
-    sql: &'static str,
-) -> Result<::postgres::Statement> {
+fn prepare(tx: &mut Transaction<'_>, statements: &mut Statements, sql: &'static str) -> Result<::postgres::Statement> {
     if let Some(statement) = statements.get(&sql.as_ptr()) {
         return Ok(statement.clone());
     }

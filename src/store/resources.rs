@@ -330,8 +330,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Verdict; 5] =
-        [Verdict::Sent, Verdict::Altered, Verdict::Conflict, Verdict::Refused, Verdict::Away];
+    const ALL: [Verdict; 5] = [Verdict::Sent, Verdict::Altered, Verdict::Conflict, Verdict::Refused, Verdict::Away];
 
     pub fn name(self) -> &'static str {
         match self {
@@ -581,25 +580,14 @@ fn set_agreement(
     tx.execute(
         "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, refused = NULL, error = NULL
           WHERE id = ?1",
-        &[
-            id.into(),
-            remote.map(RemoteId::as_str).into(),
-            etag.map(Etag::as_str).into(),
-            dirty.into(),
-            base.into(),
-        ],
+        &[id.into(), remote.map(RemoteId::as_str).into(), etag.map(Etag::as_str).into(), dirty.into(), base.into()],
     )
     .map(|_| ())
 }
 
 /// Upstream now holds `base` under `remote` with `etag` (`None`: nothing). What is here does not change; the row is
 /// clean when that is what is here.
-pub fn agree(
-    tx: &mut Tx<'_>,
-    row: &Held,
-    base: Option<&str>,
-    remote: Option<(&RemoteId, &Etag)>,
-) -> Result<()> {
+pub fn agree(tx: &mut Tx<'_>, row: &Held, base: Option<&str>, remote: Option<(&RemoteId, &Etag)>) -> Result<()> {
     let dirty = row.body.as_deref() != base;
     let (id, etag) = remote.unzip();
     set_agreement(tx, row.id, id, etag, dirty, if dirty { base } else { None })
@@ -625,14 +613,7 @@ pub fn retry_refused(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
 pub fn keep(tx: &mut Tx<'_>, row: &Held, body: &str, reason: &str, now: Instant) -> Result<()> {
     tx.execute(
         "INSERT INTO kept (calendar_id, name, uid, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        &[
-            row.calendar.into(),
-            row.name.as_str().into(),
-            (&row.uid).into(),
-            body.into(),
-            reason.into(),
-            now.into(),
-        ],
+        &[row.calendar.into(), row.name.as_str().into(), (&row.uid).into(), body.into(), reason.into(), now.into()],
     )
     .map(|_| ())
 }
@@ -651,14 +632,7 @@ pub fn set_aside(
         "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (calendar_id, remote_id) DO UPDATE SET remote_etag = excluded.remote_etag, body = excluded.body,
              reason = excluded.reason, at = excluded.at",
-        &[
-            calendar.into(),
-            remote.as_str().into(),
-            etag.as_str().into(),
-            body.into(),
-            reason.into(),
-            now.into(),
-        ],
+        &[calendar.into(), remote.as_str().into(), etag.as_str().into(), body.into(), reason.into(), now.into()],
     )
     .map(|_| ())
 }

@@ -21,7 +21,8 @@ pub(super) fn migrate(tx: &mut Tx<'_>) -> Result<()> {
             sqlite::batch(db, "BEGIN IMMEDIATE")?;
         }
         // Another process may have been faster between our look and our lock.
-        let raced = tx.one("SELECT 1 FROM schema_versions WHERE version = ?1", &[version.into()], |_| Ok(()))?.is_some();
+        let raced =
+            tx.one("SELECT 1 FROM schema_versions WHERE version = ?1", &[version.into()], |_| Ok(()))?.is_some();
         if !raced {
             batch(tx, sql)?;
             tx.execute("INSERT INTO schema_versions (version) VALUES (?1)", &[version.into()])?;

@@ -19,11 +19,7 @@ const GROUP: usize = 128;
 
 /// Opens the file, brings its schema up to date and starts the threads.
 /// A database in memory has one connection, which reads and writes.
-pub(super) fn start(
-    file: Option<&Path>,
-    queue: usize,
-    groups: Arc<AtomicU64>,
-) -> Result<(Sender<Work>, Sender<Work>)> {
+pub(super) fn start(file: Option<&Path>, queue: usize, groups: Arc<AtomicU64>) -> Result<(Sender<Work>, Sender<Work>)> {
     let (writes, write_queue) = crossbeam_channel::bounded(queue);
     let (reads, read_queue) = crossbeam_channel::bounded(queue);
     let writer = open(file)?;

@@ -20,14 +20,10 @@ pub struct Member {
 
 /// The members of a unified calendar, in order.
 pub fn members(tx: &mut Tx<'_>, unified: CalendarId) -> Result<Vec<Member>> {
-    tx.query(
-        "SELECT slug, mask FROM members WHERE unified_id = ?1 ORDER BY position",
-        &[unified.into()],
-        |row| {
-            // A mask that is not known hides everything.
-            Ok(Member { slug: row.text(0)?, mask: Mask::from_name(&row.text(1)?).unwrap_or(Mask::Busy) })
-        },
-    )
+    tx.query("SELECT slug, mask FROM members WHERE unified_id = ?1 ORDER BY position", &[unified.into()], |row| {
+        // A mask that is not known hides everything.
+        Ok(Member { slug: row.text(0)?, mask: Mask::from_name(&row.text(1)?).unwrap_or(Mask::Busy) })
+    })
 }
 
 /// Says what a unified calendar is made of. `reshape` makes it so.

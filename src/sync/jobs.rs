@@ -124,7 +124,13 @@ async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
             let report = pull::leased(app, lease, calendar, &pull::Quiet).await?;
             if report != pull::Report::default() {
                 let pull::Report { changed, removed, set_aside } = report;
-                tracing::info!(calendar = calendar.0, changed, removed, set_aside, "took {changed} changes, {removed} removals");
+                tracing::info!(
+                    calendar = calendar.0,
+                    changed,
+                    removed,
+                    set_aside,
+                    "took {changed} changes, {removed} removals"
+                );
             }
             Ok(())
         }

@@ -424,7 +424,9 @@ fn mirror_all(
     let mut made = Vec::new();
     let before = calendars::mirrors(tx, account.id)?;
     let taken: Vec<(Taken, Option<&RemoteCalendar>)> = match &account.take {
-        Take::Some(taken) => taken.iter().map(|t| (t.clone(), remote.iter().find(|r| is_called(r, &t.remote)))).collect(),
+        Take::Some(taken) => {
+            taken.iter().map(|t| (t.clone(), remote.iter().find(|r| is_called(r, &t.remote)))).collect()
+        }
         Take::All => {
             let usable = remote.iter().filter(|r| r.components.iter().any(|k| *k != Kind::Other));
             let mut taken = Vec::new();

@@ -170,13 +170,15 @@ impl Sender {
     async fn resolve(&self, row: Held, there: Option<RemoteObject>) -> Result<Option<Held>, Trouble> {
         let Some(there) = there else {
             // Deleted there, and here: agreed. Deleted there and changed here: the change wins, nothing is lost by it.
-            return self.record(row, |tx, _, row, current, _| {
-                resources::agree(tx, current, None, None)?;
-                match current.body {
-                    None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
-                    Some(_) => Ok(()),
-                }
-            }).await;
+            return self
+                .record(row, |tx, _, row, current, _| {
+                    resources::agree(tx, current, None, None)?;
+                    match current.body {
+                        None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
+                        Some(_) => Ok(()),
+                    }
+                })
+                .await;
         };
         let object = match Object::parse(&there.text) {
             Ok(object) => object,

@@ -47,9 +47,13 @@ pub struct Done {
 pub enum Refusal {
     Denied(Denied),
     /// 412; with the etag of what is there, if anything is.
-    Condition { current: Option<Etag> },
+    Condition {
+        current: Option<Etag>,
+    },
     /// 403 `no-uid-conflict`: another resource of this calendar has that UID.
-    UidTaken { name: Name },
+    UidTaken {
+        name: Name,
+    },
     /// 403 `no-uid-conflict`: the resource is there with another UID.
     UidChanged,
     /// 403 `supported-calendar-component`.

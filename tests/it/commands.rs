@@ -31,7 +31,7 @@ fn complaints_are_as_expected() {
 }
 
 /// Each `fixtures/commands/NAME.session` is what a person types and sees, in an empty folder. `UPDATE=1` writes what is
-/// seen. A line `$ …` is a command (`calgate`; or `write`, `remove`, `serve`, `get`, `stop`, see [`play`]); what comes on
+/// seen. A line `$ …` is a command (`calgate`; or `write`, `remove`, `serve`, `until`, `get`, `stop`, see [`play`]); what comes on
 /// standard error is marked with `!`, an exit code other than 0 with `=`.
 #[test]
 fn sessions_are_as_expected() {
@@ -118,6 +118,19 @@ fn play(session: &str) -> String {
                 if code != 0 {
                     reply(&code.to_string(), "= ");
                 }
+            }
+            // Asks again until the answer has the word and everything was read, and shows that answer.
+            "until" => {
+                let (word, arguments) = rest.split_once(" calgate ").expect("until WORD calgate …");
+                let asked = (0..200).map(|_| {
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                    folder.calgate(arguments, "").1
+                });
+                let mut last = String::new();
+                asked
+                    .inspect(|out| last.clone_from(out))
+                    .find(|out| out.contains(word) && !out.contains("not read yet"));
+                reply(&last, "");
             }
             // Serves beside what follows, until `stop`.
             "serve" => reply(&serving.insert(Serving::start(&folder)).said, ""),

@@ -10,9 +10,9 @@ use calgate::store::calendars::{self, Need};
 use calgate::store::resources;
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts};
+use calgate::sync::jobs;
 use calgate::sync::pull::{self, Quiet};
 use calgate::sync::write::{self, Condition, Done, Place, Refusal};
-use calgate::sync::jobs;
 use standin::caldav::{BadToken, Fault, Server};
 use tokio::sync::watch;
 
@@ -430,9 +430,9 @@ async fn preconditions_hold_one_winner(url: String) {
     let writers: Vec<_> = (0..20)
         .map(|n| {
             let (house, matches) = (house.clone(), matches.clone());
-            tokio::spawn(async move {
-                house.put_if("all", "a.ics", "a", &format!("{NOON}\nLOCATION:{n}"), &matches).await
-            })
+            tokio::spawn(
+                async move { house.put_if("all", "a.ics", "a", &format!("{NOON}\nLOCATION:{n}"), &matches).await },
+            )
         })
         .collect();
     let mut won = 0;

@@ -290,3 +290,24 @@ fn hostile_objects_end_soon() {
     let each = began.elapsed() / (rules.len() * 4) as u32;
     assert!(each.as_millis() < 1_000, "{each:?} for one");
 }
+
+/// A zone of 300 observances that 9,000 lines name, and 2,000 zones that are named once each.
+#[test]
+fn hostile_zones_end_soon() {
+    let observance = "BEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\n\
+        RRULE:FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30\nEND:STANDARD\n";
+    let zone = |name: &str, n: usize| format!("BEGIN:VTIMEZONE\nTZID:{name}\n{}END:VTIMEZONE\n", observance.repeat(n));
+    let event = |lines: &str| {
+        format!("BEGIN:VEVENT\nUID:1\nDTSTART;TZID=Z0:20260105T090000\nRRULE:FREQ=DAILY\n{lines}END:VEVENT\n")
+    };
+    let one = zone("Z0", 300) + &event(&"EXDATE;TZID=Z0:20260106T090000\n".repeat(9_000));
+    let many: String = (0..2_000).map(|n| zone(&format!("Z{n}"), 1)).collect();
+    let dates: String = (0..2_000).map(|n| format!("RDATE;TZID=Z{n}:20260106T090000\n")).collect();
+    for inside in [one, many + &event(&dates)] {
+        let began = std::time::Instant::now();
+        let object = Object::parse(&format!("BEGIN:VCALENDAR\n{inside}END:VCALENDAR\n")).unwrap();
+        let year = Window { start: instant("20260101T000000Z"), end: instant("20270101T000000Z") };
+        let _ = instances(&object, year, &TimeZone::UTC, Limits::default());
+        assert!(began.elapsed().as_millis() < 2_000, "{:?}", began.elapsed());
+    }
+}

@@ -70,7 +70,8 @@ fn name(text: &str) -> Name {
 
 async fn put(app: &App, slug: &str, file: &str, uid: &str, lines: &str) -> Seq {
     let (file, object) = (name(file), event(uid, lines));
-    with(app, slug, move |tx, calendar| resources::save(tx, &calendar, &file, Version::Client(Some(&object)), NOW)).await
+    with(app, slug, move |tx, calendar| resources::save(tx, &calendar, &file, Version::Client(Some(&object)), NOW))
+        .await
 }
 
 async fn remove(app: &App, slug: &str, file: &str) -> Seq {
@@ -214,7 +215,10 @@ async fn the_index_and_expansion_agree(url: String) {
     let events = [
         ("single", "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z"),
         ("point", "DTSTART:20260610T120000Z"),
-        ("weekly", "DTSTART;TZID=Europe/Berlin:20250106T090000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;BYDAY=MO,WE\nEXDATE;TZID=Europe/Berlin:20260610T090000"),
+        (
+            "weekly",
+            "DTSTART;TZID=Europe/Berlin:20250106T090000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;BYDAY=MO,WE\nEXDATE;TZID=Europe/Berlin:20260610T090000",
+        ),
         ("daily-until", "DTSTART:20260601T230000Z\nDURATION:PT2H\nRRULE:FREQ=DAILY;UNTIL=20260609T230000Z"),
         ("all-day", "DTSTART;VALUE=DATE:20260610\nDTEND;VALUE=DATE:20260611"),
         ("floating", "DTSTART:20260609T233000\nDTEND:20260610T003000"),
@@ -373,7 +377,10 @@ async fn a_dead_workers_duty_is_taken_over(url: String) {
     assert_eq!(store.read(jobs::next).await, Ok(Some(later)), "the loop wakes when the lease ends");
     let taken = claim(&store, later).await.expect("the lease has ended");
     assert_eq!(taken.duty, dead.duty);
-    assert!(!store.write(move |tx| jobs::renew(tx, &dead, later)).await.expect("asked"), "the dead one is told to stop");
+    assert!(
+        !store.write(move |tx| jobs::renew(tx, &dead, later)).await.expect("asked"),
+        "the dead one is told to stop"
+    );
 }
 
 async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {

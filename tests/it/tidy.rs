@@ -144,7 +144,8 @@ fn docs(files: &Files, exists: impl Fn(&str) -> bool) -> Vec<String> {
 
 /// A fixture is used when the tests or the sources name it, or the folder it stands in.
 fn fixtures(files: &Files) -> Vec<String> {
-    let rust: Vec<&String> = files.iter().filter(|(p, _)| p.ends_with(".rs") || p.ends_with(".py")).map(|(_, t)| t).collect();
+    let rust: Vec<&String> =
+        files.iter().filter(|(p, _)| p.ends_with(".rs") || p.ends_with(".py")).map(|(_, t)| t).collect();
     let named = |text: &str| rust.iter().any(|t| t.contains(text));
     let mut faults = Vec::new();
     for path in files.keys().filter(|p| p.starts_with("fixtures/") && !p.ends_with(".md")) {
