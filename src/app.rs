@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::ids::ResourceId;
 use crate::provider::http;
 use crate::secrets::Secrets;
-use crate::store::{Store, declared};
+use crate::store::{self, Store, declared, jobs};
 
 pub struct App {
     /// The configuration in force. `load()` it once for each request.
@@ -29,6 +29,10 @@ impl App {
     /// Opens the store and applies the configuration to it.
     pub async fn open(config: Config, secrets: Secrets, clock: Clock) -> Result<Arc<App>, String> {
         let store = Store::open(&config.storage.url).map_err(|e| e.to_string())?;
+        // The pid file lets one server at most work on an SQLite file: whoever held a lease there is dead.
+        if store.is_single() {
+            store.write(jobs::release_all).await.map_err(|e: store::Error| e.to_string())?;
+        }
         let app = App::beside(config.clone(), store, secrets, clock);
         app.apply(config).await?;
         Ok(Arc::new(app))

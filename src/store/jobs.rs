@@ -60,8 +60,8 @@ pub struct Lease {
     pub tries: i64,
 }
 
-/// How long a lease holds without being renewed, in seconds.
-pub const LEASE: i64 = 120;
+/// How long a lease holds without being renewed, in seconds: what a dead node held is taken over after that.
+pub const LEASE: i64 = 30;
 
 /// Sees to it that the duty exists, due at `due` if it is new.
 pub fn ensure(tx: &mut Tx<'_>, duty: Duty, due: Instant) -> Result<()> {
@@ -117,6 +117,15 @@ pub fn claim_this(tx: &mut Tx<'_>, duty: Duty, holder: &str, now: Instant) -> Re
         |row| row.int(0),
     )?;
     Ok(tries.map(|tries| Lease { duty, holder: holder.to_owned(), tries }))
+}
+
+/// Ends every lease. Only for the one process that may work on this database, when it starts: whoever held them is dead.
+pub fn release_all(tx: &mut Tx<'_>) -> Result<()> {
+    tx.execute(
+        "UPDATE jobs SET due = CASE WHEN due < lease THEN due ELSE 0 END, lease = 0, holder = '' WHERE lease > 0",
+        &[],
+    )
+    .map(|_| ())
 }
 
 /// Renews a lease; a worker's writing transaction begins with it. False: it was lost, stop.
