@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::calendars::{Calendar, Source};
 use super::tx::Row;
 use super::{Error, Result, Tx, instances, unified};
-use crate::ical::{Instant, Kind, Object, Window, change, recur, zone};
+use crate::ical::{Instant, Kind, Object, Window, change, object, recur, zone};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
 
@@ -416,10 +416,13 @@ pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Op
     )
 }
 
-/// What waits to be sent, oldest first.
+/// What waits to be sent, oldest first; what failed before goes last.
 pub fn unsent(tx: &mut Tx<'_>, calendar: CalendarId, limit: u32) -> Result<Vec<Held>> {
     tx.query(
-        select_held!("calendar_id = ?1 AND dirty = 1 AND refused IS NULL ORDER BY seq LIMIT ?2"),
+        select_held!(
+            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL
+               ORDER BY CASE WHEN error IS NULL THEN 0 ELSE 1 END, seq LIMIT ?2"
+        ),
         &[calendar.into(), i64::from(limit).into()],
         held_row,
     )
@@ -432,6 +435,26 @@ pub fn known(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<(RemoteId, Eta
          UNION ALL SELECT remote_id, remote_etag FROM set_aside WHERE calendar_id = ?1",
         &[calendar.into()],
         |row| Ok((RemoteId(row.text(0)?), Etag(row.opt_text(1)?.unwrap_or_default()))),
+    )
+}
+
+/// The name of a row that was deleted here and has still to be deleted upstream, with that UID.
+pub fn unsent_tombstone(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Name>> {
+    tx.one(
+        "SELECT name FROM resources WHERE calendar_id = ?1 AND uid = ?2 AND live = 0 AND dirty = 1 ORDER BY id LIMIT 1",
+        &[calendar.id.into(), uid.into()],
+        |row| name(row.text(0)?),
+    )
+}
+
+/// A clean row with that UID and that remote etag: the same upstream object, should it be written with another id.
+pub fn held_twin(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, etag: &Etag) -> Result<Option<Held>> {
+    tx.one(
+        select_held!(
+            "calendar_id = ?1 AND uid = ?2 AND live = 1 AND dirty = 0 AND remote_etag = ?3 ORDER BY id LIMIT 1"
+        ),
+        &[calendar.id.into(), uid.into(), etag.as_str().into()],
+        held_row,
     )
 }
 
@@ -611,7 +634,7 @@ fn set_agreement(tx: &mut Tx<'_>, id: ResourceId, agreement: &Agreement<'_>) -> 
     let (remote, etag) = agreement.remote.unzip();
     tx.execute(
         "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, sent = ?6, refused = NULL,
-                error = NULL
+                error = NULL, verdict_seq = NULL, verdict = NULL
           WHERE id = ?1",
         &[
             id.into(),
@@ -660,7 +683,7 @@ pub fn keep(tx: &mut Tx<'_>, row: &Held, body: &str, reason: &str, now: Instant)
     .map(|_| ())
 }
 
-/// Sets aside an upstream object that can not be read; what is here of it stays.
+/// Sets aside an upstream object that can not be read; what is here of it stays. Free/busy does not know its time.
 pub fn set_aside(
     tx: &mut Tx<'_>,
     calendar: CalendarId,
@@ -670,11 +693,24 @@ pub fn set_aside(
     reason: &str,
     now: Instant,
 ) -> Result<()> {
+    let span = object::rough_span(body);
     tx.execute(
-        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at, busy, first, last)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (calendar_id, remote_id) DO UPDATE SET remote_etag = excluded.remote_etag, body = excluded.body,
-             reason = excluded.reason, at = excluded.at",
-        &[calendar.into(), remote.as_str().into(), etag.as_str().into(), body.into(), reason.into(), now.into()],
+             reason = excluded.reason, at = excluded.at, busy = excluded.busy, first = excluded.first,
+             last = excluded.last",
+        &[
+            calendar.into(),
+            remote.as_str().into(),
+            etag.as_str().into(),
+            body.into(),
+            reason.into(),
+            now.into(),
+            span.is_some().into(),
+            span.and_then(|s| s.first).into(),
+            span.and_then(|s| s.last).into(),
+        ],
     )
     .map(|_| ())
 }

@@ -51,7 +51,8 @@ pub fn hashed_name(uid: &str) -> Name {
     Name::new(&format!("{hash}.ics")).expect("hexadecimal digits are a name")
 }
 
-/// Brings the rows of `uid` up to date in every unified calendar that `calendar` is a member of.
+/// Brings the rows of `uid` up to date in every unified calendar that `calendar` is a member of, hidden ones as well: one
+/// that is shown again has missed nothing.
 pub(super) fn refresh(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, now: Instant) -> Result<()> {
     for unified in over(tx, calendar)? {
         refresh_one(tx, &unified, uid, now)?;
@@ -74,7 +75,7 @@ pub fn reserve(tx: &mut Tx<'_>, unified: &Calendar, name: &Name, uid: &str, now:
 fn over(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Unified>> {
     tx.query(
         "SELECT u.id, u.epoch FROM members m JOIN calendars u ON u.id = m.unified_id
-          WHERE m.slug = ?2 AND u.user_id = ?1 AND u.active = 1 ORDER BY u.id",
+          WHERE m.slug = ?2 AND u.user_id = ?1 ORDER BY u.id",
         &[calendar.user.into(), (&calendar.slug).into()],
         |row| Ok(Unified { id: CalendarId(row.int(0)?), user: calendar.user, epoch: row.int(1)? }),
     )
@@ -208,7 +209,7 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result
 /// Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
     let unified = tx.query(
-        "SELECT id, epoch, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' AND active = 1 ORDER BY id",
+        "SELECT id, epoch, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' ORDER BY id",
         &[user.into()],
         |row| Ok((Unified { id: CalendarId(row.int(0)?), user, epoch: row.int(1)? }, row.text(2)?)),
     )?;

@@ -139,9 +139,9 @@ async fn world() -> World {
                 components: &[Kind::Event],
             };
             let remote = RemoteId::from("/dav/team/");
-            let team = calendars::mirror(tx, &account, "team", &remote, &given, NOW)?.unwrap();
+            let team = calendars::mirror(tx, &account, "team", &remote, "Team", &given, NOW)?.unwrap();
             unified::reshape(tx, user.id, NOW)?;
-            calendars::pulled(tx, team, None, NOW)?;
+            calendars::pulled(tx, team, None, true, NOW)?;
             for (slug, name, object) in &files {
                 let calendar = calendars::home(tx, &Actor::of(&user), "anna").unwrap();
                 let calendar = calendar.iter().find(|c| c.slug == *slug).unwrap();

@@ -250,8 +250,8 @@ async fn team_read_at(gateway: &Gateway, at: Instant) {
         let anna = users::by_name(tx, "anna")?.unwrap();
         let work = accounts::by_name(tx, anna.id, "work")?.unwrap();
         let given = calendars::Given { name: "Team", color: "", text: "", writable: true, components: &[Kind::Event] };
-        let id = calendars::mirror(tx, &work, "team", &RemoteId::from("/team/"), &given, at)?.unwrap();
-        calendars::pulled(tx, id, None, at)
+        let id = calendars::mirror(tx, &work, "team", &RemoteId::from("/team/"), "Team", &given, at)?.unwrap();
+        calendars::pulled(tx, id, None, true, at)
     })
     .await;
 }
