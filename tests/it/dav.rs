@@ -205,6 +205,9 @@ impl World {
         for (at, token) in self.tokens.lock().unwrap().iter().enumerate() {
             text = text.replace(&format!("{{token:{}}}", at + 1), token);
         }
+        for (masked, written) in self.masked().await {
+            text = text.replace(&written, &masked);
+        }
         while let Some(at) = text.find("{etag:") {
             let end = at + text[at..].find('}').unwrap();
             let (slug, name) = text[at + 6..end].split_once('/').unwrap();
@@ -285,7 +288,7 @@ async fn play(world: &World, request: &str) -> String {
     for (masked, shown) in world.masked().await {
         body = body.replace(&masked, &shown);
     }
-    if body.contains("}.ics</D:href><D:") {
+    if body.contains("<D:multistatus") && body.contains("}.ics</D:href>") {
         body = in_order(&body);
     }
     if !body.is_empty() {
