@@ -24,6 +24,7 @@ on_both_engines! {
     a_mask_hides_in_the_row_itself,
     a_changed_mask_is_news_and_nothing_else_is,
     a_masked_row_has_a_name_that_says_nothing,
+    a_masked_row_finds_its_name_taken,
     a_change_of_mask_is_one_that_goes_and_one_that_comes,
     a_mask_says_what_the_owner_answered,
     what_may_be_written_through_a_unified_calendar_is_listed,
@@ -370,6 +371,32 @@ async fn a_masked_row_has_a_name_that_says_nothing(url: String) {
     // All that is stored under the UID is still found by it: that is what is shown once.
     let held = with(&app, "all", |tx, calendar| resources::by_uid(tx, &calendar, "shared")).await;
     assert_eq!(held.map(|r| r.name.to_string()), Some(hidden(&app, "shared").await));
+}
+
+/// A client may give its own object any name, also one that a masked row would have had.
+async fn a_masked_row_finds_its_name_taken(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    let taken = hidden(&app, "b").await;
+    let (name, object) = (name(&taken), event("a", AT_NOON));
+    with(&app, "all", move |tx, all| unified::reserve(tx, &all, &name, "a", NOW)).await;
+    with(&app, "one", move |tx, one| {
+        let file = Name::new("a.ics").expect("a name");
+        resources::save(tx, &one, &file, Version::Client(Some(&object)), NOW)
+    })
+    .await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let other = unified::hashed_name(taken.trim_end_matches(".ics")).to_string();
+    let mut expect = [taken.clone(), other.clone()];
+    expect.sort();
+    assert_eq!(names(&app, "all").await, expect);
+    // Both keep what they have.
+    put(&app, "one", "a.ics", "a", &AT_NOON.replace("10T12", "10T11")).await;
+    put(&app, "two", "b.ics", "b", &AT_NOON.replace("10T12", "10T11")).await;
+    assert_eq!(names(&app, "all").await, expect);
+    for (uid, name) in [("a", taken), ("b", other)] {
+        let row = with(&app, "all", move |tx, calendar| resources::by_uid(tx, &calendar, uid)).await;
+        assert_eq!(row.map(|r| r.name.to_string()), Some(name), "{uid}");
+    }
 }
 
 async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
