@@ -237,7 +237,7 @@ impl Answer {
             // Somebody is writing there just now; servers that take one write at a time say so to every other.
             423 => Error::Retry {
                 after: Some(self.retry_after().unwrap_or(Duration::from_millis(200))),
-                why: format!("{host} is locked while {doing}"),
+                why: format!("{host} answered 423 (locked) while {doing}"),
             },
             408 | 425 | 429 | 500 | 502..=504 | 506 | 508..=599 => Error::Retry {
                 after: self.retry_after(),

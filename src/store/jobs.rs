@@ -54,7 +54,7 @@ pub const NEVER: Instant = Instant::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub duty: Duty,
-    /// Random for each claim.
+    /// The node, a slash, and something random for each claim.
     pub holder: String,
     /// How often it has failed since it last went well.
     pub tries: i64,
@@ -119,11 +119,12 @@ pub fn claim_this(tx: &mut Tx<'_>, duty: Duty, holder: &str, now: Instant) -> Re
     Ok(tries.map(|tries| Lease { duty, holder: holder.to_owned(), tries }))
 }
 
-/// Ends every lease. Only for the one process that may work on this database, when it starts: whoever held them is dead.
-pub fn release_all(tx: &mut Tx<'_>) -> Result<()> {
+/// Ends every lease of a node. For that node alone, when it starts: whoever held them is dead.
+pub fn release(tx: &mut Tx<'_>, node: &str) -> Result<()> {
     tx.execute(
-        "UPDATE jobs SET due = CASE WHEN due < lease THEN due ELSE 0 END, lease = 0, holder = '' WHERE lease > 0",
-        &[],
+        "UPDATE jobs SET due = CASE WHEN due < lease THEN due ELSE 0 END, lease = 0, holder = ''
+          WHERE SUBSTR(holder, 1, LENGTH(CAST(?1 AS TEXT)) + 1) = CAST(?1 AS TEXT) || '/'",
+        &[node.into()],
     )
     .map(|_| ())
 }

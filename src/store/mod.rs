@@ -61,7 +61,6 @@ pub struct Store {
     /// SQLite: where it lies.
     file: Option<PathBuf>,
     groups: Arc<AtomicU64>,
-    single: bool,
 }
 
 /// A closure on its way to a store thread.
@@ -91,19 +90,19 @@ impl Store {
         let groups = Arc::new(AtomicU64::new(0));
         if url == "sqlite::memory:" {
             let (writes, reads) = sqlite::start(None, QUEUE, groups.clone())?;
-            return Ok(Store { writes, reads, file: None, groups, single: true });
+            return Ok(Store { writes, reads, file: None, groups });
         }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let file = PathBuf::from(path);
             let (writes, reads) = sqlite::start(Some(&file), QUEUE, groups.clone())?;
-            return Ok(Store { writes, reads, file: Some(file), groups, single: true });
+            return Ok(Store { writes, reads, file: Some(file), groups });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             // The driver runs an event loop of its own, which may not be started inside ours.
             let url = url.to_owned();
             let started = std::thread::spawn(move || postgres::start(&url, QUEUE)).join();
             let (writes, reads) = started.map_err(|_| Error::Broken("the start panicked".to_owned()))??;
-            return Ok(Store { writes, reads, file: None, groups, single: false });
+            return Ok(Store { writes, reads, file: None, groups });
         }
         Err(Error::Unavailable("a storage URL begins with sqlite: or postgres://".to_owned()))
     }
@@ -127,11 +126,6 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         send(&self.writes, f).await
-    }
-
-    /// Whether one server at most works on this database: true of an SQLite file.
-    pub fn is_single(&self) -> bool {
-        self.single
     }
 
     /// How often SQLite synced to disk for us since the start: writes that come together share one.

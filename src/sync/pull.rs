@@ -67,7 +67,7 @@ pub async fn discover(app: &App, account: AccountId) -> Result<Vec<CalendarId>, 
 }
 
 async fn claim(app: &App, duty: Duty) -> Result<Lease, String> {
-    let holder = secrets::new_token();
+    let holder = format!("{}/{}", app.node, secrets::new_token());
     for _ in 0..600 {
         let (holder, now) = (holder.clone(), app.clock.now());
         let claimed = app.store.write(move |tx| jobs::claim_this(tx, duty, &holder, now)).await;
