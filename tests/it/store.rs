@@ -26,6 +26,7 @@ on_both_engines! {
     a_masked_row_has_a_name_that_says_nothing,
     a_masked_row_finds_its_name_taken,
     a_change_of_mask_is_one_that_goes_and_one_that_comes,
+    what_was_never_seen_unmasked_gets_a_plain_name,
     a_mask_says_what_the_owner_answered,
     what_may_be_written_through_a_unified_calendar_is_listed,
     a_reload_loses_no_token,
@@ -423,6 +424,30 @@ async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
     assert_eq!(news(&app, &mut seq).await, [&format!("-{hidden}"), "mine.ics"]);
     assert_eq!(listing(&app, "all").await["mine.ics"], listing(&app, "two").await["b.ics"]);
     assert_eq!(names(&app, "all").await, ["a.ics", "mine.ics"]);
+}
+
+async fn what_was_never_seen_unmasked_gets_a_plain_name(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let mut seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let was = hidden(&app, "b").await;
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(news(&app, &mut seq).await, [&format!("-{was}"), "b.ics"]);
+    remove(&app, "two", "b.ics").await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    assert_eq!(news(&app, &mut seq).await, ["b.ics"]);
+
+    // A client that asks for the old name has it: it is its own object now, and hides nothing.
+    remove(&app, "two", "b.ics").await;
+    let (again, object) = (name(&was), event("b", AT_NOON));
+    with(&app, "all", move |tx, all| unified::reserve(tx, &all, &again, "b", NOW)).await;
+    with(&app, "one", move |tx, one| {
+        let file = Name::new("b.ics").expect("a name");
+        resources::save(tx, &one, &file, Version::Client(Some(&object)), NOW)
+    })
+    .await;
+    put(&app, "one", "b.ics", "b", &AT_NOON.replace("10T12", "10T11")).await;
+    assert_eq!(names(&app, "all").await, [was]);
 }
 
 async fn a_mask_says_what_the_owner_answered(url: String) {
