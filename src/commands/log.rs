@@ -2,6 +2,7 @@
 
 use std::panic::PanicHookInfo;
 
+use calgate::config::values::{FOREIGN_LOG, log_target_is_ours};
 use calgate::config::{Config, LogFormat};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -10,11 +11,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Registry, fmt, reload};
 
 use super::Failure;
-
-/// Code that is not ours says no more than this. Below it database drivers print the parameters of their queries, HTTP
-/// their headers and TLS its names: titles, passwords and tokens. What `log` says can not lift it, and a dependency
-/// that is new tomorrow is under it as well.
-const FOREIGN: LevelFilter = LevelFilter::WARN;
 
 /// Changes what is shown while the server runs.
 pub struct Level(reload::Handle<Targets, Registry>);
@@ -44,15 +40,15 @@ pub fn start(config: &Config) -> Result<Level, Failure> {
     Ok(Level(level))
 }
 
-/// What `text` asks for of calgate, and [`FOREIGN`] at most of all else.
+/// What `text` asks for of calgate, and [`FOREIGN_LOG`] at most of all else, whatever `text` says and whatever a
+/// dependency that is new tomorrow has to tell.
 fn filter(text: &str) -> Result<Targets, Failure> {
     let asked: Targets = text.parse().map_err(|e| Failure::new(format!("[server] log: {e}"), ""))?;
     // No filter has a default when the text names modules only: then nothing else is shown.
     let rest = asked.default_level().unwrap_or(LevelFilter::OFF);
-    let mut shown = Targets::new().with_default(rest.min(FOREIGN)).with_target("calgate", rest);
+    let mut shown = Targets::new().with_default(rest.min(FOREIGN_LOG)).with_target("calgate", rest);
     for (target, level) in asked.iter() {
-        let ours = target == "calgate" || target.starts_with("calgate::");
-        shown = shown.with_target(target, if ours { level } else { level.min(FOREIGN) });
+        shown = shown.with_target(target, if log_target_is_ours(target) { level } else { level.min(FOREIGN_LOG) });
     }
     Ok(shown)
 }

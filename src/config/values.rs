@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::walk::{Wrong, list_of, nearest, quoted};
 use crate::store::feeds::FeedKind;
@@ -224,6 +225,15 @@ fn web_url(text: &str) -> Result<url::Url, Wrong> {
     Ok(url)
 }
 
+/// Code that is not ours says no more than this in the log. Below it database drivers print the parameters of their
+/// queries, HTTP its headers and TLS its names: titles, passwords and tokens.
+pub const FOREIGN_LOG: LevelFilter = LevelFilter::WARN;
+
+/// Whether what logs under that name is a module of calgate.
+pub fn log_target_is_ours(target: &str) -> bool {
+    target == "calgate" || target.starts_with("calgate::")
+}
+
 /// `trace` … `error`, or a filter as `RUST_LOG` takes it.
 pub fn log(text: &str) -> Result<String, Wrong> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -236,8 +246,17 @@ pub fn log(text: &str) -> Result<String, Wrong> {
         };
         return Err(Wrong::new(format!("{} is not a log level", quoted(text)), hint));
     }
-    match text.parse::<tracing_subscriber::filter::Targets>() {
-        Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+    match text.parse::<Targets>() {
+        Ok(targets) if !text.trim().is_empty() => {
+            let foreign = |(target, level): &(&str, LevelFilter)| !log_target_is_ours(target) && *level > FOREIGN_LOG;
+            match targets.iter().find(foreign) {
+                None => Ok(text.to_owned()),
+                Some((target, _)) => Err(Wrong::new(
+                    format!("{} is no module of calgate, and says no more than \"warn\"", quoted(target)),
+                    "Others print what they carry: passwords and events. Modules of calgate begin with calgate::.",
+                )),
+            }
+        }
         _ => Err(Wrong::new(
             format!("{} is not a log filter", quoted(text)),
             "Write a level as \"info\", or levels of modules as \"info,calgate::sync=debug\".",
@@ -410,6 +429,10 @@ mod tests {
                 ("inof", None),
                 ("", None),
                 ("info,calgate=loud", None),
+                ("trace,hyper=off,rustls=warn", Some("trace,hyper=off,rustls=warn".to_owned())),
+                ("info,tokio_postgres=debug", None),
+                ("calgatekeeper=trace", None),
+                ("info,cal=debug", None),
             ],
             log,
         );

@@ -89,7 +89,7 @@ fn no_log_level_shows_what_is_in_a_calendar() {
         folder.write(
             "gateway.toml",
             &format!(
-                "[server]\nlisten = \"127.0.0.1:0\"\nlog = \"trace,tokio_postgres=trace,hyper=trace\"\n[storage]\nurl = \"{url}\"\n\
+                "[server]\nlisten = \"127.0.0.1:0\"\nlog = \"trace\"\n[storage]\nurl = \"{url}\"\n\
                  [[user]]\nname = \"anna\"\npassword = \"{}\"\n[[user.calendar]]\nname = \"private\"\n",
                 hash.trim()
             ),
