@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use super::calendars::{Calendar, Source};
 use super::tx::Row;
 use super::{Error, Result, Tx, instances, unified};
-use crate::ical::{Instant, Kind, Object, Window, recur, zone};
+use crate::ical::{Instant, Kind, Object, Window, change, recur, zone};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
 
@@ -302,8 +302,11 @@ pub struct Held {
     pub base: Option<String>,
     pub remote: Option<RemoteId>,
     pub remote_etag: Option<Etag>,
-    /// Upstream does not hold what is here.
+    /// Upstream does not hold what is here, or may hold an earlier version of ours.
     pub dirty: bool,
+    /// What our versions since `base` say (`change::digest`). Upstream may have been sent any of them without our hearing
+    /// of it: what it holds of these is nobody else's.
+    pub sent: Vec<String>,
     /// Why upstream will never take it. It is not sent again until it changes on either side.
     pub refused: Option<String>,
     /// What went wrong when it was sent last.
@@ -347,7 +350,7 @@ macro_rules! select_held {
     ($end:literal) => {
         concat!(
             "SELECT id, calendar_id, name, uid, seq, etag, live, body, base, remote_id, remote_etag, dirty, refused, error,
-                    verdict_seq, verdict, origin_id, changed_at
+                    verdict_seq, verdict, origin_id, changed_at, sent
                FROM resources WHERE ",
             $end
         )
@@ -378,6 +381,7 @@ fn held_row(row: &Row<'_>) -> Result<Held> {
         remote,
         remote_etag: row.opt_text(10)?.map(Etag),
         dirty,
+        sent: row.text(18)?.lines().map(str::to_owned).collect(),
         refused: row.opt_text(12)?,
         error: row.opt_text(13)?,
         verdict: row.opt_int(14)?.map(Seq).zip(verdict),
@@ -399,11 +403,14 @@ pub fn held_by_remote(tx: &mut Tx<'_>, calendar: &Calendar, remote: &RemoteId) -
     tx.one(select_held!("calendar_id = ?1 AND remote_id = ?2"), &params, held_row)
 }
 
-/// A row that upstream was never seen to hold, with that UID: a create on its way, or one whose answer was lost.
+/// A row that upstream was never seen to hold, with that UID: a create on its way, or one whose answer was lost, or its
+/// tombstone.
 pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Held>> {
     let params = [calendar.id.into(), uid.into()];
     tx.one(
-        select_held!("calendar_id = ?1 AND uid = ?2 AND dirty = 1 AND remote_id IS NULL AND live = 1 LIMIT 1"),
+        select_held!(
+            "calendar_id = ?1 AND uid = ?2 AND dirty = 1 AND remote_id IS NULL ORDER BY live DESC, id LIMIT 1"
+        ),
         &params,
         held_row,
     )
@@ -466,28 +473,20 @@ pub enum Version<'a> {
 /// Nothing that a client could see changes: nothing is counted, and its seq stays.
 pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, now: Instant) -> Result<Seq> {
     let old = held(tx, calendar, name)?;
-    let mirror = matches!(calendar.source, Source::Mirror { .. });
-    let old_base = old.as_ref().and_then(|o| o.base.clone());
-    let (object, remote, etag, dirty) = match to {
-        Version::Client(object) => {
-            let dirty = mirror && object.map(Object::text) != old_base.as_deref();
-            let remote = old.as_ref().and_then(|o| o.remote.clone());
-            (object, remote, old.as_ref().and_then(|o| o.remote_etag.clone()), dirty)
-        }
-        Version::Agreed { object, remote, etag } => (Some(object), Some(remote.clone()), Some(etag.clone()), false),
-        Version::Gone => (None, None, None, false),
+    let (object, agreement) = match to {
+        Version::Client(object) => (object, waiting(calendar, old.as_ref(), object)),
+        Version::Agreed { object, remote, etag } => (Some(object), Agreement::clean(Some((remote, etag)))),
+        Version::Gone => (None, Agreement::clean(None)),
     };
-    let base = if dirty { old_base } else { None };
     let before = old.as_ref().and_then(|o| o.body.as_deref());
-    let id = if object.map(Object::text) == before {
+    if object.map(Object::text) == before {
         let Some(old) = &old else { return Ok(calendar.seq) };
         // What a client sees is the same; what the engine knows may not be.
-        set_agreement(tx, old.id, remote.as_ref(), etag.as_ref(), dirty, base.as_deref())?;
+        set_agreement(tx, old.id, &agreement)?;
         return Ok(old.seq);
-    } else {
-        write(tx, calendar, name, old.as_ref(), object, now)?
-    };
-    set_agreement(tx, id, remote.as_ref(), etag.as_ref(), dirty, base.as_deref())?;
+    }
+    let id = write(tx, calendar, name, old.as_ref(), object, now)?;
+    set_agreement(tx, id, &agreement)?;
     let uid = object.map(Object::uid).or(old.as_ref().map(|o| o.uid.as_str())).unwrap_or_default();
     unified::refresh(tx, calendar, uid, now)?;
     if let Some(old) = &old
@@ -497,6 +496,45 @@ pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, 
     }
     let row = held_by_id(tx, id)?;
     row.map(|r| r.seq).ok_or_else(|| Error::Broken("a saved row is not there".to_owned()))
+}
+
+/// What is known of upstream beside what is here.
+struct Agreement<'a> {
+    remote: Option<(&'a RemoteId, &'a Etag)>,
+    dirty: bool,
+    /// Only of a dirty row.
+    base: Option<&'a str>,
+    /// Only of a dirty row.
+    sent: Vec<String>,
+}
+
+impl<'a> Agreement<'a> {
+    fn clean(remote: Option<(&'a RemoteId, &'a Etag)>) -> Agreement<'a> {
+        Agreement { remote, dirty: false, base: None, sent: Vec::new() }
+    }
+}
+
+/// Versions of one row that are told apart from somebody else's. With more than that since the last agreement, the oldest
+/// would be kept as a conflict should upstream turn out to hold it.
+const SENT: usize = 64;
+
+/// A client's version: in a mirror it waits to be sent. One that goes back to what was agreed waits as well when others
+/// may have been sent in between.
+fn waiting<'a>(calendar: &Calendar, old: Option<&'a Held>, object: Option<&Object>) -> Agreement<'a> {
+    let remote = old.and_then(|o| o.remote.as_ref().zip(o.remote_etag.as_ref()));
+    let base = old.and_then(|o| o.base.as_deref());
+    let mut sent = old.map(|o| o.sent.clone()).unwrap_or_default();
+    let mirror = matches!(calendar.source, Source::Mirror { .. });
+    if !mirror || object.map(Object::text) == base && sent.is_empty() {
+        return Agreement::clean(remote);
+    }
+    if let Some(digest) = object.map(change::digest)
+        && sent.last() != Some(&digest)
+    {
+        sent.push(digest);
+        sent.drain(..sent.len().saturating_sub(SENT));
+    }
+    Agreement { remote, dirty: true, base, sent }
 }
 
 /// Writes the row and its time index, with the next number of the clock.
@@ -569,18 +607,20 @@ pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, now: Inst
     .map(|_| ())
 }
 
-fn set_agreement(
-    tx: &mut Tx<'_>,
-    id: ResourceId,
-    remote: Option<&RemoteId>,
-    etag: Option<&Etag>,
-    dirty: bool,
-    base: Option<&str>,
-) -> Result<()> {
+fn set_agreement(tx: &mut Tx<'_>, id: ResourceId, agreement: &Agreement<'_>) -> Result<()> {
+    let (remote, etag) = agreement.remote.unzip();
     tx.execute(
-        "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, refused = NULL, error = NULL
+        "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, sent = ?6, refused = NULL,
+                error = NULL
           WHERE id = ?1",
-        &[id.into(), remote.map(RemoteId::as_str).into(), etag.map(Etag::as_str).into(), dirty.into(), base.into()],
+        &[
+            id.into(),
+            remote.map(RemoteId::as_str).into(),
+            etag.map(Etag::as_str).into(),
+            agreement.dirty.into(),
+            agreement.base.into(),
+            (&agreement.sent.join("\n")).into(),
+        ],
     )
     .map(|_| ())
 }
@@ -588,9 +628,11 @@ fn set_agreement(
 /// Upstream now holds `base` under `remote` with `etag` (`None`: nothing). What is here does not change; the row is
 /// clean when that is what is here.
 pub fn agree(tx: &mut Tx<'_>, row: &Held, base: Option<&str>, remote: Option<(&RemoteId, &Etag)>) -> Result<()> {
-    let dirty = row.body.as_deref() != base;
-    let (id, etag) = remote.unzip();
-    set_agreement(tx, row.id, id, etag, dirty, if dirty { base } else { None })
+    let agreement = match row.body.as_deref() == base {
+        true => Agreement::clean(remote),
+        false => Agreement { remote, dirty: true, base, sent: row.sent.clone() },
+    };
+    set_agreement(tx, row.id, &agreement)
 }
 
 /// Notes what became of the version `seq` of a row, for whoever waits for it.

@@ -48,7 +48,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn claim(app: &App) -> Option<Lease> {
-    let (holder, now) = (secrets::new_token(), app.clock.now());
+    let (holder, now) = (format!("{}/{}", app.node, secrets::new_token()), app.clock.now());
     match app.store.write(move |tx| jobs::claim(tx, &holder, now)).await {
         Ok(lease) => lease,
         Err(e) => {

@@ -67,7 +67,7 @@ pub async fn discover(app: &App, account: AccountId) -> Result<Vec<CalendarId>, 
 }
 
 async fn claim(app: &App, duty: Duty) -> Result<Lease, String> {
-    let holder = secrets::new_token();
+    let holder = format!("{}/{}", app.node, secrets::new_token());
     for _ in 0..600 {
         let (holder, now) = (holder.clone(), app.clock.now());
         let claimed = app.store.write(move |tx| jobs::claim_this(tx, duty, &holder, now)).await;
@@ -164,6 +164,7 @@ impl Puller<'_> {
             };
             listed.extend(page.unchanged);
             listed.extend(page.objects.iter().map(|object| object.id.clone()));
+            listed.extend(page.gone.iter().cloned());
             let gone = page.gone.into_iter().map(News::Gone);
             again.extend(self.take(page.objects.into_iter().map(News::Is).chain(gone).collect(), &known).await?);
             match page.next {
@@ -304,7 +305,13 @@ fn is(
                 resources::judge(tx, unsent.id, unsent.seq, Verdict::Sent, None)?;
                 return Ok(Read::Taken);
             }
-            if let Some(body) = unsent.body.as_deref().filter(|body| !change::same_text(body, &object)) {
+            // Ours, or an earlier version of ours: the push that follows sends or removes what is left to do.
+            if unsent.sent.contains(&change::digest(&object)) {
+                resources::agree(tx, &unsent, Some(&there.text), Some((&there.id, &there.etag)))?;
+                jobs::due_now(tx, Duty::Push(calendar.id), now)?;
+                return Ok(Read::Taken);
+            }
+            if let Some(body) = &unsent.body {
                 resources::keep(tx, &unsent, body, "upstream had this UID already", now)?;
             }
             resources::save(tx, calendar, &unsent.name, agreed, now)?;

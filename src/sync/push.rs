@@ -1,13 +1,14 @@
 //! store → provider → store: sends what changed here, each row in its own time and order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::Trouble;
 use super::plan::{Step, plan};
 use crate::app::App;
-use crate::ical::Object;
+use crate::ical::{Object, change};
 use crate::ids::{CalendarId, RemoteId};
 use crate::provider::{self, Op, Provider, RemoteObject};
 use crate::store::calendars::{self, Calendar, Source};
@@ -20,7 +21,10 @@ const AT_ONCE: usize = 8;
 /// Rows read at a time.
 const BATCH: u32 = 64;
 /// A row that moves upstream as fast as we read it is left for the next time.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 6;
+/// An upstream that is ready again within this is waited for, so many times.
+const MOMENT: Duration = Duration::from_secs(1);
+const MOMENTS: u32 = 8;
 
 /// Sends everything that waits in a mirror. Stops at the first sign that the upstream is away.
 pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> Result<(), Trouble> {
@@ -44,30 +48,38 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
         if waiting.is_empty() {
             return Ok(());
         }
-        let mut waiting = waiting.into_iter();
-        let mut sent = 0;
-        let mut going = JoinSet::new();
-        loop {
-            while going.len() < AT_ONCE
-                && let Some(row) = waiting.next()
-            {
-                let sender = sender.clone();
-                going.spawn(async move { sender.send(row).await });
+        match send_all(&sender, waiting).await {
+            Ok(0) => return Err(Trouble::new("what is sent changes faster than it can be sent")),
+            Ok(_) => {}
+            Err(trouble) => {
+                give_up(app, &sender.calendar, &trouble.why).await?;
+                return Err(trouble);
             }
-            match going.join_next().await {
-                None => break,
-                Some(Ok(Ok(settled))) => sent += usize::from(settled),
-                Some(Ok(Err(trouble))) => {
-                    give_up(app, &sender.calendar, &trouble.why).await?;
-                    return Err(trouble);
-                }
-                Some(Err(e)) => return Err(Trouble::new(format!("a push ended early: {e}"))),
-            }
-        }
-        if sent == 0 {
-            return Err(Trouble::new("what is sent changes faster than it can be sent"));
         }
     }
+}
+
+/// Sends rows, some of them at once; how many are settled. After the first trouble nothing more is begun, and what was
+/// begun is brought to its end: a request that is cut is one whose answer is lost.
+async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Result<usize, Trouble> {
+    let (mut waiting, mut going) = (rows.into_iter(), JoinSet::new());
+    let (mut settled, mut trouble) = (0, None);
+    loop {
+        while trouble.is_none()
+            && going.len() < AT_ONCE
+            && let Some(row) = waiting.next()
+        {
+            let sender = sender.clone();
+            going.spawn(async move { sender.send(row).await });
+        }
+        match going.join_next().await {
+            None => break,
+            Some(Ok(Ok(done))) => settled += usize::from(done),
+            Some(Ok(Err(e))) => trouble = Some(e),
+            Some(Err(e)) => trouble = Some(Trouble::new(format!("a push ended early: {e}"))),
+        }
+    }
+    trouble.map_or(Ok(settled), Err)
 }
 
 /// The upstream is away: whoever waits for a row of this calendar need not wait longer.
@@ -122,9 +134,15 @@ impl Sender {
             (Some(before), Some(after), Some((id, etag))) => Op::Update { id, etag, before, after },
             (_, Some(after), _) => Op::Create { key: &key, after },
             (_, None, Some((id, etag))) => Op::Delete { id, etag },
-            (_, None, None) => return self.agree(row, None).await,
+            // Deleted here before upstream was known to have it: it may have it all the same.
+            (_, None, None) => {
+                return match self.provider.created(&self.remote, &key).await? {
+                    Some(there) => self.resolve(row, Some(there)).await,
+                    None => self.agree(row, None).await,
+                };
+            }
         };
-        match self.provider.push(&self.remote, op).await {
+        match self.push(op).await {
             Ok(now) => self.agree(row, now).await,
             Err(provider::Error::Refused(why)) => self.refuse(row, &why).await,
             Err(provider::Error::Exists(there)) => self.resolve(row, Some(*there)).await,
@@ -138,6 +156,19 @@ impl Sender {
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Asks again when upstream says that it will be ready in a moment: some take one write at a time.
+    async fn push(&self, op: Op<'_>) -> Result<Option<RemoteObject>, provider::Error> {
+        for tries in 1.. {
+            match self.provider.push(&self.remote, op).await {
+                Err(provider::Error::Retry { after: Some(after), .. }) if after <= MOMENT && tries < MOMENTS => {
+                    tokio::time::sleep(after * tries).await;
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the loop has no other end")
     }
 
     /// Upstream did what it was sent, and holds `there` now (`None`: nothing).
@@ -170,15 +201,14 @@ impl Sender {
     async fn resolve(&self, row: Held, there: Option<RemoteObject>) -> Result<Option<Held>, Trouble> {
         let Some(there) = there else {
             // Deleted there, and here: agreed. Deleted there and changed here: the change wins, nothing is lost by it.
-            return self
-                .record(row, |tx, _, row, current, _| {
-                    resources::agree(tx, current, None, None)?;
-                    match current.body {
-                        None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
-                        Some(_) => Ok(()),
-                    }
-                })
-                .await;
+            let gone = self.record(row, |tx, _, row, current, _| {
+                resources::agree(tx, current, None, None)?;
+                match current.body {
+                    None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
+                    Some(_) => Ok(()),
+                }
+            });
+            return gone.await;
         };
         let object = match Object::parse(&there.text) {
             Ok(object) => object,
@@ -186,24 +216,33 @@ impl Sender {
         };
         self.record(row, move |tx, calendar, row, current, now| {
             let agreed = Some((&there.id, &there.etag));
+            let theirs = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
             match plan(current.base.as_deref(), current.body.as_deref(), Some(&there.text)) {
-                Step::Conflict | Step::TakeRemote => {
-                    if let Some(body) = &current.body
-                        && !crate::ical::change::same_text(body, &object)
-                    {
-                        resources::keep(tx, current, body, "upstream was changed at the same time", now)?;
-                    }
-                    let to = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
-                    resources::save(tx, calendar, &current.name, to, now)?;
-                    resources::judge(tx, row.id, row.seq, Verdict::Conflict, None)
-                }
                 Step::Settle | Step::Nothing => {
                     resources::agree(tx, current, Some(&there.text), agreed)?;
-                    resources::judge(tx, row.id, row.seq, Verdict::Sent, None)
+                    resources::judge(tx, row.id, current.seq, Verdict::Sent, None)
                 }
                 // Only the etag had moved: the next attempt knows it.
                 Step::SendLocal | Step::DropRemote | Step::DropLocal => {
                     resources::agree(tx, current, Some(&there.text), agreed)
+                }
+                // What is here, as upstream prints it.
+                Step::Conflict | Step::TakeRemote
+                    if current.body.as_deref().is_some_and(|body| change::same_text(body, &object)) =>
+                {
+                    resources::save(tx, calendar, &current.name, theirs, now)?;
+                    resources::judge(tx, row.id, current.seq, Verdict::Altered, None)
+                }
+                // An earlier version of ours, whose answer was lost: what is here was made on it.
+                Step::Conflict | Step::TakeRemote if current.sent.contains(&change::digest(&object)) => {
+                    resources::agree(tx, current, Some(&there.text), agreed)
+                }
+                Step::Conflict | Step::TakeRemote => {
+                    if let Some(body) = &current.body {
+                        resources::keep(tx, current, body, "upstream was changed at the same time", now)?;
+                    }
+                    resources::save(tx, calendar, &current.name, theirs, now)?;
+                    resources::judge(tx, row.id, current.seq, Verdict::Conflict, None)
                 }
             }
         })

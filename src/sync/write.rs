@@ -279,8 +279,8 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
     }
 }
 
-/// Takes a change back that the client is told was not made. Should the upstream have taken it all the same, the next
-/// pull or push sees the difference and undoes it there.
+/// Takes a change back that the client is told was not made. Should the upstream have taken it all the same (it was asked,
+/// and its answer was lost), the next pull brings it, as it brings any change made there.
 async fn revert(app: &App, entered: &Entered) -> Result<(), Refusal> {
     let (id, seq, now) = (entered.row, entered.seq, app.clock.now());
     let undo = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {

@@ -24,6 +24,9 @@ on_both_engines! {
     a_write_while_upstream_is_away_is_kept_and_sent_later,
     a_write_while_upstream_is_away_is_refused_where_that_is_wished,
     a_create_whose_answer_was_lost_makes_one_object,
+    our_own_lost_write_is_nobody_elses,
+    what_is_deleted_before_its_create_was_heard_of_stays_deleted,
+    one_rows_trouble_cuts_no_other,
     a_change_on_both_sides_keeps_both_versions,
     a_delete_here_and_a_change_there_loses_nothing,
     a_change_here_and_a_delete_there_loses_nothing,
@@ -257,6 +260,84 @@ async fn a_create_whose_answer_was_lost_makes_one_object(url: String) {
         assert_eq!(house.here("work").await, House::there(&house.work, WORK));
         assert_eq!(house.here("all").await.len(), 1);
     }
+}
+
+/// The answer to a write is lost, and the client writes on: upstream's version is our own earlier one, not a conflict.
+async fn our_own_lost_write_is_nobody_elses(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "old.ics", "old", NOON).await.expect("a create");
+    for (name, uid) in [("new.ics", "new"), ("old.ics", "old")] {
+        let say = |n: u32| format!("{NOON}\nLOCATION:{n}");
+        house.work.fault("PUT", name, 1, Fault::DropAfter);
+        // Upstream takes the first version and is away at once: nobody hears of it.
+        house.work.fault("GET", name, 1, Fault::DropBefore);
+        let first = house.put("work", name, uid, &say(1)).await.expect("it is kept");
+        assert!(first.pending);
+        house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+        assert!(house.put("work", name, uid, &say(2)).await.expect("it is kept").pending);
+        // Back to what was said first, which is what upstream was sent and we never heard of.
+        assert!(house.put("work", name, uid, &say(3)).await.expect("it is kept").pending);
+        house.work.heal();
+        house.settle().await;
+        let there = House::there(&house.work, WORK);
+        assert!(there[name].contains("LOCATION:3"), "{}", there[name]);
+        assert_eq!(house.here("work").await, there);
+        assert_eq!(house.kept(uid).await, Vec::<String>::new(), "nobody else wrote");
+    }
+    // To what both sides had agreed on before: it has to be sent all the same.
+    house.work.fault("PUT", "old.ics", 1, Fault::DropAfter);
+    house.work.fault("GET", "old.ics", 1, Fault::DropBefore);
+    house.put("work", "old.ics", "old", &format!("{NOON}\nLOCATION:4")).await.expect("it is kept");
+    house.put("work", "old.ics", "old", &format!("{NOON}\nLOCATION:3")).await.expect("it is kept");
+    house.settle().await;
+    house.pull("work").await.expect("a pull");
+    assert!(House::there(&house.work, WORK)["old.ics"].contains("LOCATION:3"));
+    assert!(house.here("work").await["old.ics"].contains("LOCATION:3"));
+}
+
+async fn what_is_deleted_before_its_create_was_heard_of_stays_deleted(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.fault("PUT", "lost.ics", 1, Fault::DropAfter);
+    house.work.fault("GET", "lost.ics", 1, Fault::DropBefore);
+    assert!(house.put("all", "lost.ics", "lost", NOON).await.expect("it is kept").pending);
+    assert_eq!(House::there(&house.work, WORK).len(), 1, "upstream has it");
+    house.delete("all", "lost.ics").await.expect("a delete");
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 0);
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("all").await.len(), 0);
+    // One that never arrived is deleted without a word upstream.
+    house.work.fault("PUT", "never.ics", 1, Fault::DropBefore);
+    house.put("all", "never.ics", "never", NOON).await.expect("it is kept");
+    house.delete("all", "never.ics").await.expect("a delete");
+    house.settle().await;
+    assert_eq!(house.here("all").await.len(), 0);
+}
+
+async fn one_rows_trouble_cuts_no_other(url: String) {
+    let house = Arc::new(House::new(&url, "").await);
+    house.work.fault("PUT", "bad.ics", 1, Fault::Status(500, String::new()));
+    house.work.fault("PUT", "good", 6, Fault::Slow(Duration::from_millis(150)));
+    // A server that takes one write at a time is asked again in a moment, and nobody hears of it.
+    house.work.fault("PUT", "locked.ics", 2, Fault::Status(423, "Locked".to_owned()));
+    let names = ["good1.ics", "good2.ics", "bad.ics", "good3.ics", "locked.ics"];
+    let puts: Vec<_> = names
+        .into_iter()
+        .map(|name| {
+            let house = house.clone();
+            tokio::spawn(async move { house.put("work", name, name, NOON).await.expect("it is kept") })
+        })
+        .collect();
+    for put in puts {
+        put.await.expect("a put");
+    }
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 5);
+    for (name, text) in House::there(&house.work, WORK) {
+        assert_eq!(text, house.here("work").await[&name], "{name}");
+    }
+    let twice = house.work.log().iter().filter(|l| l.method == "PUT" && l.path.contains("good")).count();
+    assert_eq!(twice, 3, "what was begun was brought to its end");
 }
 
 async fn a_change_on_both_sides_keeps_both_versions(url: String) {

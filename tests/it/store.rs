@@ -10,7 +10,7 @@ use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, TokenExpired, Version};
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, Store, Tx, accounts, app_passwords};
+use calgate::store::{self, Store, Tx, accounts, app_passwords, properties};
 
 use crate::kit::{self, NOW, event, on_both_engines};
 
@@ -28,6 +28,7 @@ on_both_engines! {
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
     users_accounts_and_app_passwords_made_by_command_stay,
+    dead_properties_are_forgotten_with_what_they_are_of,
 }
 
 const HOME: &str = r#"
@@ -381,6 +382,15 @@ async fn a_dead_workers_duty_is_taken_over(url: String) {
         !store.write(move |tx| jobs::renew(tx, &dead, later)).await.expect("asked"),
         "the dead one is told to stop"
     );
+
+    // A server that comes back need not wait for the leases of its own earlier run.
+    let mine = Duty::Pull(CalendarId(1));
+    let claim_as = |holder: &'static str| store.write(move |tx| jobs::claim_this(tx, mine, holder, later));
+    assert!(claim_as("here/1").await.expect("asked").is_some());
+    store.write(|tx| jobs::release(tx, "her")).await.expect("another node's");
+    assert_eq!(claim_as("here/2").await.expect("asked"), None);
+    store.write(|tx| jobs::release(tx, "here")).await.expect("ours");
+    assert!(claim_as("here/2").await.expect("asked").is_some());
 }
 
 async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
@@ -409,6 +419,27 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         Ok::<_, store::Error>(found)
     });
     assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let user = anna(&app).await.user;
+    let kept = app.store.write(move |tx| -> Result<_, properties::NotSet> {
+        let dead = properties::Dead { ns: "x:".to_owned(), name: "p".to_owned(), xml: "<p xmlns=\"x:\"/>".to_owned() };
+        for path in ["/dav/anna/one/", "/dav/anna/one/a.ics", "/dav/anna/one/a.ics2", "/dav/anna/two/"] {
+            properties::set(tx, user, path, &dead)?;
+        }
+        assert_eq!(properties::below(tx, user, "/dav/anna/one/")?.len(), 2);
+        properties::forget(tx, "/dav/anna/one/a.ics")?;
+        let left = properties::list(tx, user, "/dav/anna/one/a.ics2")?.len();
+        properties::forget(tx, "/dav/anna/one/")?;
+        let below = properties::list(tx, user, "/dav/anna/one/a.ics2")?.len();
+        Ok((left, below, properties::list(tx, user, "/dav/anna/two/")?.len()))
+    });
+    assert_eq!(kept.await, Ok((1, 0, 1)));
+    let large = properties::Dead { ns: String::new(), name: "q".to_owned(), xml: "x".repeat(2 << 20) };
+    let refused = app.store.write(move |tx| properties::set(tx, user, "/dav/anna/two/", &large)).await;
+    assert_eq!(refused, Err(properties::NotSet::Quota));
 }
 
 #[tokio::test]

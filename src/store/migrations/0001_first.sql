@@ -116,6 +116,7 @@ CREATE TABLE resources (
     remote_id   TEXT,
     remote_etag TEXT,
     dirty       INTEGER NOT NULL,           -- upstream does not hold what is here
+    sent        TEXT NOT NULL DEFAULT '',   -- digests of our versions that upstream may have been sent since `base`
     refused     TEXT,                       -- why upstream will never take it
     error       TEXT,                       -- why it could not be sent the last time
     verdict_seq INTEGER,                    -- what became of the version with that seq
