@@ -188,6 +188,7 @@ mod tests {
             etag: Etag("e".to_owned()),
             body: Some("text".to_owned()),
             base: Some("text".to_owned()),
+            sent: Vec::new(),
             remote: Some(RemoteId("/standup.ics".to_owned())),
             remote_etag: None,
             dirty: false,

@@ -2,9 +2,8 @@
 
 use std::panic::PanicHookInfo;
 
-use calgate::config::values::{FOREIGN_LOG, log_target_is_ours};
+use calgate::config::values::log_filter;
 use calgate::config::{Config, LogFormat};
-use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
@@ -18,7 +17,7 @@ pub struct Level(reload::Handle<Targets, Registry>);
 impl Level {
     /// `text` is a `[server] log` that was checked.
     pub fn set(&self, text: &str) {
-        if let Ok(targets) = filter(text) {
+        if let Ok(targets) = log_filter(text) {
             // Fails only when the log itself is gone.
             let _ = self.0.modify(|filter| *filter = targets);
         }
@@ -27,7 +26,8 @@ impl Level {
 
 /// Logs go to standard error.
 pub fn start(config: &Config) -> Result<Level, Failure> {
-    let (filter, level) = reload::Layer::new(filter(&config.server.log)?);
+    let filter = log_filter(&config.server.log).map_err(|e| Failure::new(format!("[server] log: {e}"), ""))?;
+    let (filter, level) = reload::Layer::new(filter);
     let lines = match config.server.log_format {
         LogFormat::Text => {
             let ansi = super::terminal::colour(&std::io::stderr());
@@ -38,19 +38,6 @@ pub fn start(config: &Config) -> Result<Level, Failure> {
     let started = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
     started.map_err(|e| Failure::new(format!("the log can not be started: {e}"), ""))?;
     Ok(Level(level))
-}
-
-/// What `text` asks for of calgate, and [`FOREIGN_LOG`] at most of all else, whatever `text` says and whatever a
-/// dependency that is new tomorrow has to tell.
-fn filter(text: &str) -> Result<Targets, Failure> {
-    let asked: Targets = text.parse().map_err(|e| Failure::new(format!("[server] log: {e}"), ""))?;
-    // No filter has a default when the text names modules only: then nothing else is shown.
-    let rest = asked.default_level().unwrap_or(LevelFilter::OFF);
-    let mut shown = Targets::new().with_default(rest.min(FOREIGN_LOG)).with_target("calgate", rest);
-    for (target, level) in asked.iter() {
-        shown = shown.with_target(target, if log_target_is_ours(target) { level } else { level.min(FOREIGN_LOG) });
-    }
-    Ok(shown)
 }
 
 /// From here on a panic is one line: in the log when there is one, else on standard error.
@@ -92,62 +79,13 @@ mod tests {
         }
     }
 
-    /// What is logged under the filter `text` while `run` runs.
-    fn logged(text: &str, run: impl FnOnce()) -> String {
+    /// What is logged while `run` runs.
+    fn logged(run: impl FnOnce()) -> String {
         let lines = Lines::default();
         let writer = lines.clone();
-        let filter = filter(text).unwrap_or_else(|_| panic!("{text:?} is a filter"));
-        let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone()).with_filter(filter);
+        let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), run);
         String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
-    }
-
-    #[test]
-    fn no_filter_lets_foreign_code_print_what_it_carries() {
-        for text in [
-            "trace",
-            "debug",
-            "info,tokio_postgres=trace",
-            "tokio_postgres::query=debug",
-            "tokio=trace,t=trace,h=trace,r=trace",
-            "calgate=trace,hyper=trace,reqwest=trace,h2=debug,rustls=trace",
-        ] {
-            let seen = logged(text, || {
-                tracing::debug!(target: "tokio_postgres::query", "with parameters: canary");
-                tracing::trace!(target: "tokio_postgres::prepare", "canary");
-                tracing::info!(target: "postgres", "canary");
-                tracing::trace!(target: "hyper::proto::h1::io", "canary");
-                tracing::debug!(target: "h2::codec::framed_write", "canary");
-                tracing::trace!(target: "reqwest::connect", "canary");
-                tracing::debug!(target: "rustls::client::hs", "canary");
-                tracing::info!(target: "tomorrow", "canary");
-            });
-            assert_eq!(seen, "", "under {text:?}");
-        }
-    }
-
-    /// The driver speaks through the `log` crate, whose records are asked for by name and level.
-    #[test]
-    fn the_filter_answers_for_records_of_the_log_crate() {
-        use tracing::Level;
-        let cases = [
-            ("trace", "tokio_postgres::query", Level::DEBUG, false),
-            ("trace", "tokio_postgres::query", Level::WARN, true),
-            ("trace", "calgate::sync", Level::TRACE, true),
-            ("info", "calgate::sync", Level::INFO, true),
-            ("info", "calgate::sync", Level::DEBUG, false),
-            ("info,calgate::sync=debug", "calgate::sync::pull", Level::DEBUG, true),
-            ("info,calgate::sync=debug", "calgate::web", Level::DEBUG, false),
-            ("calgate::sync=debug", "calgate::web", Level::ERROR, false),
-            ("calgate::sync=debug", "hyper", Level::ERROR, false),
-            ("error", "hyper", Level::WARN, false),
-            ("off", "calgate", Level::ERROR, false),
-            ("warn,hyper=off", "hyper", Level::ERROR, false),
-        ];
-        for (text, target, level, shown) in cases {
-            let filter = filter(text).unwrap_or_else(|_| panic!("{text:?} is a filter"));
-            assert_eq!(filter.would_enable(target, &level), shown, "{target} at {level} under {text:?}");
-        }
     }
 
     #[test]
@@ -155,7 +93,7 @@ mod tests {
         let title = String::from("canary ü");
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(tell_of_panic));
-        let seen = logged("info", || {
+        let seen = logged(|| {
             let _ = std::panic::catch_unwind(|| panic!("a word of the source"));
             let _ = std::panic::catch_unwind(|| title[..8].len());
         });

@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::time::Duration;
-use tracing_subscriber::filter::{LevelFilter, Targets};
+
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 
 use super::walk::{Wrong, list_of, nearest, quoted};
 use crate::store::feeds::FeedKind;
@@ -227,11 +228,24 @@ fn web_url(text: &str) -> Result<url::Url, Wrong> {
 
 /// Code that is not ours says no more than this in the log. Below it database drivers print the parameters of their
 /// queries, HTTP its headers and TLS its names: titles, passwords and tokens.
-pub const FOREIGN_LOG: LevelFilter = LevelFilter::WARN;
+const FOREIGN_LOG: LevelFilter = LevelFilter::WARN;
 
 /// Whether what logs under that name is a module of calgate.
-pub fn log_target_is_ours(target: &str) -> bool {
+fn is_ours(target: &str) -> bool {
     target == "calgate" || target.starts_with("calgate::")
+}
+
+/// What `text` asks for of calgate, and [`FOREIGN_LOG`] at most of all else: whatever `text` says, and whatever a
+/// dependency that is new tomorrow has to tell.
+pub fn log_filter(text: &str) -> Result<Targets, ParseError> {
+    let asked: Targets = text.parse()?;
+    // No filter has a default when the text names modules only: then nothing else is shown.
+    let rest = asked.default_level().unwrap_or(LevelFilter::OFF);
+    let mut shown = Targets::new().with_default(rest.min(FOREIGN_LOG)).with_target("calgate", rest);
+    for (target, level) in asked.iter() {
+        shown = shown.with_target(target, if is_ours(target) { level } else { level.min(FOREIGN_LOG) });
+    }
+    Ok(shown)
 }
 
 /// `trace` … `error`, or a filter as `RUST_LOG` takes it.
@@ -248,7 +262,7 @@ pub fn log(text: &str) -> Result<String, Wrong> {
     }
     match text.parse::<Targets>() {
         Ok(targets) if !text.trim().is_empty() => {
-            let foreign = |(target, level): &(&str, LevelFilter)| !log_target_is_ours(target) && *level > FOREIGN_LOG;
+            let foreign = |(target, level): &(&str, LevelFilter)| !is_ours(target) && *level > FOREIGN_LOG;
             match targets.iter().find(foreign) {
                 None => Ok(text.to_owned()),
                 Some((target, _)) => Err(Wrong::new(

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use calgate::app::App;
+use calgate::config::values;
 use calgate::ids::Name;
 use calgate::store::resources::{self, Version};
 use calgate::store::{self, calendars};
+use tracing::Level;
 
 use crate::kit;
 
@@ -75,6 +77,59 @@ fn completions_are_for_every_shell_and_may_be_cut_off() {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn no_log_filter_lets_foreign_code_print_what_it_carries() {
+    // Short names are beginnings of longer ones.
+    for text in [
+        "trace",
+        "debug",
+        "info,tokio_postgres=trace",
+        "tokio_postgres::query=debug",
+        "tokio=trace,t=trace,h=trace,r=trace,q=trace",
+        "calgate=trace,hyper=trace,reqwest=trace,h2=debug,rustls=trace",
+    ] {
+        let filter = values::log_filter(text).expect("a filter");
+        for target in [
+            "tokio_postgres::query",
+            "tokio_postgres::prepare",
+            "postgres",
+            "hyper::proto::h1::io",
+            "hyper_util::client::legacy",
+            "h2::codec::framed_write",
+            "reqwest::connect",
+            "rustls::client::hs",
+            "tokio_rustls",
+            "quick_xml",
+            "tomorrow",
+        ] {
+            for level in [Level::INFO, Level::DEBUG, Level::TRACE] {
+                assert!(!filter.would_enable(target, &level), "{target} at {level} under {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_filter_shows_what_it_asks_for_of_calgate() {
+    let cases = [
+        ("trace", "tokio_postgres::query", Level::WARN, true),
+        ("trace", "calgate::sync", Level::TRACE, true),
+        ("info", "calgate::sync", Level::INFO, true),
+        ("info", "calgate::sync", Level::DEBUG, false),
+        ("info,calgate::sync=debug", "calgate::sync::pull", Level::DEBUG, true),
+        ("info,calgate::sync=debug", "calgate::web", Level::DEBUG, false),
+        ("calgate::sync=debug", "calgate::web", Level::ERROR, false),
+        ("calgate::sync=debug", "hyper", Level::ERROR, false),
+        ("error", "hyper", Level::WARN, false),
+        ("off", "calgate", Level::ERROR, false),
+        ("warn,hyper=off", "hyper", Level::ERROR, false),
+    ];
+    for (text, target, level, shown) in cases {
+        let filter = values::log_filter(text).expect("a filter");
+        assert_eq!(filter.would_enable(target, &level), shown, "{target} at {level} under {text:?}");
     }
 }
 
