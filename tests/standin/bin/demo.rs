@@ -384,7 +384,7 @@ fn greeting(gateway: &Gateway, office: &Upstream, home: &Upstream, folder: &Path
     ));
     say("");
     say("  # when Anna is busy, for booking pages: no titles, no login, one secret address");
-    say(&format!("  curl -s {url}/feed/{}.ifb | grep FREEBUSY | head", gateway.tokens.free_busy));
+    say(&format!("  curl -s {url}/feed/{}.ifb | grep 'FREEBUSY;' | head", gateway.tokens.free_busy));
     say("");
     say("  # what her colleagues may see: work with its titles, the family as \"Busy\"");
     say(&format!("  curl -s {url}/feed/{}.ics | grep SUMMARY | sort | uniq -c", gateway.tokens.colleagues));
