@@ -496,7 +496,7 @@ password = "sealed"
         let made = app.store.write(move |tx| {
             let account = accounts::by_name(tx, user, "office")?.expect("the account");
             let given = Given { name: "Team", color: "", text: "", writable, components: &[Kind::Event] };
-            let id = calendars::mirror(tx, &account, "team", &RemoteId::from("/team/"), &given, NOW)?;
+            let id = calendars::mirror(tx, &account, "team", &RemoteId::from("/team/"), "Team", &given, NOW)?;
             unified::reshape(tx, user, NOW)?;
             Ok::<_, store::Error>(id)
         });
