@@ -35,6 +35,8 @@ on_both_engines! {
     a_dead_workers_duty_is_taken_over,
     users_accounts_and_app_passwords_made_by_command_stay,
     dead_properties_are_forgotten_with_what_they_are_of,
+    a_unified_calendar_hears_of_a_member_that_goes,
+    a_unified_calendar_that_was_hidden_has_missed_nothing,
 }
 
 const HOME: &str = r#"
@@ -642,6 +644,48 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         Ok::<_, store::Error>(found)
     });
     assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+async fn a_unified_calendar_hears_of_a_member_that_goes(url: String) {
+    // A member that is not declared: it was made by a client.
+    let text = HOME.replace("[[user.calendar]]\nname = \"two\"\n", "");
+    let mut config = kit::config(&url, HOME);
+    config.users[0].calendars.retain(|c| c.slug != "two");
+    assert!(!text.contains("name = \"two\""));
+    let app = kit::app(&url, "").await;
+    app.apply(config).await.expect("applied");
+    let actor = anna(&app).await;
+    let made = app.store.write(move |tx| {
+        calendars::create(tx, &actor, "anna", "two", &calendars::New::default(), NOW)
+            .map_err(|e| Denied::ReadOnly(format!("{e:?}")))
+    });
+    made.await.unwrap_or_else(|e| panic!("{e}"));
+    put(&app, "two", "a.ics", "a", AT_NOON).await;
+    assert_eq!(listing(&app, "all").await.len(), 1);
+    let seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let actor = anna(&app).await;
+    let removed = app.store.write(move |tx| {
+        let two = calendars::open(tx, &actor, "anna", "two", Need::Write)?;
+        calendars::remove(tx, &two, NOW)
+    });
+    removed.await.unwrap_or_else(|e| panic!("{e}"));
+    let news = since(&app, "all", Some(seq), 10).await;
+    let news: Vec<_> = news.changes.iter().map(|c| (c.name.as_str(), c.live.is_some())).collect();
+    assert_eq!(news, [("a.ics", false)], "a client that follows the token hears of it");
+}
+
+async fn a_unified_calendar_that_was_hidden_has_missed_nothing(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    put(&app, "one", "b.ics", "b", AT_NOON).await;
+    let without = HOME.split("[[user.unified]]").next().expect("a head").to_owned();
+    app.apply(kit::config(&url, &without)).await.expect("it is taken out");
+    remove(&app, "one", "a.ics").await;
+    put(&app, "one", "c.ics", "c", AT_NOON).await;
+    app.apply(kit::config(&url, HOME)).await.expect("and put back");
+    assert_eq!(listing(&app, "all").await.keys().collect::<Vec<_>>(), ["b.ics", "c.ics"]);
+    let bodies = with(&app, "all", |tx, calendar| resources::all(tx, &calendar)).await;
+    assert_eq!(bodies.len(), 2);
 }
 
 async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
