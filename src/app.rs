@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::ResourceId;
 use crate::provider::http;
-use crate::secrets::Secrets;
-use crate::store::{Store, declared};
+use crate::secrets::{self, Secrets};
+use crate::store::{self, Store, declared, jobs};
 
 pub struct App {
     /// The configuration in force. `load()` it once for each request.
@@ -19,6 +19,8 @@ pub struct App {
     pub clock: Clock,
     pub secrets: Secrets,
     pub http: Arc<http::Client>,
+    /// Whose leases are ours: the same for every run of this server, and no other's.
+    pub node: String,
     /// Wakes the workers: some duty may be due now.
     pub wake: Notify,
     /// Names the rows whose push was settled: whoever waits for one looks at it again.
@@ -29,7 +31,11 @@ impl App {
     /// Opens the store and applies the configuration to it.
     pub async fn open(config: Config, secrets: Secrets, clock: Clock) -> Result<Arc<App>, String> {
         let store = Store::open(&config.storage.url).map_err(|e| e.to_string())?;
-        let app = App::beside(config.clone(), store, secrets, clock);
+        let mut app = App::beside(config.clone(), store, secrets, clock);
+        app.node = node_of(&config);
+        // What an earlier run of this server held, it holds no more: the pid file lets one live at a time.
+        let node = app.node.clone();
+        app.store.write(move |tx| jobs::release(tx, &node)).await.map_err(|e: store::Error| e.to_string())?;
         app.apply(config).await?;
         Ok(Arc::new(app))
     }
@@ -42,6 +48,7 @@ impl App {
             clock,
             secrets,
             http: Arc::new(http::Client::new()),
+            node: format!("command-{}", secrets::new_token()),
             wake: Notify::new(),
             settled: broadcast::channel(1024).0,
         }
@@ -56,4 +63,11 @@ impl App {
         self.wake.notify_one();
         Ok(())
     }
+}
+
+/// A server is told from others by its host and its pid file.
+fn node_of(config: &Config) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let name = format!("{host}\n{}", config.server.pid_file.display());
+    secrets::hex(&secrets::sha256(name.as_bytes())[..8])
 }

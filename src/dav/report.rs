@@ -83,7 +83,7 @@ impl<'a> Place<'a> {
         Ok(Place {
             calendar,
             href: target.href(),
-            shelf: Shelf::of(tx, page.scene, &page.sheet, &target)?,
+            shelf: Shelf::of(tx, page.scene, &page.sheet, calendar)?,
             zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
         })
     }
@@ -154,7 +154,7 @@ impl<'a> Page<'a> {
 
     fn row(&mut self, place: &Place<'_>, row: Row<'_>, data: &Data<'_>) -> Result<(), Error> {
         let name = row.name.as_str();
-        let node = Node::Resource(place.calendar, row);
+        let node = Node::Resource(place.calendar, row, place.shelf.access(name));
         self.sheet.respond(self.scene, (&place.href, name), &node, place.shelf.dead(name), data, &mut self.out);
         if self.out.len() > MAX_ANSWER { Err(Error::too_large()) } else { Ok(()) }
     }

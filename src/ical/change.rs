@@ -1,5 +1,7 @@
 //! What two texts of one object have in common: whether they mean the same.
 
+use sha2::{Digest, Sha256};
+
 use super::{Component, Object, Property};
 
 /// Whether two objects say the same, folding, property order and DTSTAMP, LAST-MODIFIED, CREATED, PRODID aside.
@@ -12,6 +14,14 @@ pub fn same(a: &Object, b: &Object) -> bool {
 /// The same for a text; one that can not be read says nothing that `b` says.
 pub fn same_text(a: &str, b: &Object) -> bool {
     a == b.text() || Object::parse(a).is_ok_and(|a| same(&a, b))
+}
+
+/// A short name for what an object says: equal for two that are [`same`], and by all odds for no others. 32 hexadecimal
+/// digits that stay what they are from one version of calgate to the next.
+pub fn digest(object: &Object) -> String {
+    let mut hash = Sha256::new();
+    Said::of(object.calendar()).feed(&mut hash);
+    hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A component without what does not count, in an order of its own.
@@ -32,6 +42,29 @@ impl<'a> Said<'a> {
         let mut components: Vec<Said<'a>> = component.components.iter().map(Said::of).collect();
         components.sort_unstable();
         Said { name: &component.name, lines, components }
+    }
+
+    /// Every text with its length in front, so that no two things said run into the same bytes.
+    fn feed(&self, hash: &mut Sha256) {
+        let mut text = |text: &str| {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text.as_bytes());
+        };
+        text(self.name);
+        text(&format!("{} {}", self.lines.len(), self.components.len()));
+        for (name, params, value) in &self.lines {
+            text(name);
+            text(value);
+            text(&params.len().to_string());
+            for (name, values) in params {
+                text(name);
+                text(&values.len().to_string());
+                values.iter().for_each(|value| text(value));
+            }
+        }
+        for component in &self.components {
+            component.feed(hash);
+        }
     }
 }
 
@@ -70,6 +103,7 @@ mod tests {
         for (b, expect) in cases {
             assert_eq!(same(&object(a), &object(b)), expect, "{b}");
             assert_eq!(same(&object(b), &object(a)), expect, "{b}");
+            assert_eq!(digest(&object(a)) == digest(&object(b)), expect, "{b}");
         }
     }
 }

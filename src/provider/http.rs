@@ -234,7 +234,12 @@ impl Answer {
             404 | 410 => Error::Missing,
             413 => Error::Refused(format!("{host} finds it too large ({doing})")),
             507 => Error::Refused(format!("{host} has no space left ({doing})")),
-            408 | 423 | 425 | 429 | 500 | 502..=504 | 506 | 508..=599 => Error::Retry {
+            // Somebody is writing there just now; servers that take one write at a time say so to every other.
+            423 => Error::Retry {
+                after: Some(self.retry_after().unwrap_or(Duration::from_millis(200))),
+                why: format!("{host} answered 423 (locked) while {doing}"),
+            },
+            408 | 425 | 429 | 500 | 502..=504 | 506 | 508..=599 => Error::Retry {
                 after: self.retry_after(),
                 why: format!("{host} answered {} while {doing}", self.status),
             },

@@ -126,6 +126,7 @@ pub enum Next {
 }
 
 /// One change to make upstream.
+#[derive(Clone, Copy)]
 pub enum Op<'a> {
     /// `key` is the idempotency key: creating twice with it makes one object.
     Create {
@@ -161,6 +162,8 @@ pub trait Provider: Send + Sync {
     async fn pull(&self, calendar: &RemoteId, cursor: Option<&Cursor>, known: &Known) -> Result<Page, Error>;
     /// One object as it is now; `None`: it is gone.
     async fn fetch(&self, calendar: &RemoteId, id: &RemoteId) -> Result<Option<RemoteObject>, Error>;
+    /// What an earlier `Op::Create` with this key made, if it arrived at all and is still there.
+    async fn created(&self, calendar: &RemoteId, key: &str) -> Result<Option<RemoteObject>, Error>;
     /// Makes one change and returns the object as upstream now holds it (`None`: it is gone).
     async fn push(&self, calendar: &RemoteId, op: Op<'_>) -> Result<Option<RemoteObject>, Error>;
 }

@@ -4,7 +4,7 @@ use super::calendars::{Calendar, Source};
 use super::resources::{self, Resource};
 use super::tx::Row;
 use super::{Result, Tx};
-use crate::ical::{Instant, Object, Window, recur};
+use crate::ical::{Instant, Object, Span, Window, recur};
 use crate::ids::{CalendarId, ResourceId, UserId};
 
 /// An instance longer than this stands apart, so that the others are found by a bounded range of `start`.
@@ -68,15 +68,28 @@ pub struct Busy {
     /// Objects that the index does not hold (dense ones, or all that may reach into `window` when it leaves the
     /// horizon; `entries` is empty then): expand them.
     pub rest: Vec<Resource>,
+    /// When upstream has something that could not be read: nothing is known of that time.
+    pub unknown: Vec<Window>,
 }
 
 /// What is busy in `window`, for free/busy.
 pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> {
     let Some(calendar) = super::calendars::for_engine(tx, calendar)? else {
-        return Ok(Busy { entries: Vec::new(), rest: Vec::new() });
+        return Ok(Busy { entries: Vec::new(), rest: Vec::new(), unknown: vec![window] });
     };
+    let unknown = tx.query(
+        "SELECT first, last FROM set_aside WHERE calendar_id = ?1 AND busy = 1
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last > ?2)",
+        &[calendar.id.into(), window.start.into(), window.end.into()],
+        |row| {
+            let start = row.opt_instant(0)?.unwrap_or(window.start);
+            let end = row.opt_instant(1)?.unwrap_or(window.end);
+            Ok(Window { start, end })
+        },
+    )?;
     if !in_horizon(tx, calendar.id, window)? {
-        return Ok(Busy { entries: Vec::new(), rest: resources::in_window(tx, &calendar, window)? });
+        let rest = resources::in_window(tx, &calendar, window)?;
+        return Ok(Busy { entries: Vec::new(), rest, unknown });
     }
     let mut entries = Vec::new();
     each_overlapping(tx, calendar.id, window, |entry, _| {
@@ -85,12 +98,12 @@ pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Bus
         }
     })?;
     let mut dense = Vec::new();
-    each_dense(tx, calendar.id, window, |id| dense.push(id))?;
+    each_dense_event(tx, calendar.id, window, |id| dense.push(id))?;
     let mut rest = Vec::new();
     for id in dense {
         rest.extend(resources::by_id(tx, id)?);
     }
-    Ok(Busy { entries, rest })
+    Ok(Busy { entries, rest, unknown })
 }
 
 /// Whether the index of a calendar reaches over `window`.
@@ -109,7 +122,7 @@ pub(super) fn decides(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> 
         return Ok(false);
     }
     let mut dense = false;
-    each_dense_event(tx, calendar, window, || dense = true)?;
+    each_dense_event(tx, calendar, window, |_| dense = true)?;
     Ok(!dense)
 }
 
@@ -177,14 +190,20 @@ pub(super) fn each_dense(
     )
 }
 
-fn each_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window, mut each: impl FnMut()) -> Result<()> {
+/// The same for events alone.
+fn each_dense_event(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    window: Window,
+    mut each: impl FnMut(ResourceId),
+) -> Result<()> {
     tx.each(
         "SELECT id FROM resources
           WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND kind = 0
-            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2) LIMIT 1",
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2)",
         &[calendar.into(), window.start.into(), window.end.into()],
-        |_| {
-            each();
+        |row| {
+            each(ResourceId(row.int(0)?));
             Ok(())
         },
     )
@@ -290,9 +309,11 @@ pub fn reindex(tx: &mut Tx<'_>, calendar: CalendarId, horizon: Window) -> Result
         &[calendar.id.into(), horizon.start.into(), horizon.end.into()],
     )?;
     for resource in resources::all(tx, &calendar)? {
-        // What was stored was parsed before; if it can not be any more, the span goes on to select it.
-        let Ok(object) = Object::parse(&resource.body) else { continue };
-        let index = index_of(tx, &calendar, &object)?;
+        let index = match Object::parse(&resource.body) {
+            Ok(object) => index_of(tx, &calendar, &object)?,
+            // What was stored was parsed before; if it can not be any more, its span selects it, and asking says so.
+            Err(_) => recur::Index { span: Span { first: None, last: None }, entries: Vec::new(), dense: true },
+        };
         tx.execute(
             "UPDATE resources SET dense = ?2 WHERE id = ?1 AND dense <> ?2",
             &[resource.id.into(), index.dense.into()],

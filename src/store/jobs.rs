@@ -54,14 +54,14 @@ pub const NEVER: Instant = Instant::MAX;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     pub duty: Duty,
-    /// Random for each claim.
+    /// The node, a slash, and something random for each claim.
     pub holder: String,
     /// How often it has failed since it last went well.
     pub tries: i64,
 }
 
-/// How long a lease holds without being renewed, in seconds.
-pub const LEASE: i64 = 120;
+/// How long a lease holds without being renewed, in seconds: what a dead node held is taken over after that.
+pub const LEASE: i64 = 30;
 
 /// Sees to it that the duty exists, due at `due` if it is new.
 pub fn ensure(tx: &mut Tx<'_>, duty: Duty, due: Instant) -> Result<()> {
@@ -117,6 +117,16 @@ pub fn claim_this(tx: &mut Tx<'_>, duty: Duty, holder: &str, now: Instant) -> Re
         |row| row.int(0),
     )?;
     Ok(tries.map(|tries| Lease { duty, holder: holder.to_owned(), tries }))
+}
+
+/// Ends every lease of a node. For that node alone, when it starts: whoever held them is dead.
+pub fn release(tx: &mut Tx<'_>, node: &str) -> Result<()> {
+    tx.execute(
+        "UPDATE jobs SET due = CASE WHEN due < lease THEN due ELSE 0 END, lease = 0, holder = ''
+          WHERE SUBSTR(holder, 1, LENGTH(CAST(?1 AS TEXT)) + 1) = CAST(?1 AS TEXT) || '/'",
+        &[node.into()],
+    )
+    .map(|_| ())
 }
 
 /// Renews a lease; a worker's writing transaction begins with it. False: it was lost, stop.

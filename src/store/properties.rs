@@ -41,7 +41,7 @@ pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
 pub fn below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<(String, Dead)>> {
     tx.query(
         "SELECT path, ns, name, xml FROM properties
-          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(?2)) = ?2
+          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(CAST(?2 AS TEXT))) = ?2
           ORDER BY path, ns, name",
         &[user.into(), path.into()],
         |row| Ok((row.text(0)?, Dead { ns: row.text(1)?, name: row.text(2)?, xml: row.text(3)? })),
@@ -75,7 +75,7 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, path: &str, ns: &str, name: &str) -
 /// Everybody's properties at `path` and below it, when it goes away.
 pub fn forget(tx: &mut Tx<'_>, path: &str) -> Result<()> {
     tx.execute(
-        "DELETE FROM properties WHERE path = ?1 OR SUBSTR(path, 1, LENGTH(?1)) = ?1 AND SUBSTR(?1, LENGTH(?1), 1) = '/'",
+        "DELETE FROM properties WHERE path = ?1 OR SUBSTR(path, 1, LENGTH(CAST(?1 AS TEXT))) = ?1 AND SUBSTR(CAST(?1 AS TEXT), LENGTH(CAST(?1 AS TEXT)), 1) = '/'",
         &[path.into()],
     )
     .map(|_| ())

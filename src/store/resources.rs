@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::calendars::{Calendar, Source};
 use super::tx::Row;
 use super::{Error, Result, Tx, instances, unified};
-use crate::ical::{Instant, Kind, Object, Window, recur, zone};
+use crate::ical::{Instant, Kind, Object, Window, change, object, recur, zone};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
 
@@ -316,8 +316,11 @@ pub struct Held {
     pub base: Option<String>,
     pub remote: Option<RemoteId>,
     pub remote_etag: Option<Etag>,
-    /// Upstream does not hold what is here.
+    /// Upstream does not hold what is here, or may hold an earlier version of ours.
     pub dirty: bool,
+    /// What our versions since `base` say (`change::digest`). Upstream may have been sent any of them without our hearing
+    /// of it: what it holds of these is nobody else's.
+    pub sent: Vec<String>,
     /// Why upstream will never take it. It is not sent again until it changes on either side.
     pub refused: Option<String>,
     /// What went wrong when it was sent last.
@@ -361,7 +364,7 @@ macro_rules! select_held {
     ($end:literal) => {
         concat!(
             "SELECT id, calendar_id, name, uid, seq, etag, live, body, base, remote_id, remote_etag, dirty, refused, error,
-                    verdict_seq, verdict, origin_id, changed_at
+                    verdict_seq, verdict, origin_id, changed_at, sent
                FROM resources WHERE ",
             $end
         )
@@ -392,6 +395,7 @@ fn held_row(row: &Row<'_>) -> Result<Held> {
         remote,
         remote_etag: row.opt_text(10)?.map(Etag),
         dirty,
+        sent: row.text(18)?.lines().map(str::to_owned).collect(),
         refused: row.opt_text(12)?,
         error: row.opt_text(13)?,
         verdict: row.opt_int(14)?.map(Seq).zip(verdict),
@@ -413,20 +417,26 @@ pub fn held_by_remote(tx: &mut Tx<'_>, calendar: &Calendar, remote: &RemoteId) -
     tx.one(select_held!("calendar_id = ?1 AND remote_id = ?2"), &params, held_row)
 }
 
-/// A row that upstream was never seen to hold, with that UID: a create on its way, or one whose answer was lost.
+/// A row that upstream was never seen to hold, with that UID: a create on its way, or one whose answer was lost, or its
+/// tombstone.
 pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Held>> {
     let params = [calendar.id.into(), uid.into()];
     tx.one(
-        select_held!("calendar_id = ?1 AND uid = ?2 AND dirty = 1 AND remote_id IS NULL AND live = 1 LIMIT 1"),
+        select_held!(
+            "calendar_id = ?1 AND uid = ?2 AND dirty = 1 AND remote_id IS NULL ORDER BY live DESC, id LIMIT 1"
+        ),
         &params,
         held_row,
     )
 }
 
-/// What waits to be sent, oldest first.
+/// What waits to be sent, oldest first; what failed before goes last.
 pub fn unsent(tx: &mut Tx<'_>, calendar: CalendarId, limit: u32) -> Result<Vec<Held>> {
     tx.query(
-        select_held!("calendar_id = ?1 AND dirty = 1 AND refused IS NULL ORDER BY seq LIMIT ?2"),
+        select_held!(
+            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL
+               ORDER BY CASE WHEN error IS NULL THEN 0 ELSE 1 END, seq LIMIT ?2"
+        ),
         &[calendar.into(), i64::from(limit).into()],
         held_row,
     )
@@ -439,6 +449,26 @@ pub fn known(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<(RemoteId, Eta
          UNION ALL SELECT remote_id, remote_etag FROM set_aside WHERE calendar_id = ?1",
         &[calendar.into()],
         |row| Ok((RemoteId(row.text(0)?), Etag(row.opt_text(1)?.unwrap_or_default()))),
+    )
+}
+
+/// The name of a row that was deleted here and has still to be deleted upstream, with that UID.
+pub fn unsent_tombstone(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Name>> {
+    tx.one(
+        "SELECT name FROM resources WHERE calendar_id = ?1 AND uid = ?2 AND live = 0 AND dirty = 1 ORDER BY id LIMIT 1",
+        &[calendar.id.into(), uid.into()],
+        |row| name(row.text(0)?),
+    )
+}
+
+/// A clean row with that UID and that remote etag: the same upstream object, should it be written with another id.
+pub fn held_twin(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, etag: &Etag) -> Result<Option<Held>> {
+    tx.one(
+        select_held!(
+            "calendar_id = ?1 AND uid = ?2 AND live = 1 AND dirty = 0 AND remote_etag = ?3 ORDER BY id LIMIT 1"
+        ),
+        &[calendar.id.into(), uid.into(), etag.as_str().into()],
+        held_row,
     )
 }
 
@@ -480,28 +510,20 @@ pub enum Version<'a> {
 /// Nothing that a client could see changes: nothing is counted, and its seq stays.
 pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, now: Instant) -> Result<Seq> {
     let old = held(tx, calendar, name)?;
-    let mirror = matches!(calendar.source, Source::Mirror { .. });
-    let old_base = old.as_ref().and_then(|o| o.base.clone());
-    let (object, remote, etag, dirty) = match to {
-        Version::Client(object) => {
-            let dirty = mirror && object.map(Object::text) != old_base.as_deref();
-            let remote = old.as_ref().and_then(|o| o.remote.clone());
-            (object, remote, old.as_ref().and_then(|o| o.remote_etag.clone()), dirty)
-        }
-        Version::Agreed { object, remote, etag } => (Some(object), Some(remote.clone()), Some(etag.clone()), false),
-        Version::Gone => (None, None, None, false),
+    let (object, agreement) = match to {
+        Version::Client(object) => (object, waiting(calendar, old.as_ref(), object)),
+        Version::Agreed { object, remote, etag } => (Some(object), Agreement::clean(Some((remote, etag)))),
+        Version::Gone => (None, Agreement::clean(None)),
     };
-    let base = if dirty { old_base } else { None };
     let before = old.as_ref().and_then(|o| o.body.as_deref());
-    let id = if object.map(Object::text) == before {
+    if object.map(Object::text) == before {
         let Some(old) = &old else { return Ok(calendar.seq) };
         // What a client sees is the same; what the engine knows may not be.
-        set_agreement(tx, old.id, remote.as_ref(), etag.as_ref(), dirty, base.as_deref())?;
+        set_agreement(tx, old.id, &agreement)?;
         return Ok(old.seq);
-    } else {
-        write(tx, calendar, name, old.as_ref(), object, now)?
-    };
-    set_agreement(tx, id, remote.as_ref(), etag.as_ref(), dirty, base.as_deref())?;
+    }
+    let id = write(tx, calendar, name, old.as_ref(), object, now)?;
+    set_agreement(tx, id, &agreement)?;
     let uid = object.map(Object::uid).or(old.as_ref().map(|o| o.uid.as_str())).unwrap_or_default();
     unified::refresh(tx, calendar, uid, now)?;
     if let Some(old) = &old
@@ -511,6 +533,45 @@ pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, 
     }
     let row = held_by_id(tx, id)?;
     row.map(|r| r.seq).ok_or_else(|| Error::Broken("a saved row is not there".to_owned()))
+}
+
+/// What is known of upstream beside what is here.
+struct Agreement<'a> {
+    remote: Option<(&'a RemoteId, &'a Etag)>,
+    dirty: bool,
+    /// Only of a dirty row.
+    base: Option<&'a str>,
+    /// Only of a dirty row.
+    sent: Vec<String>,
+}
+
+impl<'a> Agreement<'a> {
+    fn clean(remote: Option<(&'a RemoteId, &'a Etag)>) -> Agreement<'a> {
+        Agreement { remote, dirty: false, base: None, sent: Vec::new() }
+    }
+}
+
+/// Versions of one row that are told apart from somebody else's. With more than that since the last agreement, the oldest
+/// would be kept as a conflict should upstream turn out to hold it.
+const SENT: usize = 64;
+
+/// A client's version: in a mirror it waits to be sent. One that goes back to what was agreed waits as well when others
+/// may have been sent in between.
+fn waiting<'a>(calendar: &Calendar, old: Option<&'a Held>, object: Option<&Object>) -> Agreement<'a> {
+    let remote = old.and_then(|o| o.remote.as_ref().zip(o.remote_etag.as_ref()));
+    let base = old.and_then(|o| o.base.as_deref());
+    let mut sent = old.map(|o| o.sent.clone()).unwrap_or_default();
+    let mirror = matches!(calendar.source, Source::Mirror { .. });
+    if !mirror || object.map(Object::text) == base && sent.is_empty() {
+        return Agreement::clean(remote);
+    }
+    if let Some(digest) = object.map(change::digest)
+        && sent.last() != Some(&digest)
+    {
+        sent.push(digest);
+        sent.drain(..sent.len().saturating_sub(SENT));
+    }
+    Agreement { remote, dirty: true, base, sent }
 }
 
 /// Writes the row and its time index, with the next number of the clock.
@@ -583,18 +644,20 @@ pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, now: Inst
     .map(|_| ())
 }
 
-fn set_agreement(
-    tx: &mut Tx<'_>,
-    id: ResourceId,
-    remote: Option<&RemoteId>,
-    etag: Option<&Etag>,
-    dirty: bool,
-    base: Option<&str>,
-) -> Result<()> {
+fn set_agreement(tx: &mut Tx<'_>, id: ResourceId, agreement: &Agreement<'_>) -> Result<()> {
+    let (remote, etag) = agreement.remote.unzip();
     tx.execute(
-        "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, refused = NULL, error = NULL
+        "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, sent = ?6, refused = NULL,
+                error = NULL, verdict_seq = NULL, verdict = NULL
           WHERE id = ?1",
-        &[id.into(), remote.map(RemoteId::as_str).into(), etag.map(Etag::as_str).into(), dirty.into(), base.into()],
+        &[
+            id.into(),
+            remote.map(RemoteId::as_str).into(),
+            etag.map(Etag::as_str).into(),
+            agreement.dirty.into(),
+            agreement.base.into(),
+            (&agreement.sent.join("\n")).into(),
+        ],
     )
     .map(|_| ())
 }
@@ -602,9 +665,11 @@ fn set_agreement(
 /// Upstream now holds `base` under `remote` with `etag` (`None`: nothing). What is here does not change; the row is
 /// clean when that is what is here.
 pub fn agree(tx: &mut Tx<'_>, row: &Held, base: Option<&str>, remote: Option<(&RemoteId, &Etag)>) -> Result<()> {
-    let dirty = row.body.as_deref() != base;
-    let (id, etag) = remote.unzip();
-    set_agreement(tx, row.id, id, etag, dirty, if dirty { base } else { None })
+    let agreement = match row.body.as_deref() == base {
+        true => Agreement::clean(remote),
+        false => Agreement { remote, dirty: true, base, sent: row.sent.clone() },
+    };
+    set_agreement(tx, row.id, &agreement)
 }
 
 /// Notes what became of the version `seq` of a row, for whoever waits for it.
@@ -632,7 +697,7 @@ pub fn keep(tx: &mut Tx<'_>, row: &Held, body: &str, reason: &str, now: Instant)
     .map(|_| ())
 }
 
-/// Sets aside an upstream object that can not be read; what is here of it stays.
+/// Sets aside an upstream object that can not be read; what is here of it stays. Free/busy does not know its time.
 pub fn set_aside(
     tx: &mut Tx<'_>,
     calendar: CalendarId,
@@ -642,11 +707,24 @@ pub fn set_aside(
     reason: &str,
     now: Instant,
 ) -> Result<()> {
+    let span = object::rough_span(body);
     tx.execute(
-        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at, busy, first, last)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (calendar_id, remote_id) DO UPDATE SET remote_etag = excluded.remote_etag, body = excluded.body,
-             reason = excluded.reason, at = excluded.at",
-        &[calendar.into(), remote.as_str().into(), etag.as_str().into(), body.into(), reason.into(), now.into()],
+             reason = excluded.reason, at = excluded.at, busy = excluded.busy, first = excluded.first,
+             last = excluded.last",
+        &[
+            calendar.into(),
+            remote.as_str().into(),
+            etag.as_str().into(),
+            body.into(),
+            reason.into(),
+            now.into(),
+            span.is_some().into(),
+            span.and_then(|s| s.first).into(),
+            span.and_then(|s| s.last).into(),
+        ],
     )
     .map(|_| ())
 }

@@ -1,7 +1,8 @@
 //! SQLite: open, pragmas, one writer thread with group commit, several readers, backup.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -132,17 +133,46 @@ fn read_loop(db: &Connection, queue: &Receiver<Work>) {
     }
 }
 
-/// Copies the database of `file` into `to` while it is in use.
+/// Copies the database of `file` into `to` while it is in use. `to` appears when it is whole and on the disk, or not.
 pub(super) fn backup(file: &Path, to: &Path) -> Result<()> {
+    let failed = |e: std::io::Error| Error::Unavailable(format!("{} can not be written: {e}", to.display()));
+    // Absolute, because SQLite takes what begins with `file:` for a URL.
+    let to = std::path::absolute(to).map_err(failed)?;
     if to.exists() {
         return Err(Error::Unavailable(format!("{} is there already", to.display())));
     }
-    let from = open(Some(file))?;
-    let mut into = Connection::open(to).map_err(|e| Error::Unavailable(format!("{}: {e}", to.display())))?;
-    let backup = rusqlite::backup::Backup::new(&from, &mut into).map_err(error)?;
-    backup.run_to_completion(1024, Duration::from_millis(5), None).map_err(error)?;
-    drop(backup);
-    into.execute_batch("PRAGMA journal_mode = DELETE;").map_err(error)
+    let mut part = to.clone().into_os_string();
+    part.push(format!(".{}.part", std::process::id()));
+    let part = PathBuf::from(part);
+    let copied = copy(file, &part).and_then(|()| {
+        let folder = to.parent().unwrap_or(Path::new("/"));
+        let kept = File::open(&part).and_then(|copy| copy.sync_all());
+        kept.and_then(|()| std::fs::rename(&part, &to)).and_then(|()| File::open(folder)?.sync_all()).map_err(failed)
+    });
+    if copied.is_err() {
+        let mut journal = part.clone().into_os_string();
+        journal.push("-journal");
+        let _ = std::fs::remove_file(journal);
+        let _ = std::fs::remove_file(&part);
+    }
+    copied
+}
+
+/// One read transaction, however much is written meanwhile; a copy page by page would begin again at every write.
+fn copy(file: &Path, part: &Path) -> Result<()> {
+    let Some(name) = part.to_str() else {
+        return Err(Error::Unavailable(format!("{} is not UTF-8, which SQLite needs", part.display())));
+    };
+    open(Some(file))?.execute("VACUUM INTO ?1", [name]).map_err(error)?;
+    let copy = Connection::open(part).map_err(error)?;
+    // A restored calendar is another one: the numbers that were given after the copy was made will be given again, for
+    // other changes, and a client that kept one would miss those. What is masked carries UIDs made of the epoch, so
+    // the unified calendars are made anew at the next start.
+    copy.execute_batch(
+        "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;
+         UPDATE calendars SET epoch = random() & 9223372036854775807, shape = '';",
+    )
+    .map_err(error)
 }
 
 pub(super) fn execute(db: &Connection, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {

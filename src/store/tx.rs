@@ -90,6 +90,16 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// Takes the locks of all clocks, in the order of users: for what changes more than one user's rows.
+    pub(super) fn lock_clocks(&mut self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres { .. } => {
+                self.query("SELECT seq FROM clocks ORDER BY user_id FOR UPDATE", &[], |_| Ok(())).map(|_| ())
+            }
+        }
+    }
+
     /// Takes the lock of a user's clock until the end of the transaction, so that what is read of the user's calendars
     /// afterwards stays true. SQLite has one writer, which is that lock already.
     pub(super) fn lock_clock(&mut self, user: UserId) -> Result<()> {

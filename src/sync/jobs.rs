@@ -48,7 +48,7 @@ pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
 }
 
 async fn claim(app: &App) -> Option<Lease> {
-    let (holder, now) = (secrets::new_token(), app.clock.now());
+    let (holder, now) = (format!("{}/{}", app.node, secrets::new_token()), app.clock.now());
     match app.store.write(move |tx| jobs::claim(tx, &holder, now)).await {
         Ok(lease) => lease,
         Err(e) => {
@@ -119,7 +119,7 @@ async fn keep(app: &App, lease: &Lease) {
 
 async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
     match lease.duty {
-        Duty::Discover(account) => pull::discover_leased(app, account).await.map(|_| ()),
+        Duty::Discover(account) => pull::discover_leased(app, lease, account).await.map(|_| ()),
         Duty::Pull(calendar) => {
             let report = pull::leased(app, lease, calendar, &pull::Quiet).await?;
             if report != pull::Report::default() {

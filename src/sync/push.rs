@@ -1,17 +1,19 @@
 //! store → provider → store: sends what changed here, each row in its own time and order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
 use super::Trouble;
 use super::plan::{Step, plan};
 use crate::app::App;
-use crate::ical::Object;
-use crate::ids::{CalendarId, RemoteId};
+use crate::ical::{Object, change};
+use crate::ids::{CalendarId, RemoteId, ResourceId, Seq};
 use crate::provider::{self, Op, Provider, RemoteObject};
 use crate::store::calendars::{self, Calendar, Source};
-use crate::store::jobs::{self, Lease};
+use crate::store::jobs::Lease;
 use crate::store::resources::{self, Held, Verdict, Version};
 use crate::store::{self, Tx, accounts, unified};
 
@@ -20,7 +22,12 @@ const AT_ONCE: usize = 8;
 /// Rows read at a time.
 const BATCH: u32 = 64;
 /// A row that moves upstream as fast as we read it is left for the next time.
-const ATTEMPTS: usize = 4;
+const ATTEMPTS: usize = 6;
+/// An upstream that is ready again within this is waited for, so many times.
+const MOMENT: Duration = Duration::from_secs(1);
+const MOMENTS: u32 = 8;
+/// So many failures in a row are the upstream's, and nothing more is begun.
+const ENOUGH: usize = 3;
 
 /// Sends everything that waits in a mirror. Stops at the first sign that the upstream is away.
 pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> Result<(), Trouble> {
@@ -38,35 +45,65 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
         }
     };
     let sender = Arc::new(Sender { app: app.clone(), provider, calendar, remote, lease: lease.clone() });
+    let (mut tried, mut failed) = (HashSet::new(), None);
     loop {
         let id = sender.calendar.id;
         let waiting = app.store.read(move |tx| resources::unsent(tx, id, BATCH)).await?;
+        // What was tried a moment ago waits for the next run: it holds up nothing else.
+        let waiting: Vec<Held> = waiting.into_iter().filter(|row| !tried.contains(&(row.id, row.seq))).collect();
         if waiting.is_empty() {
-            return Ok(());
+            return failed.map_or(Ok(()), Err);
         }
-        let mut waiting = waiting.into_iter();
-        let mut sent = 0;
-        let mut going = JoinSet::new();
-        loop {
-            while going.len() < AT_ONCE
-                && let Some(row) = waiting.next()
-            {
-                let sender = sender.clone();
-                going.spawn(async move { sender.send(row).await });
+        let sent = send_all(&sender, waiting).await;
+        tried.extend(sent.tried);
+        match sent.failed {
+            // Not one went well: it is the upstream, and not the row.
+            Some(trouble) if sent.settled == 0 || trouble.after.is_some() => {
+                give_up(app, &sender.calendar, &trouble.why).await?;
+                return Err(trouble);
             }
-            match going.join_next().await {
-                None => break,
-                Some(Ok(Ok(settled))) => sent += usize::from(settled),
-                Some(Ok(Err(trouble))) => {
-                    give_up(app, &sender.calendar, &trouble.why).await?;
-                    return Err(trouble);
-                }
-                Some(Err(e)) => return Err(Trouble::new(format!("a push ended early: {e}"))),
+            Some(trouble) => failed = Some(trouble),
+            None => {}
+        }
+    }
+}
+
+/// What became of a batch.
+#[derive(Default)]
+struct Sent {
+    tried: Vec<(ResourceId, Seq)>,
+    settled: usize,
+    failed: Option<Trouble>,
+}
+
+/// Sends rows, some of them at once, but never two of one UID: the later one was made on the earlier. What was begun is
+/// brought to its end, whatever becomes of the others: a request that is cut is one whose answer is lost.
+async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Sent {
+    let (mut sent, mut going, mut uids) = (Sent::default(), JoinSet::new(), HashSet::new());
+    let mut waiting = rows.into_iter().filter(|row| uids.insert(row.uid.clone())).collect::<Vec<_>>().into_iter();
+    let mut in_a_row = 0;
+    loop {
+        while going.len() < AT_ONCE
+            && in_a_row < ENOUGH
+            && let Some(row) = waiting.next()
+        {
+            sent.tried.push((row.id, row.seq));
+            let sender = sender.clone();
+            going.spawn(async move { sender.send(row).await });
+        }
+        let trouble = match going.join_next().await {
+            None => return sent,
+            Some(Ok(Ok(true))) => {
+                sent.settled += 1;
+                in_a_row = 0;
+                continue;
             }
-        }
-        if sent == 0 {
-            return Err(Trouble::new("what is sent changes faster than it can be sent"));
-        }
+            Some(Ok(Ok(false))) => Trouble::new("it changes faster than it can be sent"),
+            Some(Ok(Err(trouble))) => trouble,
+            Some(Err(e)) => Trouble::new(format!("a push ended early: {e}")),
+        };
+        in_a_row = if trouble.after.is_some() { ENOUGH } else { in_a_row + 1 };
+        sent.failed = Some(trouble);
     }
 }
 
@@ -102,11 +139,26 @@ impl Sender {
         let mut next = Some(row);
         for _ in 0..ATTEMPTS {
             let Some(row) = next else { break };
-            next = self.attempt(row).await?;
+            let seq = row.seq;
+            next = match self.attempt(row).await {
+                Ok(left) => left,
+                Err(trouble) => {
+                    self.fail(id, seq, &trouble.why).await?;
+                    return Err(trouble);
+                }
+            };
         }
         // Nobody may be waiting for it, which is fine.
         let _ = self.app.settled.send(id);
         Ok(next.is_none())
+    }
+
+    /// Writes down why this row was not sent: whoever waits for it need not wait longer.
+    async fn fail(&self, id: ResourceId, seq: Seq, why: &str) -> Result<(), Trouble> {
+        let why = why.to_owned();
+        self.app.store.write(move |tx| resources::judge(tx, id, seq, Verdict::Away, Some(&why))).await?;
+        let _ = self.app.settled.send(id);
+        Ok(())
     }
 
     /// One attempt; gives the row back as it now is when it is worth another.
@@ -122,9 +174,15 @@ impl Sender {
             (Some(before), Some(after), Some((id, etag))) => Op::Update { id, etag, before, after },
             (_, Some(after), _) => Op::Create { key: &key, after },
             (_, None, Some((id, etag))) => Op::Delete { id, etag },
-            (_, None, None) => return self.agree(row, None).await,
+            // Deleted here before upstream was known to have it: it may have it all the same.
+            (_, None, None) => {
+                return match self.provider.created(&self.remote, &key).await? {
+                    Some(there) => self.resolve(row, Some(there)).await,
+                    None => self.agree(row, None).await,
+                };
+            }
         };
-        match self.provider.push(&self.remote, op).await {
+        match self.push(op).await {
             Ok(now) => self.agree(row, now).await,
             Err(provider::Error::Refused(why)) => self.refuse(row, &why).await,
             Err(provider::Error::Exists(there)) => self.resolve(row, Some(*there)).await,
@@ -138,6 +196,19 @@ impl Sender {
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Asks again when upstream says that it will be ready in a moment: some take one write at a time.
+    async fn push(&self, op: Op<'_>) -> Result<Option<RemoteObject>, provider::Error> {
+        for tries in 1.. {
+            match self.provider.push(&self.remote, op).await {
+                Err(provider::Error::Retry { after: Some(after), .. }) if after <= MOMENT && tries < MOMENTS => {
+                    tokio::time::sleep(after * tries).await;
+                }
+                done => return done,
+            }
+        }
+        unreachable!("the loop has no other end")
     }
 
     /// Upstream did what it was sent, and holds `there` now (`None`: nothing).
@@ -170,15 +241,14 @@ impl Sender {
     async fn resolve(&self, row: Held, there: Option<RemoteObject>) -> Result<Option<Held>, Trouble> {
         let Some(there) = there else {
             // Deleted there, and here: agreed. Deleted there and changed here: the change wins, nothing is lost by it.
-            return self
-                .record(row, |tx, _, row, current, _| {
-                    resources::agree(tx, current, None, None)?;
-                    match current.body {
-                        None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
-                        Some(_) => Ok(()),
-                    }
-                })
-                .await;
+            let gone = self.record(row, |tx, _, row, current, _| {
+                resources::agree(tx, current, None, None)?;
+                match current.body {
+                    None => resources::judge(tx, row.id, row.seq, Verdict::Sent, None),
+                    Some(_) => Ok(()),
+                }
+            });
+            return gone.await;
         };
         let object = match Object::parse(&there.text) {
             Ok(object) => object,
@@ -186,24 +256,33 @@ impl Sender {
         };
         self.record(row, move |tx, calendar, row, current, now| {
             let agreed = Some((&there.id, &there.etag));
+            let theirs = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
             match plan(current.base.as_deref(), current.body.as_deref(), Some(&there.text)) {
-                Step::Conflict | Step::TakeRemote => {
-                    if let Some(body) = &current.body
-                        && !crate::ical::change::same_text(body, &object)
-                    {
-                        resources::keep(tx, current, body, "upstream was changed at the same time", now)?;
-                    }
-                    let to = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
-                    resources::save(tx, calendar, &current.name, to, now)?;
-                    resources::judge(tx, row.id, row.seq, Verdict::Conflict, None)
-                }
                 Step::Settle | Step::Nothing => {
                     resources::agree(tx, current, Some(&there.text), agreed)?;
-                    resources::judge(tx, row.id, row.seq, Verdict::Sent, None)
+                    resources::judge(tx, row.id, current.seq, Verdict::Sent, None)
                 }
                 // Only the etag had moved: the next attempt knows it.
                 Step::SendLocal | Step::DropRemote | Step::DropLocal => {
                     resources::agree(tx, current, Some(&there.text), agreed)
+                }
+                // What is here, as upstream prints it.
+                Step::Conflict | Step::TakeRemote
+                    if current.body.as_deref().is_some_and(|body| change::same_text(body, &object)) =>
+                {
+                    resources::save(tx, calendar, &current.name, theirs, now)?;
+                    resources::judge(tx, row.id, current.seq, Verdict::Altered, None)
+                }
+                // An earlier version of ours, whose answer was lost: what is here was made on it.
+                Step::Conflict | Step::TakeRemote if current.sent.contains(&change::digest(&object)) => {
+                    resources::agree(tx, current, Some(&there.text), agreed)
+                }
+                Step::Conflict | Step::TakeRemote => {
+                    if let Some(body) = &current.body {
+                        resources::keep(tx, current, body, "upstream was changed at the same time", now)?;
+                    }
+                    resources::save(tx, calendar, &current.name, theirs, now)?;
+                    resources::judge(tx, row.id, current.seq, Verdict::Conflict, None)
                 }
             }
         })
@@ -227,10 +306,7 @@ impl Sender {
     {
         let (calendar, lease, now) = (self.calendar.clone(), self.lease.clone(), self.app.clock.now());
         let write = move |tx: &mut Tx<'_>| -> Result<Option<Held>, Trouble> {
-            if !jobs::renew(tx, &lease, now)? {
-                return Err(Trouble::new("another node has taken over"));
-            }
-            calendars::lock(tx, &calendar)?;
+            let calendar = super::still(tx, &lease, &calendar, now)?;
             let Some(current) = resources::held_by_id(tx, row.id)? else { return Ok(None) };
             change(tx, &calendar, &row, &current, now)?;
             let left = resources::held_by_id(tx, row.id)?;
@@ -242,8 +318,8 @@ impl Sender {
 
 /// The idempotency key of a create: the same for the same row, however often it is tried.
 fn key(row: &Held) -> String {
-    let name = row.name.as_str();
-    let stem = name.strip_suffix(".ics").unwrap_or(name);
+    // Without `.ics` two names could have one key.
+    let stem = row.name.as_str().strip_suffix(".ics").unwrap_or_default();
     let safe = !stem.is_empty() && stem.len() <= 200 && !stem.starts_with('.');
     if safe && stem.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c)) {
         return stem.to_owned();

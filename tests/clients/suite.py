@@ -123,6 +123,8 @@ class World:
     def take(self, slug, shape):
         """The UID of an untouched object of that shape in that calendar."""
         free = [m.uid for m in self.made[slug] if m.shape.split()[1] == shape and m.uid not in self.used]
+        # A seed may give a calendar none of a rarer shape.
+        free = free or [m.uid for m in self.made[slug] if m.shape.split()[1] == "single" and m.uid not in self.used]
         assert free, f"no {shape} is left in {slug}"
         chosen = self.rng.choice(free)
         self.used.add(chosen)

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use calgate::app::App;
+use calgate::busy;
+use calgate::ical::recur::Busy;
+use calgate::ical::{Instant, Window};
 use calgate::ids::{Etag, Name};
 use calgate::store::calendars::{self, Need};
 use calgate::store::resources;
@@ -24,6 +27,16 @@ on_both_engines! {
     a_write_while_upstream_is_away_is_kept_and_sent_later,
     a_write_while_upstream_is_away_is_refused_where_that_is_wished,
     a_create_whose_answer_was_lost_makes_one_object,
+    our_own_lost_write_is_nobody_elses,
+    what_is_deleted_before_its_create_was_heard_of_stays_deleted,
+    one_rows_trouble_cuts_no_other,
+    one_row_that_always_fails_holds_up_no_other,
+    a_refused_change_takes_back_no_promise,
+    what_is_deleted_and_put_again_at_once_stays,
+    a_mirror_is_bound_to_what_it_was_found_as,
+    time_that_can_not_be_read_is_not_free,
+    a_server_that_takes_any_token_is_listed_once_a_day,
+    two_that_write_and_send_at_once_wait_for_no_each_other,
     a_change_on_both_sides_keeps_both_versions,
     a_delete_here_and_a_change_there_loses_nothing,
     a_change_here_and_a_delete_there_loses_nothing,
@@ -257,6 +270,209 @@ async fn a_create_whose_answer_was_lost_makes_one_object(url: String) {
         assert_eq!(house.here("work").await, House::there(&house.work, WORK));
         assert_eq!(house.here("all").await.len(), 1);
     }
+}
+
+/// The answer to a write is lost, and the client writes on: upstream's version is our own earlier one, not a conflict.
+async fn our_own_lost_write_is_nobody_elses(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "old.ics", "old", NOON).await.expect("a create");
+    for (name, uid) in [("new.ics", "new"), ("old.ics", "old")] {
+        let say = |n: u32| format!("{NOON}\nLOCATION:{n}");
+        house.work.fault("PUT", name, 1, Fault::DropAfter);
+        // Upstream takes the first version and is away at once: nobody hears of it.
+        house.work.fault("GET", name, 1, Fault::DropBefore);
+        let first = house.put("work", name, uid, &say(1)).await.expect("it is kept");
+        assert!(first.pending);
+        house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+        assert!(house.put("work", name, uid, &say(2)).await.expect("it is kept").pending);
+        // Back to what was said first, which is what upstream was sent and we never heard of.
+        assert!(house.put("work", name, uid, &say(3)).await.expect("it is kept").pending);
+        house.work.heal();
+        house.settle().await;
+        let there = House::there(&house.work, WORK);
+        assert!(there[name].contains("LOCATION:3"), "{}", there[name]);
+        assert_eq!(house.here("work").await, there);
+        assert_eq!(house.kept(uid).await, Vec::<String>::new(), "nobody else wrote");
+    }
+    // To what both sides had agreed on before: it has to be sent all the same.
+    house.work.fault("PUT", "old.ics", 1, Fault::DropAfter);
+    house.work.fault("GET", "old.ics", 1, Fault::DropBefore);
+    house.put("work", "old.ics", "old", &format!("{NOON}\nLOCATION:4")).await.expect("it is kept");
+    house.put("work", "old.ics", "old", &format!("{NOON}\nLOCATION:3")).await.expect("it is kept");
+    house.settle().await;
+    house.pull("work").await.expect("a pull");
+    assert!(House::there(&house.work, WORK)["old.ics"].contains("LOCATION:3"));
+    assert!(house.here("work").await["old.ics"].contains("LOCATION:3"));
+}
+
+async fn what_is_deleted_before_its_create_was_heard_of_stays_deleted(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.fault("PUT", "lost.ics", 1, Fault::DropAfter);
+    house.work.fault("GET", "lost.ics", 1, Fault::DropBefore);
+    assert!(house.put("all", "lost.ics", "lost", NOON).await.expect("it is kept").pending);
+    assert_eq!(House::there(&house.work, WORK).len(), 1, "upstream has it");
+    house.delete("all", "lost.ics").await.expect("a delete");
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 0);
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("all").await.len(), 0);
+    // One that never arrived is deleted without a word upstream.
+    house.work.fault("PUT", "never.ics", 1, Fault::DropBefore);
+    house.put("all", "never.ics", "never", NOON).await.expect("it is kept");
+    house.delete("all", "never.ics").await.expect("a delete");
+    house.settle().await;
+    assert_eq!(house.here("all").await.len(), 0);
+}
+
+async fn one_rows_trouble_cuts_no_other(url: String) {
+    let house = Arc::new(House::new(&url, "").await);
+    house.work.fault("PUT", "bad.ics", 1, Fault::Status(500, String::new()));
+    house.work.fault("PUT", "good", 6, Fault::Slow(Duration::from_millis(150)));
+    // A server that takes one write at a time is asked again in a moment, and nobody hears of it.
+    house.work.fault("PUT", "locked.ics", 2, Fault::Status(423, "Locked".to_owned()));
+    let names = ["good1.ics", "good2.ics", "bad.ics", "good3.ics", "locked.ics"];
+    let puts: Vec<_> = names
+        .into_iter()
+        .map(|name| {
+            let house = house.clone();
+            tokio::spawn(async move { house.put("work", name, name, NOON).await.expect("it is kept") })
+        })
+        .collect();
+    for put in puts {
+        put.await.expect("a put");
+    }
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 5);
+    for (name, text) in House::there(&house.work, WORK) {
+        assert_eq!(text, house.here("work").await[&name], "{name}");
+    }
+    let twice = house.work.log().iter().filter(|l| l.method == "PUT" && l.path.contains("good")).count();
+    assert_eq!(twice, 3, "what was begun was brought to its end");
+}
+
+async fn one_row_that_always_fails_holds_up_no_other(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.fault("PUT", "poison.ics", usize::MAX, Fault::Status(500, "no".to_owned()));
+    assert!(house.put("work", "poison.ics", "poison", NOON).await.expect("it is kept").pending);
+    for n in 0..10 {
+        let done = house.put("work", &format!("{n}.ics"), &format!("u{n}"), NOON).await.expect("a create");
+        assert!(!done.pending, "{n} was sent");
+    }
+    assert_eq!(House::there(&house.work, WORK).len(), 10);
+    house.work.heal();
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 11);
+}
+
+/// A version that was kept with a 2xx is not taken back when a later one is refused.
+async fn a_refused_change_takes_back_no_promise(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    assert!(house.put("work", "a.ics", "a", NOON).await.expect("it is kept").pending);
+    let kept = house.here("work").await;
+    house.work.heal();
+    house.work.fault("PUT", "a.ics", 2, Fault::Status(403, "no".to_owned()));
+    let refused = house.put("work", "a.ics", "a", &format!("{NOON}\nLOCATION:Second")).await;
+    assert!(matches!(refused, Err(Refusal::Upstream(_))), "{refused:?}");
+    assert_eq!(house.here("work").await, kept, "the first version is what was promised");
+    house.work.heal();
+    // The same bytes once more are a new attempt, and not the old verdict.
+    let again = house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    assert!(!again.pending, "{again:?}");
+    assert_eq!(House::there(&house.work, WORK), kept);
+}
+
+/// Undo: deleted, and put again under another name before upstream heard of the deletion.
+async fn what_is_deleted_and_put_again_at_once_stays(url: String) {
+    for slug in ["all", "work"] {
+        let (url, _folder) = if slug == "all" { (url.clone(), Folder::new()) } else { kit::sqlite_url() };
+        let house = House::new(&url, "").await;
+        house.put(slug, "a.ics", "a", NOON).await.expect("a create");
+        house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+        house.delete(slug, "a.ics").await.expect("a delete");
+        let changed = format!("{NOON}\nLOCATION:Again");
+        assert!(house.put(slug, "b.ics", "a", &changed).await.expect("it is kept").pending);
+        house.work.heal();
+        house.settle().await;
+        house.pull("work").await.expect("a pull");
+        let there: Vec<String> = House::there(&house.work, WORK).into_values().collect();
+        assert_eq!(there, [event_text("a", &changed)], "{slug}");
+        assert_eq!(house.here(slug).await.get("b.ics"), Some(&event_text("a", &changed)), "{slug}");
+    }
+}
+
+async fn a_mirror_is_bound_to_what_it_was_found_as(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    let before = house.calendar("work").await;
+    // A colleague shares a calendar of the same name, which is listed first.
+    house.work.calendar("anna", "a-shared", |c| c.name = "work".to_owned());
+    house.discover().await;
+    assert_eq!(house.calendar("work").await.source, before.source);
+    assert_eq!(house.here("work").await.len(), 1);
+    assert_eq!(house.calendar("work").await.token(), before.token());
+}
+
+async fn time_that_can_not_be_read_is_not_free(url: String) {
+    let house = House::new(&url, "").await;
+    let broken = event_text("broken", "DTSTART:20260610T120000Z\nDTEND:20260610T110000Z");
+    house.work.put(WORK, "broken.ics", &broken);
+    assert_eq!(house.pull("work").await.expect("a pull").set_aside, 1);
+    let calendar = house.calendar("all").await;
+    let rules = house.app.config.load().sync.clone();
+    let busy = |from: i64, calendar: calendars::Calendar| {
+        let (now, rules) = (house.app.clock.now(), rules.clone());
+        let window = Window::new(Instant(from), Instant(from + 86_400)).expect("a window");
+        house.app.store.read(move |tx| busy::gather(tx, &calendar, window, &rules, now))
+    };
+    // 2026-06-10, and a month later.
+    let then = busy(1_781_049_600, calendar.clone()).await.expect("an answer");
+    assert!(then.periods.iter().any(|p| p.kind == Busy::Unavailable), "{then:?}");
+    let later = busy(1_783_641_600, calendar).await.expect("an answer");
+    assert_eq!(later.periods, []);
+}
+
+async fn a_server_that_takes_any_token_is_listed_once_a_day(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.put(WORK, "a.ics", &event_text("a", NOON));
+    house.pull("work").await.expect("a pull");
+    house.work.manners(|m| m.bad_token = BadToken::TellNothing).forget_history();
+    house.work.put(WORK, "b.ics", &event_text("b", NOON));
+    house.work.forget_history();
+    house.pull("work").await.expect("it says that nothing changed");
+    assert_eq!(house.here("work").await.len(), 1);
+    house.app.clock.advance(86_401);
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("work").await.len(), 2);
+}
+
+/// Clients that write while workers send and take: nobody is told that two waited for each other.
+async fn two_that_write_and_send_at_once_wait_for_no_each_other(url: String) {
+    let house = Arc::new(House::new(&url, "").await);
+    let writers: Vec<_> = (0..6)
+        .map(|w| {
+            let house = house.clone();
+            tokio::spawn(async move {
+                for n in 0..10 {
+                    let slug = if n % 2 == 0 { "all" } else { "home" };
+                    let (name, uid) = (format!("{w}-{n}.ics"), format!("{w}-{n}"));
+                    house.put(slug, &name, &uid, NOON).await.expect("a write");
+                    if n % 3 == 0 {
+                        house.app.apply((**house.app.config.load()).clone()).await.expect("a reload");
+                        house.work.put(WORK, &format!("theirs-{w}-{n}.ics"), &event_text(&format!("t{w}-{n}"), NOON));
+                        house.pull("work").await.expect("a pull");
+                    }
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    house.settle().await;
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("work").await, House::there(&house.work, WORK));
+    assert_eq!(house.here("home").await, House::there(&house.home, HOME));
 }
 
 async fn a_change_on_both_sides_keeps_both_versions(url: String) {

@@ -940,6 +940,8 @@ async fn the_log_holds_no_secret_and_nothing_of_what_is_in_a_calendar() {
     let writer = lines.clone();
     let log =
         tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(move || writer.clone()).finish();
+    // While there is just one subscriber, a thread of another test decides by itself, and for all, that nobody listens.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let guard = tracing::subscriber::set_default(log);
     let up = Caldav::start().await;
     let url = up.server.url().replace("http://", "http://anna:canary-url@");

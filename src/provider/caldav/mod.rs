@@ -75,6 +75,12 @@ impl Provider for Caldav {
         self.get(&url, id).await
     }
 
+    async fn created(&self, calendar: &RemoteId, key: &str) -> Result<Option<RemoteObject>, Error> {
+        let id = push::id_of(self, calendar, key)?;
+        let url = self.object_url(calendar, &id)?;
+        self.get(&url, &id).await
+    }
+
     async fn push(&self, calendar: &RemoteId, op: Op<'_>) -> Result<Option<RemoteObject>, Error> {
         push::push(self, calendar, op).await
     }

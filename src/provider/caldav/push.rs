@@ -22,7 +22,14 @@ pub(super) async fn push(account: &Caldav, calendar: &RemoteId, op: Op<'_>) -> R
     }
 }
 
-/// `{calendar}{key}.ics`, if nothing is there.
+/// `{calendar}{key}.ics`, with the path as the server wrote it: an absolute id is its origin and that path.
+pub(super) fn id_of(account: &Caldav, calendar: &RemoteId, key: &str) -> Result<RemoteId, Error> {
+    let folder = account.calendar_url(calendar)?;
+    let path = calendar.as_str().strip_prefix(&folder.origin().ascii_serialization()).unwrap_or(calendar.as_str());
+    Ok(RemoteId(format!("{}/{key}.ics", path.trim_end_matches('/'))))
+}
+
+/// Makes it under that name, if nothing is there.
 async fn create(
     account: &Caldav,
     calendar: &RemoteId,
@@ -30,9 +37,7 @@ async fn create(
     after: &Object,
 ) -> Result<Option<RemoteObject>, Error> {
     let folder = account.calendar_url(calendar)?;
-    // The path as the server wrote it: an absolute id is its origin and that path.
-    let path = calendar.as_str().strip_prefix(&folder.origin().ascii_serialization()).unwrap_or(calendar.as_str());
-    let id = RemoteId(format!("{}/{key}.ics", path.trim_end_matches('/')));
+    let id = id_of(account, calendar, key)?;
     let url = account.object_url(calendar, &id)?;
     let answer = put(account, &url, (header::IF_NONE_MATCH, "*".to_owned()), after).await?;
     match answer.status.as_u16() {

@@ -78,7 +78,9 @@ CREATE TABLE calendars (
     indexed_from  INTEGER NOT NULL,         -- the horizon of the time index
     indexed_until INTEGER NOT NULL,
     shape         TEXT NOT NULL,            -- unified: the members it was last made of
+    asked         TEXT NOT NULL DEFAULT '', -- mirrors: the words by which the upstream calendar was found
     cursor        TEXT,
+    listed_at     INTEGER,                  -- when everything was listed last, instead of what changed
     pulled_at     INTEGER,
     error         TEXT,
     error_at      INTEGER,
@@ -116,6 +118,7 @@ CREATE TABLE resources (
     remote_id   TEXT,
     remote_etag TEXT,
     dirty       INTEGER NOT NULL,           -- upstream does not hold what is here
+    sent        TEXT NOT NULL DEFAULT '',   -- digests of our versions that upstream may have been sent since `base`
     refused     TEXT,                       -- why upstream will never take it
     error       TEXT,                       -- why it could not be sent the last time
     verdict_seq INTEGER,                    -- what became of the version with that seq
@@ -155,6 +158,9 @@ CREATE TABLE set_aside (
     body        TEXT NOT NULL,
     reason      TEXT NOT NULL,
     at          INTEGER NOT NULL,
+    busy        INTEGER NOT NULL,           -- it may take time: free/busy does not know of what
+    first       INTEGER,                    -- as far as anything can be made of it; NULL is without bound
+    last        INTEGER,
     PRIMARY KEY (calendar_id, remote_id)
 ) STRICT;
 
