@@ -133,7 +133,7 @@ CREATE INDEX resources_since ON resources (calendar_id, seq, live, name, etag, k
 CREATE INDEX resources_uid ON resources (calendar_id, uid, live);
 CREATE INDEX resources_remote ON resources (calendar_id, remote_id, remote_etag) WHERE remote_id IS NOT NULL;
 CREATE INDEX resources_origin ON resources (origin_id, calendar_id) WHERE origin_id IS NOT NULL;
-CREATE INDEX resources_dirty ON resources (calendar_id, seq) WHERE dirty = 1;
+CREATE INDEX resources_dirty ON resources (calendar_id) WHERE dirty = 1;
 CREATE INDEX resources_dense ON resources (calendar_id, live, first, last) WHERE dense = 1;
 
 -- The time index: instances of live events inside the calendar's horizon. Floating ones are wall-clock seconds.
