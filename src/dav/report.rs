@@ -251,17 +251,20 @@ fn query(
         }
         return Ok(page.finish());
     }
-    if let Some(window) = filter.only_event_window().filter(|_| own_zone)
-        && let Some(rows) = resources::listed_in_window(tx, &calendar, window)?
-    {
-        for row in &rows {
-            if !page.wants_data() {
-                page.listed(&place, row)?;
-            } else if let Some(resource) = resources::get(tx, &calendar, &row.name)? {
-                page.whole(&place, &resource, None)?;
+    if let Some(window) = filter.only_event_window().filter(|_| own_zone) {
+        if page.wants_data() {
+            if let Some(rows) = resources::whole_in_window(tx, &calendar, window)? {
+                for resource in &rows {
+                    page.whole(&place, resource, None)?;
+                }
+                return Ok(page.finish());
             }
+        } else if let Some(rows) = resources::listed_in_window(tx, &calendar, window)? {
+            for row in &rows {
+                page.listed(&place, row)?;
+            }
+            return Ok(page.finish());
         }
-        return Ok(page.finish());
     }
     let candidates = match filter.window() {
         Some(window) => resources::in_window(tx, &calendar, window)?,

@@ -168,17 +168,21 @@ pub(super) fn each_overlapping(
             window.end.into(),
         ],
         |row| {
-            let busy = match row.int(3)? {
-                0 => recur::Busy::Free,
-                1 => recur::Busy::Tentative,
-                2 => recur::Busy::Busy,
-                _ => recur::Busy::Unavailable,
-            };
-            let entry = recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy };
-            each(&entry, ResourceId(row.int(4)?));
+            each(&entry(row)?, ResourceId(row.int(4)?));
             Ok(())
         },
     )
+}
+
+/// The first four columns: start, finish, floating, busy.
+fn entry(row: &Row<'_>) -> Result<recur::Entry> {
+    let busy = match row.int(3)? {
+        0 => recur::Busy::Free,
+        1 => recur::Busy::Tentative,
+        2 => recur::Busy::Busy,
+        _ => recur::Busy::Unavailable,
+    };
+    Ok(recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy })
 }
 
 /// Every live row that the index does not hold and whose span touches `window`.
@@ -257,18 +261,32 @@ fn addresses_row(row: &Row<'_>, at: usize) -> Result<Vec<String>> {
     Ok(texts.iter().flat_map(|t| t.lines()).filter(|a| a.contains('@')).map(str::to_lowercase).collect())
 }
 
-/// Writes the entries of a row in place of what was there.
+/// Writes the entries of a row in place of what was there. Most changes leave the time as it is, and then nothing is
+/// written.
 pub(super) fn replace(
     tx: &mut Tx<'_>,
     calendar: CalendarId,
     resource: ResourceId,
     entries: &[recur::Entry],
 ) -> Result<()> {
+    let mut held = tx.query(
+        "SELECT start, finish, floating, busy FROM instances WHERE resource_id = ?1",
+        &[resource.into()],
+        entry,
+    )?;
+    let key = |e: &recur::Entry| (e.start, e.end, e.floating, e.busy);
+    held.sort_unstable_by_key(key);
+    let mut wanted = entries.to_vec();
+    wanted.sort_unstable_by_key(key);
+    wanted.dedup();
+    if held == wanted {
+        return Ok(());
+    }
     clear(tx, resource)?;
-    for entry in entries {
+    for entry in &wanted {
         tx.execute(
             "INSERT INTO instances (calendar_id, long, start, finish, floating, busy, resource_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             &[
                 calendar.into(),
                 (entry.end - entry.start > LONG).into(),

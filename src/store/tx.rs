@@ -119,7 +119,7 @@ impl Row<'_> {
 
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
-            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Sqlite(row) => sqlite::int(row, column),
             Row::Postgres(row) => postgres::int(row, column),
         }
     }
@@ -129,12 +129,21 @@ impl Row<'_> {
     }
 
     pub fn text(&self, column: usize) -> Result<String> {
-        self.opt_text(column)?.ok_or_else(|| null(column))
+        self.str(column).map(str::to_owned)
     }
 
     pub fn opt_text(&self, column: usize) -> Result<Option<String>> {
+        Ok(self.opt_str(column)?.map(str::to_owned))
+    }
+
+    /// A text that is only looked at.
+    pub fn str(&self, column: usize) -> Result<&str> {
+        self.opt_str(column)?.ok_or_else(|| null(column))
+    }
+
+    fn opt_str(&self, column: usize) -> Result<Option<&str>> {
         match self {
-            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Sqlite(row) => sqlite::text(row, column),
             Row::Postgres(row) => row.try_get(column).map_err(postgres::error),
         }
     }

@@ -130,11 +130,11 @@ CREATE TABLE resources (
 -- The two listings (Depth 1 and the sync report) read an index and no row.
 CREATE INDEX resources_listed ON resources (calendar_id, live, name, etag, kind, size, changed_at);
 CREATE INDEX resources_since ON resources (calendar_id, seq, live, name, etag, kind, size, changed_at);
-CREATE INDEX resources_uid ON resources (calendar_id, uid);
+CREATE INDEX resources_uid ON resources (calendar_id, uid, live);
 CREATE INDEX resources_remote ON resources (calendar_id, remote_id, remote_etag) WHERE remote_id IS NOT NULL;
 CREATE INDEX resources_origin ON resources (origin_id, calendar_id) WHERE origin_id IS NOT NULL;
-CREATE INDEX resources_dirty ON resources (calendar_id) WHERE dirty = 1;
-CREATE INDEX resources_dense ON resources (calendar_id, first, last) WHERE dense = 1;
+CREATE INDEX resources_dirty ON resources (calendar_id, seq) WHERE dirty = 1;
+CREATE INDEX resources_dense ON resources (calendar_id, live, first, last) WHERE dense = 1;
 
 -- The time index: instances of live events inside the calendar's horizon. Floating ones are wall-clock seconds.
 -- Long ones are apart, so that the others are found by a bounded range of `start`.
