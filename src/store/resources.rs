@@ -457,7 +457,7 @@ pub fn unsent_tombstone(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Resu
     tx.one(
         "SELECT name FROM resources WHERE calendar_id = ?1 AND uid = ?2 AND live = 0 AND dirty = 1 ORDER BY id LIMIT 1",
         &[calendar.id.into(), uid.into()],
-        |row| name(row.text(0)?),
+        |row| name(row.str(0)?),
     )
 }
 
