@@ -58,7 +58,9 @@ pub fn members(tx: &mut Tx<'_>, calendar: &Calendar, rules: &config::Sync, now: 
     let longest = i64::try_from(rules.stale_after.as_secs()).unwrap_or(i64::MAX);
     let mut members = Vec::new();
     for one in instances::contributors(tx, calendar)? {
-        let fresh = one.local || one.fresh_at.is_some_and(|at| now.0.saturating_sub(at.0) <= longest);
+        // A time ahead of now, by more than clocks of two nodes differ, was written by a clock that was wrong.
+        let fresh = |at: Instant| (-300..=longest).contains(&now.0.saturating_sub(at.0));
+        let fresh = one.local || one.fresh_at.is_some_and(fresh);
         let known = one.id.filter(|_| fresh);
         if known.is_none() && rules.stale == config::Stale::Error {
             return Err(Error::Stale(one.slug));
@@ -89,6 +91,7 @@ pub fn gather(
         };
         let held = instances::busy(tx, id, window)?;
         periods.extend(held.entries.iter().filter_map(|entry| period_of(entry, &zone)));
+        periods.extend(held.unknown.into_iter().map(|window| Period { window, kind: Busy::Unavailable }));
         let rest: Vec<_> = held.rest.into_iter().filter(|resource| resource.kind == Kind::Event).collect();
         let me = if rest.is_empty() { Vec::new() } else { instances::addresses(tx, id)? };
         for resource in rest {

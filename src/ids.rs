@@ -73,7 +73,9 @@ impl Name {
     /// Refuses (`None`) what can not be a path segment of ours.
     pub fn new(text: &str) -> Option<Name> {
         let fits = !text.is_empty() && text.len() <= 255 && text != "." && text != "..";
-        let clean = !text.chars().any(|c| c == '/' || c.is_control());
+        // Nearly every name is of plain ASCII, and listings make thousands of them.
+        let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'/');
+        let clean = plain || !text.chars().any(|c| c == '/' || c.is_control());
         (fits && clean).then(|| Name(text.to_owned()))
     }
 

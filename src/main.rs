@@ -64,6 +64,7 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    commands::log::catch_panics();
     // The database, its backups and the pid file are for this user alone.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     let Arguments { config, command } = Arguments::parse();

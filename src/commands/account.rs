@@ -248,7 +248,8 @@ async fn remove(here: &Here, user: &str, name: &str, yes: bool) -> Done {
     }
     terminal::confirm(yes, &format!("Remove {}/{name} and hide its calendars?", user.name))?;
     let (owner, wanted) = (user.id, name.to_owned());
-    match here.store.write(move |tx| accounts::remove(tx, owner, &wanted)).await? {
+    let now = here.clock.now();
+    match here.store.write(move |tx| accounts::remove(tx, owner, &wanted, now)).await? {
         true => {
             terminal::say(format!("removed {}/{name}; nothing was changed at {}", user.name, host(&account.url)));
             Ok(())

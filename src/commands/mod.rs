@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod check;
 pub mod explain;
 pub mod keygen;
+pub mod log;
 mod pid;
 pub mod reload;
 pub mod serve;

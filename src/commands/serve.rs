@@ -5,21 +5,17 @@ use std::sync::Arc;
 
 use calgate::app::App;
 use calgate::clock::Clock;
-use calgate::config::{self, Config, LogFormat};
+use calgate::config::{self, Config};
 use calgate::store::{accounts, calendars, users};
 use calgate::web;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{oneshot, watch};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Registry, fmt, reload};
 
-use super::{Done, Failure, Here, count, pid, terminal};
+use super::{Done, Failure, Here, count, log, pid, terminal};
 
 pub async fn run(file: &Path) -> Done {
     let config = config::load(file)?;
-    let log = start_log(&config)?;
+    let log = log::start(&config)?;
     // Before the pid file tells others whom to signal. What comes from here on is heard below.
     let mut signals = Signals::listen()?;
     let mut held = pid::hold(&config.server.pid_file)?;
@@ -95,7 +91,7 @@ pub async fn run(file: &Path) -> Done {
 }
 
 /// Applies the file as it is now. The error is for people, and was logged.
-async fn apply(app: &Arc<App>, file: &Path, log: &LogLevel) -> Result<String, String> {
+async fn apply(app: &Arc<App>, file: &Path, log: &log::Level) -> Result<String, String> {
     let mut config = config::load(file).map_err(|complaints| {
         for c in &complaints {
             tracing::error!(file = c.file, line = c.line, column = c.column, hint = c.hint, "{}", c.message);
@@ -110,9 +106,8 @@ async fn apply(app: &Arc<App>, file: &Path, log: &LogLevel) -> Result<String, St
     let (level, changed) = (config.server.log.clone(), config.server.log != old.server.log);
     let applied = app.apply(config).await;
     applied.inspect_err(|why| tracing::error!("the configuration was not applied: {why}"))?;
-    if changed && let Ok(targets) = level.parse::<Targets>() {
-        // Fails only when the log itself is gone.
-        let _ = log.modify(|filter| *filter = targets);
+    if changed {
+        log.set(&level);
     }
     let summary = summary(app).await.unwrap_or_default();
     let mut text = format!("{} is in force: {summary}", file.display());
@@ -184,21 +179,4 @@ impl Signals {
             user: listen(SignalKind::user_defined1())?,
         })
     }
-}
-
-/// Changes the log level while the server runs.
-type LogLevel = reload::Handle<Targets, Registry>;
-
-/// Logs go to standard error.
-fn start_log(config: &Config) -> Result<LogLevel, Failure> {
-    let targets: Targets = config.server.log.parse().map_err(|e| Failure::new(format!("[server] log: {e}"), ""))?;
-    let (filter, level) = reload::Layer::new(targets);
-    let ansi = terminal::colour(&std::io::stderr());
-    let lines = match config.server.log_format {
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).boxed(),
-        LogFormat::Json => fmt::layer().json().flatten_event(true).with_writer(std::io::stderr).boxed(),
-    };
-    let started = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
-    started.map_err(|e| Failure::new(format!("the log can not be started: {e}"), ""))?;
-    Ok(level)
 }

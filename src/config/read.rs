@@ -232,10 +232,14 @@ impl Slugs {
         if self.open || walk.broken || known.contains(&slug) {
             return;
         }
+        // Not looked up in the database: a file is right or wrong by itself, on every machine.
+        const UNDECLARED: &str = "Only what is declared can be named: declare a calendar that a client made as \
+            [[user.calendar]] with its name, and an account of `calgate account add` as [[user.account]] with its name \
+            and password = \"sealed\"; both keep what they hold.";
         let hint = match nearest(slug, known.iter().copied()) {
             Some(near) => format!("Did you mean \"{near}\"?"),
-            None if known.is_empty() => "This user has no calendars yet; declare some first.".to_owned(),
-            None => format!("This user has {}.", list_of(&known)),
+            None if known.is_empty() => format!("This user has no calendars yet. {UNDECLARED}"),
+            None => format!("This user has {}. {UNDECLARED}", list_of(&known)),
         };
         walk.complain(at, Wrong::new(format!("this user has no calendar \"{slug}\""), hint));
     }

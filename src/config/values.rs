@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
+
 use super::walk::{Wrong, list_of, nearest, quoted};
 use crate::store::feeds::FeedKind;
 
@@ -224,6 +226,28 @@ fn web_url(text: &str) -> Result<url::Url, Wrong> {
     Ok(url)
 }
 
+/// Code that is not ours says no more than this in the log. Below it database drivers print the parameters of their
+/// queries, HTTP its headers and TLS its names: titles, passwords and tokens.
+const FOREIGN_LOG: LevelFilter = LevelFilter::WARN;
+
+/// Whether what logs under that name is a module of calgate.
+fn is_ours(target: &str) -> bool {
+    target == "calgate" || target.starts_with("calgate::")
+}
+
+/// What `text` asks for of calgate, and [`FOREIGN_LOG`] at most of all else: whatever `text` says, and whatever a
+/// dependency that is new tomorrow has to tell.
+pub fn log_filter(text: &str) -> Result<Targets, ParseError> {
+    let asked: Targets = text.parse()?;
+    // No filter has a default when the text names modules only: then nothing else is shown.
+    let rest = asked.default_level().unwrap_or(LevelFilter::OFF);
+    let mut shown = Targets::new().with_default(rest.min(FOREIGN_LOG)).with_target("calgate", rest);
+    for (target, level) in asked.iter() {
+        shown = shown.with_target(target, if is_ours(target) { level } else { level.min(FOREIGN_LOG) });
+    }
+    Ok(shown)
+}
+
 /// `trace` … `error`, or a filter as `RUST_LOG` takes it.
 pub fn log(text: &str) -> Result<String, Wrong> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
@@ -236,8 +260,17 @@ pub fn log(text: &str) -> Result<String, Wrong> {
         };
         return Err(Wrong::new(format!("{} is not a log level", quoted(text)), hint));
     }
-    match text.parse::<tracing_subscriber::filter::Targets>() {
-        Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+    match text.parse::<Targets>() {
+        Ok(targets) if !text.trim().is_empty() => {
+            let foreign = |(target, level): &(&str, LevelFilter)| !is_ours(target) && *level > FOREIGN_LOG;
+            match targets.iter().find(foreign) {
+                None => Ok(text.to_owned()),
+                Some((target, _)) => Err(Wrong::new(
+                    format!("{} is no module of calgate, and says no more than \"warn\"", quoted(target)),
+                    "Others print what they carry: passwords and events. Modules of calgate begin with calgate::.",
+                )),
+            }
+        }
         _ => Err(Wrong::new(
             format!("{} is not a log filter", quoted(text)),
             "Write a level as \"info\", or levels of modules as \"info,calgate::sync=debug\".",
@@ -410,6 +443,10 @@ mod tests {
                 ("inof", None),
                 ("", None),
                 ("info,calgate=loud", None),
+                ("trace,hyper=off,rustls=warn", Some("trace,hyper=off,rustls=warn".to_owned())),
+                ("info,tokio_postgres=debug", None),
+                ("calgatekeeper=trace", None),
+                ("info,cal=debug", None),
             ],
             log,
         );

@@ -155,8 +155,25 @@ pub fn encode(segment: &str, out: &mut String) {
     }
 }
 
+/// A table, because listings ask it of every byte of every name.
+static PLAIN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < 128 {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    let marks = b"-._~@:!$()*,;=+";
+    let mut at = 0;
+    while at < marks.len() {
+        table[marks[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
 fn plain(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b"-._~@:!$()*,;=+".contains(&b)
+    PLAIN[usize::from(b)]
 }
 
 /// Decodes one segment, once. A `%` that begins no escape stands for itself: clients forget to encode it.

@@ -1,19 +1,20 @@
 //! PROPFIND (RFC 4918 9.1): one snapshot, one response element a node.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use http::header::{HeaderName, VARY};
 
 use super::path::{self, Target};
-use super::props::{Node, Row, Scene};
+use super::props::{Access, Node, Row, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer, MAX_ANSWER};
 use super::sheet::{Data, Sheet};
 use super::{Asked, Error};
-use crate::store::calendars::{self, Need};
+use crate::ids::Name;
+use crate::store::calendars::{self, Calendar, Need, Source};
 use crate::store::properties::Dead;
 use crate::store::users::{self, User};
-use crate::store::{Tx, properties, resources};
+use crate::store::{Tx, properties, resources, unified};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body)?;
@@ -128,10 +129,10 @@ fn run(
                 let href = target.href();
                 let rows = resources::list(tx, &calendar)?;
                 out.reserve(rows.len().min(10_000) * 300);
-                let shelf = Shelf::of(tx, scene, &sheet, &target)?;
+                let shelf = Shelf::of(tx, scene, &sheet, &calendar)?;
                 for row in &rows {
                     let dead = shelf.dead(row.name.as_str());
-                    let node = Node::Resource(&calendar, Row::from(row));
+                    let node = Node::Resource(&calendar, Row::from(row), shelf.access(row.name.as_str()));
                     sheet.respond(scene, (&href, row.name.as_str()), &node, dead, &Data::None, &mut out);
                     if out.len() > MAX_ANSWER {
                         return Err(Error::too_large());
@@ -143,7 +144,8 @@ fn run(
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
             let resource = resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
             let dead = dead_at(tx, scene, &sheet, target, false)?;
-            let node = Node::Resource(&calendar, Row::from(&resource));
+            let access = access_to(tx, &sheet, &calendar, name)?;
+            let node = Node::Resource(&calendar, Row::from(&resource), access);
             sheet.respond(scene, (&href, ""), &node, &dead, &Data::None, &mut out);
         }
     }
@@ -179,26 +181,52 @@ pub fn dead_at(
     Ok(properties::list(tx, scene.actor.user, &target.key())?)
 }
 
-/// The dead properties of every resource of a calendar, read at once.
+/// What may be done with one resource. A unified calendar's own right is about new ones: of those that are there, each
+/// has the right of its origin.
+fn access_to(tx: &mut Tx<'_>, sheet: &Sheet, calendar: &Calendar, name: &Name) -> Result<Access, Error> {
+    let may_write = match calendar.source {
+        Source::Unified { .. } if sheet.wants_access() => unified::is_writable(tx, calendar.id, name)?,
+        _ => calendar.writable,
+    };
+    Ok(access(may_write))
+}
+
+fn access(may_write: bool) -> Access {
+    if may_write { Access::Write } else { Access::Read }
+}
+
+/// What the resources of a calendar have besides their rows, as far as it is wanted, read at once: their dead properties
+/// and what may be done with them.
 pub struct Shelf {
     by_name: HashMap<String, Vec<Dead>>,
+    /// Of a unified calendar: those that may be written.
+    writable: Option<HashSet<String>>,
+    calendar: Access,
 }
 
 impl Shelf {
-    pub fn of(tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet, calendar: &Target) -> Result<Shelf, Error> {
+    pub fn of(tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet, calendar: &Calendar) -> Result<Shelf, Error> {
         let mut by_name: HashMap<String, Vec<Dead>> = HashMap::new();
         if sheet.wants_dead(false) {
-            let key = calendar.key();
+            let key = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() }.key();
             for (path, dead) in properties::below(tx, scene.actor.user, &key)? {
                 by_name.entry(path[key.len()..].to_owned()).or_default().push(dead);
             }
         }
-        Ok(Shelf { by_name })
+        let writable = match calendar.source {
+            Source::Unified { .. } if sheet.wants_access() => Some(unified::writable(tx, calendar.id)?),
+            _ => None,
+        };
+        Ok(Shelf { by_name, writable, calendar: access(calendar.writable) })
     }
 
     pub fn dead(&self, name: &str) -> &[Dead] {
         // Nearly always nobody has kept any, and then no name need be hashed.
         if self.by_name.is_empty() { &[] } else { self.by_name.get(name).map_or(&[], Vec::as_slice) }
+    }
+
+    pub fn access(&self, name: &str) -> Access {
+        self.writable.as_ref().map_or(self.calendar, |names| access(names.contains(name)))
     }
 }
 

@@ -23,7 +23,8 @@ pub enum Node<'a> {
     Principal(&'a User),
     Home(&'a User),
     Calendar(&'a Calendar),
-    Resource(&'a Calendar, Row<'a>),
+    /// Its [`Access`] is right where [`super::sheet::Sheet::wants_access`] says that it is looked at.
+    Resource(&'a Calendar, Row<'a>, Access),
 }
 
 /// A resource as its properties need it, with its body or without.
@@ -33,6 +34,13 @@ pub struct Row<'a> {
     pub etag: &'a Etag,
     pub size: i64,
     pub changed_at: Instant,
+}
+
+/// Whether a resource may be replaced and removed by who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Write,
+    Read,
 }
 
 impl<'a> From<&'a Listed> for Row<'a> {
@@ -85,6 +93,9 @@ const fn basic(name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bo
 
 use Ns::{Apple, CalDav, CalendarServer, Dav};
 
+/// The one property that depends on the [`Access`] to a resource.
+pub const PRIVILEGES: &str = "current-user-privilege-set";
+
 pub const PROPS: &[Prop] = &[
     // RFC 4918 15
     basic("resourcetype", resourcetype),
@@ -101,7 +112,7 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-URL", principal_url),
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
-    row(Dav, "current-user-privilege-set", current_user_privilege_set),
+    row(Dav, PRIVILEGES, current_user_privilege_set),
     // RFC 3253, 6578
     row(Dav, "supported-report-set", supported_report_set),
     row(Dav, "sync-token", sync_token),
@@ -166,7 +177,7 @@ fn displayname(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 }
 
 fn getetag(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    let Node::Resource(_, row) = node else { return false };
+    let Node::Resource(_, row, _) = node else { return false };
     out.push('"');
     escape(row.etag.as_str(), out);
     out.push('"');
@@ -183,13 +194,13 @@ fn getcontenttype(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 }
 
 fn getcontentlength(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    let Node::Resource(_, row) = node else { return false };
+    let Node::Resource(_, row, _) = node else { return false };
     write!(out, "{}", row.size).is_ok()
 }
 
 fn getlastmodified(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let at = match node {
-        Node::Resource(_, row) => row.changed_at,
+        Node::Resource(_, row, _) => row.changed_at,
         Node::Calendar(calendar) => calendar.changed_at,
         _ => return false,
     };
@@ -214,7 +225,7 @@ fn owner(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     match node {
         Node::Root | Node::Principals => false,
         Node::Principal(user) | Node::Home(user) => href(&path::principal(&user.name), out),
-        Node::Calendar(calendar) | Node::Resource(calendar, _) => href(&path::principal(&calendar.owner), out),
+        Node::Calendar(calendar) | Node::Resource(calendar, ..) => href(&path::principal(&calendar.owner), out),
     }
 }
 
@@ -231,7 +242,7 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
         }
         Node::Calendar(_) if may => (true, &["write-properties"]),
         Node::Calendar(_) => (true, &[]),
-        Node::Resource(c, _) if may && c.writable => (false, &["write", "write-properties", "write-content"]),
+        Node::Resource(_, _, Access::Write) if may => (false, &["write", "write-properties", "write-content"]),
         Node::Resource(..) if may => (false, &["write-properties"]),
         _ => (false, &[]),
     };

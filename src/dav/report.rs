@@ -83,7 +83,7 @@ impl<'a> Place<'a> {
         Ok(Place {
             calendar,
             href: target.href(),
-            shelf: Shelf::of(tx, page.scene, &page.sheet, &target)?,
+            shelf: Shelf::of(tx, page.scene, &page.sheet, calendar)?,
             zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
         })
     }
@@ -154,7 +154,7 @@ impl<'a> Page<'a> {
 
     fn row(&mut self, place: &Place<'_>, row: Row<'_>, data: &Data<'_>) -> Result<(), Error> {
         let name = row.name.as_str();
-        let node = Node::Resource(place.calendar, row);
+        let node = Node::Resource(place.calendar, row, place.shelf.access(name));
         self.sheet.respond(self.scene, (&place.href, name), &node, place.shelf.dead(name), data, &mut self.out);
         if self.out.len() > MAX_ANSWER { Err(Error::too_large()) } else { Ok(()) }
     }
@@ -251,17 +251,20 @@ fn query(
         }
         return Ok(page.finish());
     }
-    if let Some(window) = filter.only_event_window().filter(|_| own_zone)
-        && let Some(rows) = resources::listed_in_window(tx, &calendar, window)?
-    {
-        for row in &rows {
-            if !page.wants_data() {
-                page.listed(&place, row)?;
-            } else if let Some(resource) = resources::get(tx, &calendar, &row.name)? {
-                page.whole(&place, &resource, None)?;
+    if let Some(window) = filter.only_event_window().filter(|_| own_zone) {
+        if page.wants_data() {
+            if let Some(rows) = resources::whole_in_window(tx, &calendar, window)? {
+                for resource in &rows {
+                    page.whole(&place, resource, None)?;
+                }
+                return Ok(page.finish());
             }
+        } else if let Some(rows) = resources::listed_in_window(tx, &calendar, window)? {
+            for row in &rows {
+                page.listed(&place, row)?;
+            }
+            return Ok(page.finish());
         }
-        return Ok(page.finish());
     }
     let candidates = match filter.window() {
         Some(window) => resources::in_window(tx, &calendar, window)?,

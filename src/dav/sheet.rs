@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 use super::path;
-use super::props::{Node, PROPS, Prop, Scene, Set, find, is_reserved};
+use super::props::{Node, PRIVILEGES, PROPS, Prop, Scene, Set, find, is_reserved};
 use super::request::{PropName, Wanted};
 use super::response::{Ns, Tags, status_line, tags};
 use super::xml::escape;
@@ -85,6 +85,12 @@ impl Sheet {
     /// Whether dead properties of such a node have to be looked up.
     pub fn wants_dead(&self, on_calendar: bool) -> bool {
         self.all || self.columns.iter().any(|c| could_be_dead(&c.kind, &c.name, on_calendar))
+    }
+
+    /// Whether the access to resources has to be looked up.
+    pub fn wants_access(&self) -> bool {
+        let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::Dav && p.name == PRIVILEGES);
+        !self.names && self.columns.iter().any(asks)
     }
 
     /// Writes the response element of one node. `href` needs no escapes.

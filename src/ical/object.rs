@@ -263,6 +263,36 @@ fn check_rule(value: &str) -> Result<(), Complaint> {
     }
 }
 
+/// What can be made of the time of an event that can not be parsed: every date that its lines name, and a day on either
+/// side. A rule leaves the end open; without any date both sides are. `None`: the text holds no event, and takes no time.
+pub fn rough_span(text: &str) -> Option<Span> {
+    let upper = text.to_ascii_uppercase();
+    let lines = || upper.lines().map(str::trim);
+    // A text that is no calendar at all may stand for anything.
+    if upper.contains("BEGIN:V") && !lines().any(|line| line == "BEGIN:VEVENT") {
+        return None;
+    }
+    let starts = |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', ';']));
+    let of_time = |line: &&str| ["DTSTART", "DTEND", "RECURRENCE-ID", "RDATE"].iter().any(|name| starts(line, name));
+    let days: Vec<i64> = lines()
+        .skip_while(|line| *line != "BEGIN:VEVENT")
+        .filter(of_time)
+        .flat_map(|line| line.rsplit(':').next().unwrap_or_default().split([',', '/']))
+        .filter_map(|value| value.get(..8)?.parse::<u32>().ok())
+        .filter_map(|day| {
+            let (y, m, d) = (day / 10_000, day / 100 % 100, day % 100);
+            let date =
+                jiff::civil::Date::new(i16::try_from(y).ok()?, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()?;
+            Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
+        })
+        .collect();
+    let open = lines().any(|line| starts(line, "RRULE") || starts(line, "DURATION"));
+    let day = 86_400;
+    let first = days.iter().min().map(|at| Instant(at - day));
+    let last = days.iter().max().map(|at| Instant(at + 2 * day)).filter(|_| !open);
+    Some(Span { first, last })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -357,5 +387,18 @@ mod tests {
         }
         let todo = calendar("BEGIN:VTODO\nUID:1\nEND:VTODO\n");
         assert_eq!(Object::parse(&todo).unwrap().span(), Span { first: None, last: None });
+    }
+
+    #[test]
+    fn what_can_not_be_parsed_still_has_a_rough_time() {
+        let day = 86_400;
+        let at = |text: &str| rough_span(text).map(|s| (s.first.map(|i| i.0 / day), s.last.map(|i| i.0 / day)));
+        let event =
+            |lines: &str| format!("BEGIN:VCALENDAR\nMETHOD:REQUEST\nBEGIN:VEVENT\n{lines}\nEND:VEVENT\nEND:VCALENDAR");
+        assert_eq!(at(&event("DTSTART:20260610T120000Z\nDTEND:20260610T130000Z")), Some((Some(20_613), Some(20_616))));
+        assert_eq!(at(&event("DTSTART;VALUE=DATE:20260610\nRRULE:FREQ=DAILY")), Some((Some(20_613), None)));
+        assert_eq!(at(&event("SUMMARY:when?")), Some((None, None)));
+        assert_eq!(at("a page that wants a login"), Some((None, None)));
+        assert_eq!(at("BEGIN:VCALENDAR\nBEGIN:VTODO\nDUE:20260610\nEND:VTODO\nEND:VCALENDAR"), None);
     }
 }

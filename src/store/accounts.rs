@@ -189,7 +189,8 @@ pub fn set_password(tx: &mut Tx<'_>, id: AccountId, password: &Password) -> Resu
 }
 
 /// Removes an account made by command, and its calendars with it. False: no such account made by command.
-pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<bool> {
+pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str, now: Instant) -> Result<bool> {
+    tx.lock_clock(user)?;
     let id = tx.one(
         "SELECT id FROM accounts WHERE user_id = ?1 AND name = ?2 AND declared = 0 AND active = 1",
         &[user.into(), name.into()],
@@ -198,6 +199,7 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<bool> {
     let Some(id) = id else { return Ok(false) };
     super::calendars::hide_mirrors(tx, id)?;
     tx.execute("UPDATE accounts SET active = 0, sealed = NULL, reference = NULL WHERE id = ?1", &[id.into()])?;
+    super::unified::reshape(tx, user, now)?;
     Ok(true)
 }
 
@@ -214,6 +216,10 @@ pub fn note(tx: &mut Tx<'_>, id: AccountId, error: Option<&str>, now: Instant) -
 
 /// Records who we are there. True: that is news, and what is busy has to be worked out again.
 pub fn set_addresses(tx: &mut Tx<'_>, id: AccountId, addresses: &[String]) -> Result<bool> {
+    // In one order: a server that varies it has no news.
+    let mut addresses = addresses.to_vec();
+    addresses.sort_unstable();
+    addresses.dedup();
     let addresses = addresses.join("\n");
     let changed = tx.execute(
         "UPDATE accounts SET addresses = ?2 WHERE id = ?1 AND addresses <> ?2",

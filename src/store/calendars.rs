@@ -311,13 +311,17 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
 
 /// Removes a local calendar that was made by MKCALENDAR, with all in it. Declared, mirror and unified ones are refused.
 pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), Denied> {
-    let removed =
-        tx.execute("DELETE FROM calendars WHERE id = ?1 AND source = 'local' AND declared = 0", &[calendar.id.into()])?;
-    if removed == 0 {
+    // Hidden first: unified calendars hear of what goes away while it is still known what that is.
+    let hidden = tx.execute(
+        "UPDATE calendars SET active = 0 WHERE id = ?1 AND source = 'local' AND declared = 0",
+        &[calendar.id.into()],
+    )?;
+    if hidden == 0 {
         let why = "only a calendar that was made by a client can be removed by one: change gateway.toml instead";
         return Err(Denied::ReadOnly(why.to_owned()));
     }
     unified::reshape(tx, calendar.user, now)?;
+    tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
     Ok(())
 }
 
@@ -328,7 +332,12 @@ pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
 
 /// Takes the lock of the owner's clock, as `Need::Write` does: for the engine.
 pub fn lock(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<()> {
-    tx.lock_clock(calendar.user)
+    lock_of(tx, calendar.user)
+}
+
+/// Takes the lock of a user's clock: before anything of that user's calendars is read that is to be changed.
+pub fn lock_of(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    tx.lock_clock(user)
 }
 
 /// Every mirror of an account, by slug.
@@ -352,34 +361,37 @@ pub struct Given<'a> {
     pub components: &'a [Kind],
 }
 
-/// Makes the mirror of an upstream calendar, or brings what is known of it up to date.
-/// `Ok(None)`: the slug is another calendar's.
+/// Makes the mirror of an upstream calendar, or brings what is known of it up to date. `asked`: the words by which it was
+/// found. `Ok(None)`: the slug is another calendar's.
 pub fn mirror(
     tx: &mut Tx<'_>,
     account: &Account,
     slug: &str,
     remote: &RemoteId,
+    asked: &str,
     given: &Given<'_>,
     now: Instant,
 ) -> Result<Option<CalendarId>> {
     tx.lock_clock(account.user)?;
     let id = match find_any(tx, account.user, slug)? {
-        Some(found) if found.account == Some(account.id) => {
+        None => insert(tx, account.user, slug, "mirror", Some(account.id), given, account.declared, now)?,
+        Some(found) if found.source == "mirror" && (found.account == Some(account.id) || !found.active) => {
+            give_to(tx, &found, account.id, now)?;
             // Another upstream calendar under the old name: what was mirrored before is not its contents.
-            if found.remote.as_ref().is_some_and(|old| old != remote)
-                && let Some(calendar) = for_engine(tx, found.id)?
+            if let Some(calendar) = for_engine(tx, found.id)?
+                && let Source::Mirror { remote: Some(old), .. } = &calendar.source
+                && !same_place(old, remote)
             {
                 resources::forget_all(tx, &calendar, now)?;
             }
             found.id
         }
         Some(_) => return Ok(None),
-        None => insert(tx, account.user, slug, "mirror", Some(account.id), given, account.declared, now)?,
     };
     let kinds = write_components(given.components);
     tx.execute(
         "UPDATE calendars SET remote_id = ?2, given_name = ?3, given_color = ?4, given_text = ?5, writable = ?6,
-                components = ?7, active = 1, error = NULL
+                components = ?7, asked = ?8, active = 1, error = NULL
           WHERE id = ?1",
         &[
             id.into(),
@@ -389,9 +401,43 @@ pub fn mirror(
             given.text.into(),
             given.writable.into(),
             (&kinds).into(),
+            asked.into(),
         ],
     )?;
     Ok(Some(id))
+}
+
+/// Shows a mirror as one of this account. One of another account forgets what it held: that was of another login.
+pub(super) fn give_to(tx: &mut Tx<'_>, found: &Found, account: AccountId, now: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE calendars SET active = 1, declared = (SELECT declared FROM accounts WHERE id = ?2) WHERE id = ?1",
+        &[found.id.into(), account.into()],
+    )?;
+    if found.account == Some(account) {
+        return Ok(());
+    }
+    // By its old account, which may be hidden: the row says what there is to forget.
+    tx.execute("UPDATE calendars SET account_id = ?2 WHERE id = ?1", &[found.id.into(), account.into()])?;
+    if let Some(calendar) = for_engine(tx, found.id)? {
+        resources::forget_all(tx, &calendar, now)?;
+    }
+    tx.execute("UPDATE calendars SET remote_id = NULL, asked = '' WHERE id = ?1", &[found.id.into()]).map(|_| ())
+}
+
+/// Whether two ids name one calendar: a server may write its paths with other escapes, or without the final slash.
+pub fn same_place(a: &RemoteId, b: &RemoteId) -> bool {
+    let plain = |id: &RemoteId| {
+        let text = id.as_str().trim_end_matches('/');
+        percent_encoding::percent_decode_str(text).collect::<Vec<u8>>()
+    };
+    plain(a) == plain(b)
+}
+
+/// The words by which each mirror of an account was found, by slug.
+pub fn asked(tx: &mut Tx<'_>, account: AccountId) -> Result<Vec<(String, String)>> {
+    tx.query("SELECT slug, asked FROM calendars WHERE account_id = ?1", &[account.into()], |row| {
+        Ok((row.text(0)?, row.text(1)?))
+    })
 }
 
 /// Hides every mirror of an account.
@@ -415,12 +461,11 @@ pub(super) struct Found {
     pub(super) source: String,
     pub(super) active: bool,
     account: Option<AccountId>,
-    remote: Option<RemoteId>,
 }
 
 pub(super) fn find_any(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<Option<Found>> {
     tx.one(
-        "SELECT id, source, active, account_id, remote_id FROM calendars WHERE user_id = ?1 AND slug = ?2",
+        "SELECT id, source, active, account_id FROM calendars WHERE user_id = ?1 AND slug = ?2",
         &[user.into(), slug.into()],
         |row| {
             Ok(Found {
@@ -428,7 +473,6 @@ pub(super) fn find_any(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<Opti
                 source: row.text(1)?,
                 active: row.bool(2)?,
                 account: row.opt_int(3)?.map(AccountId),
-                remote: row.opt_text(4)?.map(RemoteId),
             })
         },
     )
@@ -477,19 +521,24 @@ pub(super) fn insert(
     id.ok_or_else(|| Error::Broken("an insert gave no id".to_owned()))
 }
 
-/// Where the next pull of a mirror goes on.
-pub fn cursor(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Option<Cursor>> {
-    let found = tx.one("SELECT cursor FROM calendars WHERE id = ?1", &[calendar.into()], |row| {
-        Ok(row.opt_text(0)?.map(Cursor))
-    })?;
+/// Where the next pull of a mirror goes on; `None` once a day, so that everything is listed: some servers take any token,
+/// and answer that nothing has changed.
+pub fn cursor(tx: &mut Tx<'_>, calendar: CalendarId, now: Instant) -> Result<Option<Cursor>> {
+    let found = tx.one(
+        "SELECT cursor FROM calendars WHERE id = ?1 AND listed_at > ?2",
+        &[calendar.into(), now.plus(-86_400).into()],
+        |row| Ok(row.opt_text(0)?.map(Cursor)),
+    )?;
     Ok(found.flatten())
 }
 
-/// A mirror was read to the end: what was read and the cursor are one transaction.
-pub fn pulled(tx: &mut Tx<'_>, calendar: CalendarId, cursor: Option<&Cursor>, now: Instant) -> Result<()> {
+/// A mirror was read to the end: what was read and the cursor are one transaction. `whole`: everything was listed.
+pub fn pulled(tx: &mut Tx<'_>, calendar: CalendarId, cursor: Option<&Cursor>, whole: bool, now: Instant) -> Result<()> {
     tx.execute(
-        "UPDATE calendars SET cursor = ?2, pulled_at = ?3, error = NULL WHERE id = ?1",
-        &[calendar.into(), cursor.map(Cursor::as_str).into(), now.into()],
+        "UPDATE calendars SET cursor = ?2, pulled_at = ?3, listed_at = CASE WHEN ?4 = 1 THEN ?3 ELSE listed_at END,
+                error = NULL
+          WHERE id = ?1",
+        &[calendar.into(), cursor.map(Cursor::as_str).into(), now.into(), whole.into()],
     )
     .map(|_| ())
 }

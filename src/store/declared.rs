@@ -15,6 +15,10 @@ const KINDS: &[Kind] = &[Kind::Event, Kind::Todo, Kind::Journal];
 
 /// Makes the database hold what `config` declares. Calendars keep their epoch and seq, so no sync token is lost.
 pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
+    // Whoever writes takes a clock first and its rows afterwards; in the other order two could wait for each other.
+    tx.lock_clocks()?;
+    // The feeds of all who were declared, also of those who are not any more: a name that comes back brings none.
+    tx.execute("DELETE FROM feeds WHERE user_id IN (SELECT id FROM users WHERE declared = 1)", &[])?;
     tx.execute("UPDATE users SET active = 0 WHERE declared = 1", &[])?;
     for user in &config.users {
         let id = declare_user(tx, user)?;
@@ -86,8 +90,13 @@ fn declare_accounts(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now:
             }
         }
         if before.is_some_and(|(_, old_url, old_login)| old_url != *url || old_login != *login) {
-            // Another place or another login: nothing that was said of changes holds there.
-            tx.execute("UPDATE calendars SET cursor = NULL WHERE account_id = ?1", &[id.into()])?;
+            // Another place or another login: nothing that was said of changes holds there, and no etag.
+            tx.execute("UPDATE calendars SET cursor = NULL, pulled_at = NULL WHERE account_id = ?1", &[id.into()])?;
+            tx.execute(
+                "UPDATE resources SET remote_etag = '' WHERE remote_id IS NOT NULL
+                    AND calendar_id IN (SELECT id FROM calendars WHERE account_id = ?1)",
+                &[id.into()],
+            )?;
         }
         if let Take::Some(taken) = &take {
             expect_mirrors(tx, user, id, taken, now)?;
@@ -122,12 +131,13 @@ fn expect_mirrors(
             None => {
                 calendars::insert(tx, user, &one.slug, "mirror", Some(account), &given, true, now)?;
             }
-            Some(found) => {
-                tx.execute(
-                    "UPDATE calendars SET active = 1, declared = 1, account_id = ?2 WHERE id = ?1 AND source = 'mirror'",
-                    &[found.id.into(), account.into()],
-                )?;
+            Some(found) if found.source != "mirror" => {
+                return Err(Error::Unavailable(format!(
+                    "the calendar {:?} is there already and is none of an account: give the one in gateway.toml another name",
+                    one.slug
+                )));
             }
+            Some(found) => calendars::give_to(tx, &found, account, now)?,
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::calendars::{Calendar, Source};
 use super::resources::{self, Resource};
 use super::tx::Row;
 use super::{Result, Tx};
-use crate::ical::{Instant, Object, Window, recur};
+use crate::ical::{Instant, Object, Span, Window, recur};
 use crate::ids::{CalendarId, ResourceId, UserId};
 
 /// An instance longer than this stands apart, so that the others are found by a bounded range of `start`.
@@ -68,15 +68,28 @@ pub struct Busy {
     /// Objects that the index does not hold (dense ones, or all that may reach into `window` when it leaves the
     /// horizon; `entries` is empty then): expand them.
     pub rest: Vec<Resource>,
+    /// When upstream has something that could not be read: nothing is known of that time.
+    pub unknown: Vec<Window>,
 }
 
 /// What is busy in `window`, for free/busy.
 pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> {
     let Some(calendar) = super::calendars::for_engine(tx, calendar)? else {
-        return Ok(Busy { entries: Vec::new(), rest: Vec::new() });
+        return Ok(Busy { entries: Vec::new(), rest: Vec::new(), unknown: vec![window] });
     };
+    let unknown = tx.query(
+        "SELECT first, last FROM set_aside WHERE calendar_id = ?1 AND busy = 1
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last > ?2)",
+        &[calendar.id.into(), window.start.into(), window.end.into()],
+        |row| {
+            let start = row.opt_instant(0)?.unwrap_or(window.start);
+            let end = row.opt_instant(1)?.unwrap_or(window.end);
+            Ok(Window { start, end })
+        },
+    )?;
     if !in_horizon(tx, calendar.id, window)? {
-        return Ok(Busy { entries: Vec::new(), rest: resources::in_window(tx, &calendar, window)? });
+        let rest = resources::in_window(tx, &calendar, window)?;
+        return Ok(Busy { entries: Vec::new(), rest, unknown });
     }
     let mut entries = Vec::new();
     each_overlapping(tx, calendar.id, window, |entry, _| {
@@ -85,12 +98,26 @@ pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Bus
         }
     })?;
     let mut dense = Vec::new();
-    each_dense(tx, calendar.id, window, |id| dense.push(id))?;
+    each_dense_event(tx, calendar.id, window, |id| dense.push(id))?;
     let mut rest = Vec::new();
     for id in dense {
         rest.extend(resources::by_id(tx, id)?);
     }
-    Ok(Busy { entries, rest })
+    Ok(Busy { entries, rest, unknown })
+}
+
+/// A text that changes whenever what is set aside of a calendar does: for the ETags of what is made from it.
+pub fn aside(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<String> {
+    let mut marks = String::new();
+    tx.each(
+        "SELECT remote_id, remote_etag FROM set_aside WHERE calendar_id = ?1 AND busy = 1 ORDER BY remote_id",
+        &[calendar.into()],
+        |row| {
+            marks += &format!("{} {}\n", row.text(0)?, row.text(1)?);
+            Ok(())
+        },
+    )?;
+    Ok(marks)
 }
 
 /// Whether the index of a calendar reaches over `window`.
@@ -109,7 +136,7 @@ pub(super) fn decides(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> 
         return Ok(false);
     }
     let mut dense = false;
-    each_dense_event(tx, calendar, window, || dense = true)?;
+    each_dense_event(tx, calendar, window, |_| dense = true)?;
     Ok(!dense)
 }
 
@@ -141,17 +168,21 @@ pub(super) fn each_overlapping(
             window.end.into(),
         ],
         |row| {
-            let busy = match row.int(3)? {
-                0 => recur::Busy::Free,
-                1 => recur::Busy::Tentative,
-                2 => recur::Busy::Busy,
-                _ => recur::Busy::Unavailable,
-            };
-            let entry = recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy };
-            each(&entry, ResourceId(row.int(4)?));
+            each(&entry(row)?, ResourceId(row.int(4)?));
             Ok(())
         },
     )
+}
+
+/// The first four columns: start, finish, floating, busy.
+fn entry(row: &Row<'_>) -> Result<recur::Entry> {
+    let busy = match row.int(3)? {
+        0 => recur::Busy::Free,
+        1 => recur::Busy::Tentative,
+        2 => recur::Busy::Busy,
+        _ => recur::Busy::Unavailable,
+    };
+    Ok(recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy })
 }
 
 /// Every live row that the index does not hold and whose span touches `window`.
@@ -173,14 +204,20 @@ pub(super) fn each_dense(
     )
 }
 
-fn each_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window, mut each: impl FnMut()) -> Result<()> {
+/// The same for events alone.
+fn each_dense_event(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    window: Window,
+    mut each: impl FnMut(ResourceId),
+) -> Result<()> {
     tx.each(
         "SELECT id FROM resources
           WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND kind = 0
-            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2) LIMIT 1",
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2)",
         &[calendar.into(), window.start.into(), window.end.into()],
-        |_| {
-            each();
+        |row| {
+            each(ResourceId(row.int(0)?));
             Ok(())
         },
     )
@@ -224,18 +261,32 @@ fn addresses_row(row: &Row<'_>, at: usize) -> Result<Vec<String>> {
     Ok(texts.iter().flat_map(|t| t.lines()).filter(|a| a.contains('@')).map(str::to_lowercase).collect())
 }
 
-/// Writes the entries of a row in place of what was there.
+/// Writes the entries of a row in place of what was there. Most changes leave the time as it is, and then nothing is
+/// written.
 pub(super) fn replace(
     tx: &mut Tx<'_>,
     calendar: CalendarId,
     resource: ResourceId,
     entries: &[recur::Entry],
 ) -> Result<()> {
+    let mut held = tx.query(
+        "SELECT start, finish, floating, busy FROM instances WHERE resource_id = ?1",
+        &[resource.into()],
+        entry,
+    )?;
+    let key = |e: &recur::Entry| (e.start, e.end, e.floating, e.busy);
+    held.sort_unstable_by_key(key);
+    let mut wanted = entries.to_vec();
+    wanted.sort_unstable_by_key(key);
+    wanted.dedup();
+    if held == wanted {
+        return Ok(());
+    }
     clear(tx, resource)?;
-    for entry in entries {
+    for entry in &wanted {
         tx.execute(
             "INSERT INTO instances (calendar_id, long, start, finish, floating, busy, resource_id)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             &[
                 calendar.into(),
                 (entry.end - entry.start > LONG).into(),
@@ -272,9 +323,11 @@ pub fn reindex(tx: &mut Tx<'_>, calendar: CalendarId, horizon: Window) -> Result
         &[calendar.id.into(), horizon.start.into(), horizon.end.into()],
     )?;
     for resource in resources::all(tx, &calendar)? {
-        // What was stored was parsed before; if it can not be any more, the span goes on to select it.
-        let Ok(object) = Object::parse(&resource.body) else { continue };
-        let index = index_of(tx, &calendar, &object)?;
+        let index = match Object::parse(&resource.body) {
+            Ok(object) => index_of(tx, &calendar, &object)?,
+            // What was stored was parsed before; if it can not be any more, its span selects it, and asking says so.
+            Err(_) => recur::Index { span: Span { first: None, last: None }, entries: Vec::new(), dense: true },
+        };
         tx.execute(
             "UPDATE resources SET dense = ?2 WHERE id = ?1 AND dense <> ?2",
             &[resource.id.into(), index.dense.into()],

@@ -1,13 +1,11 @@
 //! Resources: the rows of every calendar. `save` is the one function that changes them.
 
-use std::collections::HashSet;
-
 use jiff::tz::TimeZone;
 
 use super::calendars::{Calendar, Source};
 use super::tx::Row;
 use super::{Error, Result, Tx, instances, unified};
-use crate::ical::{Instant, Kind, Object, Window, change, recur, zone};
+use crate::ical::{Instant, Kind, Object, Window, change, object, recur, zone};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
 
@@ -61,16 +59,16 @@ pub fn list(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Listed>> {
 /// Five columns from `at` on: name, kind, etag, size, changed_at.
 fn listed(row: &Row<'_>, at: usize) -> Result<Listed> {
     Ok(Listed {
-        name: name(row.text(at)?)?,
+        name: name(row.str(at)?)?,
         kind: kind(row.int(at + 1)?),
-        etag: Etag(row.text(at + 2)?),
+        etag: row.str(at + 2)?.into(),
         size: row.int(at + 3)?,
         changed_at: row.instant(at + 4)?,
     })
 }
 
-fn name(text: String) -> Result<Name> {
-    Name::new(&text).ok_or_else(|| Error::Broken(format!("resources.name is {text:?}")))
+fn name(text: &str) -> Result<Name> {
+    Name::new(text).ok_or_else(|| Error::Broken(format!("resources.name is {text:?}")))
 }
 
 fn kind(number: i64) -> Kind {
@@ -120,7 +118,7 @@ pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<R
 
 pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
     let params = [calendar.id.into(), uid.into()];
-    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.name LIMIT 1"), &params, from_row)
+    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.id LIMIT 1"), &params, from_row)
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>> {
@@ -131,24 +129,37 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>>
 /// `Ok(None)`: the index can not decide all of it (a dense object, or the window leaves the horizon): take
 /// [`in_window`] and let `ical::filter` decide.
 pub fn listed_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Listed>>> {
+    let Some(ids) = decided_in_window(tx, calendar, window)? else { return Ok(None) };
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(listed_of(tx, calendar, id)?);
+    }
+    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    Ok(Some(found))
+}
+
+/// The same with their bodies.
+pub fn whole_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Resource>>> {
+    let Some(ids) = decided_in_window(tx, calendar, window)? else { return Ok(None) };
+    whole(tx, calendar, ids).map(Some)
+}
+
+fn decided_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<ResourceId>>> {
     let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
-    let mut found = Vec::new();
+    let mut ids = Vec::new();
     for member in instances::members(tx, calendar)? {
         if !instances::decides(tx, member, window)? {
             return Ok(None);
         }
-        let mut ids = HashSet::new();
         instances::each_overlapping(tx, member, window, |entry, id| {
-            if !ids.contains(&id) && overlaps(entry, window, &zone) {
-                ids.insert(id);
+            if overlaps(entry, window, &zone) {
+                ids.push(id);
             }
         })?;
-        for id in ids {
-            found.extend(listed_of(tx, calendar, id)?);
-        }
     }
-    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(Some(found))
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(Some(ids))
 }
 
 /// RFC 4791 9.9: an instance without length is inside when its start is.
@@ -179,18 +190,21 @@ fn listed_of(tx: &mut Tx<'_>, calendar: &Calendar, id: ResourceId) -> Result<Opt
 
 /// Live resources that may have an instance in `window`, by name; `ical::filter` decides exactly.
 pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> {
-    let mut ids = HashSet::new();
+    let mut ids = Vec::new();
     for member in instances::members(tx, calendar)? {
         if !instances::in_horizon(tx, member, window)? {
             return in_span(tx, calendar, window);
         }
-        instances::each_overlapping(tx, member, window, |_, id| {
-            ids.insert(id);
-        })?;
-        instances::each_dense(tx, member, window, |id| {
-            ids.insert(id);
-        })?;
+        instances::each_overlapping(tx, member, window, |_, id| ids.push(id))?;
+        instances::each_dense(tx, member, window, |id| ids.push(id))?;
     }
+    ids.sort_unstable();
+    ids.dedup();
+    whole(tx, calendar, ids)
+}
+
+/// What `calendar` shows of these rows, by name: themselves, or the unified rows that refer to them.
+fn whole(tx: &mut Tx<'_>, calendar: &Calendar, ids: Vec<ResourceId>) -> Result<Vec<Resource>> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
         let row = match calendar.source {
@@ -198,7 +212,7 @@ pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result
                 let params = [id.into(), calendar.id.into()];
                 tx.one(select_resource!("r.origin_id = ?1 AND r.calendar_id = ?2"), &params, from_row)?
             }
-            _ => tx.one(select_resource!("r.id = ?1"), &[id.into()], from_row)?,
+            _ => by_id(tx, id)?,
         };
         found.extend(row);
     }
@@ -372,7 +386,7 @@ fn held_row(row: &Row<'_>) -> Result<Held> {
     Ok(Held {
         id: ResourceId(row.int(0)?),
         calendar: CalendarId(row.int(1)?),
-        name: name(row.text(2)?)?,
+        name: name(row.str(2)?)?,
         uid: row.text(3)?,
         seq: Seq(row.int(4)?),
         etag: Etag(row.text(5)?),
@@ -416,10 +430,13 @@ pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Op
     )
 }
 
-/// What waits to be sent, oldest first.
+/// What waits to be sent, oldest first; what failed before goes last.
 pub fn unsent(tx: &mut Tx<'_>, calendar: CalendarId, limit: u32) -> Result<Vec<Held>> {
     tx.query(
-        select_held!("calendar_id = ?1 AND dirty = 1 AND refused IS NULL ORDER BY seq LIMIT ?2"),
+        select_held!(
+            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL
+               ORDER BY CASE WHEN error IS NULL THEN 0 ELSE 1 END, seq LIMIT ?2"
+        ),
         &[calendar.into(), i64::from(limit).into()],
         held_row,
     )
@@ -432,6 +449,26 @@ pub fn known(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<(RemoteId, Eta
          UNION ALL SELECT remote_id, remote_etag FROM set_aside WHERE calendar_id = ?1",
         &[calendar.into()],
         |row| Ok((RemoteId(row.text(0)?), Etag(row.opt_text(1)?.unwrap_or_default()))),
+    )
+}
+
+/// The name of a row that was deleted here and has still to be deleted upstream, with that UID.
+pub fn unsent_tombstone(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Name>> {
+    tx.one(
+        "SELECT name FROM resources WHERE calendar_id = ?1 AND uid = ?2 AND live = 0 AND dirty = 1 ORDER BY id LIMIT 1",
+        &[calendar.id.into(), uid.into()],
+        |row| name(row.str(0)?),
+    )
+}
+
+/// A clean row with that UID and that remote etag: the same upstream object, should it be written with another id.
+pub fn held_twin(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, etag: &Etag) -> Result<Option<Held>> {
+    tx.one(
+        select_held!(
+            "calendar_id = ?1 AND uid = ?2 AND live = 1 AND dirty = 0 AND remote_etag = ?3 ORDER BY id LIMIT 1"
+        ),
+        &[calendar.id.into(), uid.into(), etag.as_str().into()],
+        held_row,
     )
 }
 
@@ -448,7 +485,7 @@ pub fn free_name(tx: &mut Tx<'_>, calendar: &Calendar, wanted: Option<Name>, uid
     }
     // The same UID twice in one upstream calendar: rare, and each copy keeps a name of its own.
     for n in 2.. {
-        let name = name(format!("{n}-{}", unified::hashed_name(uid).as_str()))?;
+        let name = name(&format!("{n}-{}", unified::hashed_name(uid).as_str()))?;
         if held(tx, calendar, &name)?.is_none() {
             return Ok(name);
         }
@@ -611,7 +648,7 @@ fn set_agreement(tx: &mut Tx<'_>, id: ResourceId, agreement: &Agreement<'_>) -> 
     let (remote, etag) = agreement.remote.unzip();
     tx.execute(
         "UPDATE resources SET remote_id = ?2, remote_etag = ?3, dirty = ?4, base = ?5, sent = ?6, refused = NULL,
-                error = NULL
+                error = NULL, verdict_seq = NULL, verdict = NULL
           WHERE id = ?1",
         &[
             id.into(),
@@ -660,7 +697,7 @@ pub fn keep(tx: &mut Tx<'_>, row: &Held, body: &str, reason: &str, now: Instant)
     .map(|_| ())
 }
 
-/// Sets aside an upstream object that can not be read; what is here of it stays.
+/// Sets aside an upstream object that can not be read; what is here of it stays. Free/busy does not know its time.
 pub fn set_aside(
     tx: &mut Tx<'_>,
     calendar: CalendarId,
@@ -670,11 +707,24 @@ pub fn set_aside(
     reason: &str,
     now: Instant,
 ) -> Result<()> {
+    let span = object::rough_span(body);
     tx.execute(
-        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+        "INSERT INTO set_aside (calendar_id, remote_id, remote_etag, body, reason, at, busy, first, last)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
          ON CONFLICT (calendar_id, remote_id) DO UPDATE SET remote_etag = excluded.remote_etag, body = excluded.body,
-             reason = excluded.reason, at = excluded.at",
-        &[calendar.into(), remote.as_str().into(), etag.as_str().into(), body.into(), reason.into(), now.into()],
+             reason = excluded.reason, at = excluded.at, busy = excluded.busy, first = excluded.first,
+             last = excluded.last",
+        &[
+            calendar.into(),
+            remote.as_str().into(),
+            etag.as_str().into(),
+            body.into(),
+            reason.into(),
+            now.into(),
+            span.is_some().into(),
+            span.and_then(|s| s.first).into(),
+            span.and_then(|s| s.last).into(),
+        ],
     )
     .map(|_| ())
 }
@@ -747,7 +797,7 @@ pub fn explain(tx: &mut Tx<'_>, user: UserId, what: &str) -> Result<Vec<Explaine
             Some(origin) => tx.one(
                 "SELECT c.slug, r.name FROM resources r JOIN calendars c ON c.id = r.calendar_id WHERE r.id = ?1",
                 &[origin.into()],
-                |row| Ok((row.text(0)?, name(row.text(1)?)?)),
+                |row| Ok((row.text(0)?, name(row.str(1)?)?)),
             )?,
             None => None,
         };

@@ -90,6 +90,16 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// Takes the locks of all clocks, in the order of users: for what changes more than one user's rows.
+    pub(super) fn lock_clocks(&mut self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres { .. } => {
+                self.query("SELECT seq FROM clocks ORDER BY user_id FOR UPDATE", &[], |_| Ok(())).map(|_| ())
+            }
+        }
+    }
+
     /// Takes the lock of a user's clock until the end of the transaction, so that what is read of the user's calendars
     /// afterwards stays true. SQLite has one writer, which is that lock already.
     pub(super) fn lock_clock(&mut self, user: UserId) -> Result<()> {
@@ -109,7 +119,7 @@ impl Row<'_> {
 
     pub fn opt_int(&self, column: usize) -> Result<Option<i64>> {
         match self {
-            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Sqlite(row) => sqlite::int(row, column),
             Row::Postgres(row) => postgres::int(row, column),
         }
     }
@@ -119,12 +129,21 @@ impl Row<'_> {
     }
 
     pub fn text(&self, column: usize) -> Result<String> {
-        self.opt_text(column)?.ok_or_else(|| null(column))
+        self.str(column).map(str::to_owned)
     }
 
     pub fn opt_text(&self, column: usize) -> Result<Option<String>> {
+        Ok(self.opt_str(column)?.map(str::to_owned))
+    }
+
+    /// A text that is only looked at.
+    pub fn str(&self, column: usize) -> Result<&str> {
+        self.opt_str(column)?.ok_or_else(|| null(column))
+    }
+
+    fn opt_str(&self, column: usize) -> Result<Option<&str>> {
         match self {
-            Row::Sqlite(row) => row.get(column).map_err(sqlite::error),
+            Row::Sqlite(row) => sqlite::text(row, column),
             Row::Postgres(row) => row.try_get(column).map_err(postgres::error),
         }
     }

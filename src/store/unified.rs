@@ -3,10 +3,15 @@
 //! A unified row refers to its origin's row and copies nothing; where a mask hides something, the masked body is written
 //! down in its place, so that no filter, error or search can probe what is hidden. It shows, for each UID, the first
 //! member in order that has it.
+//!
+//! The column `uid` is the origin's UID for every row, masked or not: it is what rows are found by, and is shown to
+//! nobody. What is shown is the name, and a masked row's is made of the masked UID.
+
+use std::collections::HashSet;
 
 use super::calendars::Calendar;
 use super::tx::Value;
-use super::{Error, Result, Tx, resources};
+use super::{Error, Result, Tx, instances, resources};
 use crate::ical::{Instant, Mask, Object, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
 use crate::secrets;
@@ -38,6 +43,9 @@ pub(super) fn set_members(tx: &mut Tx<'_>, unified: CalendarId, members: &[Membe
     tx.execute("UPDATE calendars SET write_to = ?2 WHERE id = ?1", &[unified.into(), write_to.into()]).map(|_| ())
 }
 
+/// The etag of a row that no object was ever shown by: its name waits for one.
+const RESERVED: &str = "reserved";
+
 /// The name of a UID's row: the UID itself where it can be a name, because clients guess `UID.ics`.
 pub fn plain_name(uid: &str) -> Name {
     let plain = uid.len() <= 200 && uid.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@+~".contains(c));
@@ -51,7 +59,8 @@ pub fn hashed_name(uid: &str) -> Name {
     Name::new(&format!("{hash}.ics")).expect("hexadecimal digits are a name")
 }
 
-/// Brings the rows of `uid` up to date in every unified calendar that `calendar` is a member of.
+/// Brings the rows of `uid` up to date in every unified calendar that `calendar` is a member of, hidden ones as well: one
+/// that is shown again has missed nothing.
 pub(super) fn refresh(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, now: Instant) -> Result<()> {
     for unified in over(tx, calendar)? {
         refresh_one(tx, &unified, uid, now)?;
@@ -60,7 +69,7 @@ pub(super) fn refresh(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, now: Inst
 }
 
 /// A client is about to create `uid` under `name` in a unified calendar: its row is to have that name for ever.
-/// The row appears with the save into the member, which has to follow in the same transaction.
+/// (Until a mask hides it.) The row appears with the save into the member, which has to follow in the same transaction.
 pub fn reserve(tx: &mut Tx<'_>, unified: &Calendar, name: &Name, uid: &str, now: Instant) -> Result<()> {
     tx.execute(
         "INSERT INTO resources (calendar_id, name, uid, kind, live, seq, etag, size, changed_at, dense, dirty)
@@ -74,7 +83,7 @@ pub fn reserve(tx: &mut Tx<'_>, unified: &Calendar, name: &Name, uid: &str, now:
 fn over(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Unified>> {
     tx.query(
         "SELECT u.id, u.epoch FROM members m JOIN calendars u ON u.id = m.unified_id
-          WHERE m.slug = ?2 AND u.user_id = ?1 AND u.active = 1 ORDER BY u.id",
+          WHERE m.slug = ?2 AND u.user_id = ?1 ORDER BY u.id",
         &[calendar.user.into(), (&calendar.slug).into()],
         |row| Ok(Unified { id: CalendarId(row.int(0)?), user: calendar.user, epoch: row.int(1)? }),
     )
@@ -87,9 +96,25 @@ struct Unified {
     epoch: i64,
 }
 
+impl Unified {
+    fn viewer(&self) -> String {
+        format!("{:x}", self.epoch)
+    }
+
+    /// The names that a row of `uid` can have where a mask hides something, the first that is free first.
+    fn masked_names(&self, uid: &str) -> [Name; 2] {
+        names(&redact::masked_uid(uid, &self.viewer()))
+    }
+}
+
+fn names(uid: &str) -> [Name; 2] {
+    [plain_name(uid), hashed_name(uid)]
+}
+
 /// What the member in front holds of a UID.
 struct Origin {
     id: ResourceId,
+    calendar: CalendarId,
     etag: String,
     kind: i64,
     size: i64,
@@ -98,45 +123,86 @@ struct Origin {
     mask: Mask,
 }
 
+/// A row that shows a UID, or once did, or is reserved for it.
+struct Shown {
+    id: ResourceId,
+    name: Name,
+    live: bool,
+    origin: Option<ResourceId>,
+    etag: String,
+    /// It has a body of its own. Not so for a tombstone.
+    masked: bool,
+}
+
+impl Shown {
+    /// Whether it can go on to show its UID under `mask`. A name that says the UID must not stand for what is hidden;
+    /// and the name of what was hidden is not taken for more than that, so that a change of mask reads as what it is:
+    /// one resource goes, and another one comes.
+    fn suits(&self, mask: Mask, masked_names: &[Name; 2]) -> bool {
+        match mask {
+            Mask::Full if self.live => !self.masked,
+            Mask::Full => self.etag == RESERVED || !masked_names.contains(&self.name),
+            Mask::Busy | Mask::Title => masked_names.contains(&self.name),
+        }
+    }
+}
+
+/// The rows of a UID: the live one first, of which there is at most one, then what is reserved.
+fn rows_of(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Vec<Shown>> {
+    tx.query(
+        "SELECT id, name, live, origin_id, etag, CASE WHEN body IS NULL THEN 0 ELSE 1 END FROM resources
+          WHERE calendar_id = ?1 AND uid = ?2
+          ORDER BY live DESC, CASE WHEN etag = 'reserved' THEN 0 ELSE 1 END, id",
+        &[unified.id.into(), uid.into()],
+        |row| {
+            let name = row.text(1)?;
+            Ok(Shown {
+                id: ResourceId(row.int(0)?),
+                name: Name::new(&name).ok_or_else(|| Error::Broken(format!("resources.name is {name:?}")))?,
+                live: row.bool(2)?,
+                origin: row.opt_int(3)?.map(ResourceId),
+                etag: row.text(4)?,
+                masked: row.bool(5)?,
+            })
+        },
+    )
+}
+
 fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result<()> {
     let origin = in_front(tx, unified, uid)?;
-    let row = tx.one(
-        "SELECT id, live, origin_id, etag FROM resources WHERE calendar_id = ?1 AND uid = ?2
-          ORDER BY live DESC, CASE WHEN etag = 'reserved' THEN 0 ELSE 1 END, id LIMIT 1",
-        &[unified.id.into(), uid.into()],
-        |row| Ok((ResourceId(row.int(0)?), row.bool(1)?, row.opt_int(2)?.map(ResourceId), row.text(3)?)),
-    )?;
+    let rows = rows_of(tx, unified, uid)?;
+    let live = rows.first().filter(|row| row.live);
     let Some(origin) = origin else {
-        if let Some((id, true, ..)) = row {
-            let seq = resources::tick(tx, unified.user)?;
-            tx.execute(
-                "UPDATE resources SET live = 0, body = NULL, origin_id = NULL, seq = ?2, changed_at = ?3 WHERE id = ?1",
-                &[id.into(), seq.into(), now.into()],
-            )?;
-            resources::changed(tx, unified.id, seq, now)?;
-        }
-        return Ok(());
+        return live.map_or(Ok(()), |row| bury(tx, unified, row.id, now));
     };
-    let masked = match origin.mask {
+    let body = match origin.mask {
         Mask::Full => None,
-        mask => Some(masked(tx, unified, origin.id, mask)?),
+        mask => Some(masked(tx, unified, &origin, mask)?),
     };
-    let etag = masked.as_ref().map_or_else(|| origin.etag.clone(), |body| resources::etag_of(body).0);
-    if let Some((id, true, Some(shown), old)) = &row
-        && *old == etag
+    let etag = body.as_ref().map_or_else(|| origin.etag.clone(), |body| resources::etag_of(body).0);
+    let masked_names = unified.masked_names(uid);
+    let row = rows.iter().find(|row| row.suits(origin.mask, &masked_names));
+    if let Some(row) = row
+        && row.live
+        && let Some(shown) = row.origin
+        && row.etag == etag
     {
         // The same bytes from another member: nobody can tell.
-        if *shown != origin.id {
-            tx.execute("UPDATE resources SET origin_id = ?2 WHERE id = ?1", &[(*id).into(), origin.id.into()])?;
+        if shown != origin.id {
+            tx.execute("UPDATE resources SET origin_id = ?2 WHERE id = ?1", &[row.id.into(), origin.id.into()])?;
         }
         return Ok(());
     }
-    let id = match row {
-        Some((id, ..)) => id,
-        None => insert(tx, unified, uid, now)?,
+    if let Some(other) = live.filter(|live| row.is_none_or(|row| row.id != live.id)) {
+        bury(tx, unified, other.id, now)?;
+    }
+    let id = match (row, origin.mask) {
+        (Some(row), _) => row.id,
+        (None, Mask::Full) => insert(tx, unified, &names(uid), uid, now)?,
+        (None, _) => insert(tx, unified, &masked_names, uid, now)?,
     };
     let seq = resources::tick(tx, unified.user)?;
-    let size = masked.as_ref().map_or(origin.size, |body| body.len() as i64);
+    let size = body.as_ref().map_or(origin.size, |body| body.len() as i64);
     tx.execute(
         "UPDATE resources SET live = 1, origin_id = ?2, body = ?3, etag = ?4, size = ?5, kind = ?6, seq = ?7,
                 changed_at = ?8, first = ?9, last = ?10
@@ -144,7 +210,7 @@ fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> R
         &[
             id.into(),
             origin.id.into(),
-            masked.as_deref().into(),
+            body.as_deref().into(),
             (&etag).into(),
             size.into(),
             origin.kind.into(),
@@ -157,10 +223,20 @@ fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> R
     resources::changed(tx, unified.id, seq, now)
 }
 
+/// Makes a row a tombstone.
+fn bury(tx: &mut Tx<'_>, unified: &Unified, id: ResourceId, now: Instant) -> Result<()> {
+    let seq = resources::tick(tx, unified.user)?;
+    tx.execute(
+        "UPDATE resources SET live = 0, body = NULL, origin_id = NULL, seq = ?2, changed_at = ?3 WHERE id = ?1",
+        &[id.into(), seq.into(), now.into()],
+    )?;
+    resources::changed(tx, unified.id, seq, now)
+}
+
 /// The first member's row of a UID; of several in one member the first by name.
 fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Origin>> {
     tx.one(
-        "SELECT r.id, r.etag, r.kind, r.size, r.first, r.last, m.mask
+        "SELECT r.id, r.etag, r.kind, r.size, r.first, r.last, m.mask, c.id
            FROM members m
            JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
            JOIN resources r ON r.calendar_id = c.id AND r.uid = ?3 AND r.live = 1
@@ -169,6 +245,7 @@ fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Orig
         |row| {
             Ok(Origin {
                 id: ResourceId(row.int(0)?),
+                calendar: CalendarId(row.int(7)?),
                 etag: row.text(1)?,
                 kind: row.int(2)?,
                 size: row.int(3)?,
@@ -180,16 +257,17 @@ fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Orig
     )
 }
 
-fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: ResourceId, mask: Mask) -> Result<String> {
-    let body = tx.one("SELECT body FROM resources WHERE id = ?1", &[origin.into()], |row| row.text(0))?;
+fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Result<String> {
+    let body = tx.one("SELECT body FROM resources WHERE id = ?1", &[origin.id.into()], |row| row.text(0))?;
     let body = body.ok_or_else(|| Error::Broken("a unified row has lost its origin".to_owned()))?;
     let object = Object::parse(&body).map_err(|e| Error::Broken(format!("a stored object can not be read: {e}")))?;
-    Ok(redact::redact(&object, mask, &format!("{:x}", unified.epoch)))
+    let me = instances::addresses(tx, origin.calendar)?;
+    Ok(redact::redact(&object, mask, &unified.viewer(), &me))
 }
 
-/// A new row under the first of its names that is free.
-fn insert(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result<ResourceId> {
-    for name in [plain_name(uid), hashed_name(uid)] {
+/// A new row under the first of `names` that is free.
+fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now: Instant) -> Result<ResourceId> {
+    for name in names {
         let id = tx.one(
             "INSERT INTO resources (calendar_id, name, uid, kind, live, seq, etag, size, changed_at, dense, dirty)
              VALUES (?1, ?2, ?3, 0, 0, 0, '', 0, ?4, 0, 0)
@@ -208,22 +286,12 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result
 /// Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
     let unified = tx.query(
-        "SELECT id, epoch, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' AND active = 1 ORDER BY id",
+        "SELECT id, epoch, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' ORDER BY id",
         &[user.into()],
         |row| Ok((Unified { id: CalendarId(row.int(0)?), user, epoch: row.int(1)? }, row.text(2)?)),
     )?;
     for (unified, before) in unified {
-        let mut shape = String::new();
-        tx.each(
-            "SELECT m.slug, m.mask, c.id FROM members m
-               JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
-              WHERE m.unified_id = ?1 ORDER BY m.position",
-            &[unified.id.into(), user.into()],
-            |row| {
-                shape += &format!("{}:{}:{}\n", row.text(0)?, row.text(1)?, row.int(2)?);
-                Ok(())
-            },
-        )?;
+        let shape = shape(tx, &unified)?;
         if shape == before {
             continue;
         }
@@ -244,4 +312,53 @@ pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
         tx.execute("UPDATE calendars SET shape = ?2 WHERE id = ?1", &[unified.id.into(), (&shape).into()])?;
     }
     Ok(())
+}
+
+/// What the rows of a unified calendar are made of, besides the members' objects. Of a masked member that is also who
+/// its owner is, from which follows what they declined, and what this calgate makes of a mask.
+fn shape(tx: &mut Tx<'_>, unified: &Unified) -> Result<String> {
+    let members = tx.query(
+        "SELECT m.slug, m.mask, c.id FROM members m
+           JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+          WHERE m.unified_id = ?1 ORDER BY m.position",
+        &[unified.id.into(), unified.user.into()],
+        |row| Ok((row.text(0)?, row.text(1)?, CalendarId(row.int(2)?))),
+    )?;
+    let mut shape = String::new();
+    for (slug, mask, id) in members {
+        shape += &format!("{slug}:{mask}:{}", id.0);
+        if mask != Mask::Full.name() {
+            let me = instances::addresses(tx, id)?;
+            shape += &format!(":{}:{}", env!("CARGO_PKG_VERSION"), me.join(" "));
+        }
+        shape.push('\n');
+    }
+    Ok(shape)
+}
+
+/// One SELECT for the live rows of a unified calendar whose origin may be written through it: `sync::write` decides the
+/// same way when it is tried.
+macro_rules! select_writable {
+    ($end:literal) => {
+        concat!(
+            "SELECT r.name FROM resources r
+               JOIN resources o ON o.id = r.origin_id
+               JOIN calendars c ON c.id = o.calendar_id AND c.active = 1 AND c.writable = 1
+               JOIN members m ON m.unified_id = r.calendar_id AND m.slug = c.slug AND m.mask = 'full'
+              WHERE r.calendar_id = ?1 AND r.live = 1",
+            $end
+        )
+    };
+}
+
+/// The names of all resources of a unified calendar that its owner may replace or remove.
+pub fn writable(tx: &mut Tx<'_>, unified: CalendarId) -> Result<HashSet<String>> {
+    let names = tx.query(select_writable!(""), &[unified.into()], |row| row.text(0))?;
+    Ok(names.into_iter().collect())
+}
+
+/// Whether one of them is such a resource.
+pub fn is_writable(tx: &mut Tx<'_>, unified: CalendarId, name: &Name) -> Result<bool> {
+    let params = [unified.into(), name.as_str().into()];
+    Ok(tx.one(select_writable!(" AND r.name = ?2"), &params, |_| Ok(()))?.is_some())
 }

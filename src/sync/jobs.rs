@@ -119,7 +119,7 @@ async fn keep(app: &App, lease: &Lease) {
 
 async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
     match lease.duty {
-        Duty::Discover(account) => pull::discover_leased(app, account).await.map(|_| ()),
+        Duty::Discover(account) => pull::discover_leased(app, lease, account).await.map(|_| ()),
         Duty::Pull(calendar) => {
             let report = pull::leased(app, lease, calendar, &pull::Quiet).await?;
             if report != pull::Report::default() {

@@ -10,9 +10,13 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::config;
+use crate::ical::Instant;
 use crate::provider::{self, Provider, Settings};
 use crate::secrets::Place;
+use crate::store::Tx;
 use crate::store::accounts::{Account, Password};
+use crate::store::calendars::{self, Calendar};
+use crate::store::jobs::{Lease, renew};
 
 /// Opens the account at its upstream. The error is one sentence for people, without secrets.
 pub fn open(app: &App, account: &Account) -> Result<Box<dyn Provider>, String> {
@@ -66,5 +70,19 @@ impl From<provider::Error> for Trouble {
             provider::Error::Refused(why) => Trouble::new(why),
             provider::Error::Missing => Trouble::new("the upstream does not have this calendar any more"),
         }
+    }
+}
+
+/// Begins a worker's writing transaction: takes the clock's lock and then renews the lease (everybody takes them in that
+/// order), and reads the mirror anew. Stops when the lease is lost, or when the mirror was hidden or given another upstream
+/// calendar since: what was asked of the one is no news for the other.
+fn still(tx: &mut Tx<'_>, lease: &Lease, calendar: &Calendar, now: Instant) -> Result<Calendar, Trouble> {
+    calendars::lock(tx, calendar)?;
+    if !renew(tx, lease, now)? {
+        return Err(Trouble::new("another worker has taken over"));
+    }
+    match calendars::for_engine(tx, calendar.id)? {
+        Some(current) if current.source == calendar.source => Ok(current),
+        _ => Err(Trouble::new("the calendar was given another upstream calendar, or was removed")),
     }
 }

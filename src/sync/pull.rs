@@ -10,7 +10,7 @@ use super::Trouble;
 use super::plan::{Step, plan};
 use crate::app::App;
 use crate::ical::{Instant, Kind, Object, change};
-use crate::ids::{AccountId, CalendarId, Etag, Name, RemoteId};
+use crate::ids::{AccountId, CalendarId, Cursor, Etag, Name, RemoteId};
 use crate::provider::{self, Known, Next, Provider, RemoteCalendar, RemoteObject};
 use crate::secrets;
 use crate::store::accounts::{self, Account, Take, Taken};
@@ -61,7 +61,7 @@ pub async fn pull(app: &App, calendar: CalendarId, progress: &dyn Progress) -> R
 /// The error is one sentence for people; it is also noted at the account.
 pub async fn discover(app: &App, account: AccountId) -> Result<Vec<CalendarId>, String> {
     let lease = claim(app, Duty::Discover(account)).await?;
-    let found = discover_leased(app, account).await;
+    let found = discover_leased(app, &lease, account).await;
     give_back(app, &lease, found.is_err()).await;
     found.map_err(|trouble| trouble.why)
 }
@@ -144,11 +144,11 @@ impl News {
 
 impl Puller<'_> {
     async fn run(&mut self) -> Result<(), Trouble> {
-        let id = self.calendar.id;
+        let (id, now) = (self.calendar.id, self.app.clock.now());
         let (cursor, known) = self
             .app
             .store
-            .read(move |tx| Ok::<_, store::Error>((calendars::cursor(tx, id)?, resources::known(tx, id)?)))
+            .read(move |tx| Ok::<_, store::Error>((calendars::cursor(tx, id, now)?, resources::known(tx, id)?)))
             .await?;
         let known: Known = known.into_iter().collect();
         let (mut page_cursor, mut first) = (cursor, true);
@@ -178,7 +178,7 @@ impl Puller<'_> {
                         again.extend(known.keys().filter(|id| !listed.contains(*id)).cloned());
                     }
                     self.one_by_one(again).await?;
-                    return self.finish(cursor).await;
+                    return self.finish(cursor, whole).await;
                 }
             }
         }
@@ -228,10 +228,7 @@ impl Puller<'_> {
         let (calendar, lease, now) = (self.calendar.clone(), self.lease.clone(), self.app.clock.now());
         let mut report = self.report;
         let write = move |tx: &mut Tx<'_>| -> Result<_, Trouble> {
-            if !jobs::renew(tx, &lease, now)? {
-                return Err(Trouble::new("another node has taken over"));
-            }
-            calendars::lock(tx, &calendar)?;
+            let calendar = super::still(tx, &lease, &calendar, now)?;
             let mut again = Vec::new();
             for (news, asked_with) in &chunk {
                 let read = match news {
@@ -250,14 +247,12 @@ impl Puller<'_> {
     }
 
     /// Everything was taken: only now the cursor moves.
-    async fn finish(&mut self, cursor: Option<crate::ids::Cursor>) -> Result<(), Trouble> {
-        let (id, lease, now) = (self.calendar.id, self.lease.clone(), self.app.clock.now());
+    async fn finish(&mut self, cursor: Option<Cursor>, whole: bool) -> Result<(), Trouble> {
+        let (calendar, lease, now) = (self.calendar.clone(), self.lease.clone(), self.app.clock.now());
         let Source::Mirror { account, .. } = self.calendar.source else { return Ok(()) };
         let write = move |tx: &mut Tx<'_>| -> Result<(), Trouble> {
-            if !jobs::renew(tx, &lease, now)? {
-                return Err(Trouble::new("another node has taken over"));
-            }
-            calendars::pulled(tx, id, cursor.as_ref(), now)?;
+            super::still(tx, &lease, &calendar, now)?;
+            calendars::pulled(tx, calendar.id, cursor.as_ref(), whole, now)?;
             Ok(accounts::note(tx, account, None, now)?)
         };
         self.app.store.write(write).await
@@ -294,6 +289,17 @@ fn is(
     resources::unset_aside(tx, calendar.id, &there.id)?;
     let agreed = Version::Agreed { object: &object, remote: &there.id, etag: &there.etag };
     let Some(row) = resources::held_by_remote(tx, calendar, &there.id)? else {
+        // It was here when upstream was asked, and is not any more: it was deleted since.
+        if asked_with.is_some() {
+            return Ok(Read::Again);
+        }
+        // The same object, should the server write its path in two ways.
+        if let Some(twin) = resources::held_twin(tx, calendar, object.uid(), &there.etag)?
+            && twin.remote.as_ref().is_some_and(|old| calendars::same_place(old, &there.id))
+        {
+            resources::save(tx, calendar, &twin.name, agreed, now)?;
+            return Ok(Read::Taken);
+        }
         if let Some(unsent) = resources::held_unsent(tx, calendar, object.uid())? {
             // A create of ours that is on its way, or whose answer was lost. Once it is read again and still not settled,
             // it is that object, or somebody else was faster: both versions are kept.
@@ -388,7 +394,7 @@ fn last_segment(id: &RemoteId) -> Option<Name> {
 // The list of calendars.
 
 /// The same under a lease that is held already.
-pub(super) async fn discover_leased(app: &App, id: AccountId) -> Result<Vec<CalendarId>, Trouble> {
+pub(super) async fn discover_leased(app: &App, lease: &Lease, id: AccountId) -> Result<Vec<CalendarId>, Trouble> {
     let Some(account) = app.store.read(move |tx| accounts::by_id(tx, id)).await? else { return Ok(Vec::new()) };
     let account: Account = account;
     let read = async {
@@ -399,7 +405,18 @@ pub(super) async fn discover_leased(app: &App, id: AccountId) -> Result<Vec<Cale
     let now = app.clock.now();
     match read.await {
         Ok((identity, remote)) => {
-            let write = move |tx: &mut Tx<'_>| -> Result<Vec<CalendarId>, store::Error> {
+            let lease = lease.clone();
+            let write = move |tx: &mut Tx<'_>| -> Result<Vec<CalendarId>, Trouble> {
+                calendars::lock_of(tx, account.user)?;
+                if !jobs::renew(tx, &lease, now)? {
+                    return Err(Trouble::new("another worker has taken over"));
+                }
+                // It may have been removed, or been given another place, while its upstream was asked.
+                let current = accounts::by_id(tx, account.id)?;
+                if current.is_none_or(|a| (&a.url, &a.login, &a.take) != (&account.url, &account.login, &account.take))
+                {
+                    return Err(Trouble::new("the account was changed while its upstream was asked"));
+                }
                 if accounts::set_addresses(tx, account.id, &identity.addresses)? {
                     instances::reindex_user(tx, account.user)?;
                 }
@@ -430,10 +447,9 @@ fn mirror_all(
 ) -> Result<Vec<CalendarId>, store::Error> {
     let mut made = Vec::new();
     let before = calendars::mirrors(tx, account.id)?;
+    let asked = calendars::asked(tx, account.id)?;
     let taken: Vec<(Taken, Option<&RemoteCalendar>)> = match &account.take {
-        Take::Some(taken) => {
-            taken.iter().map(|t| (t.clone(), remote.iter().find(|r| is_called(r, &t.remote)))).collect()
-        }
+        Take::Some(taken) => taken.iter().map(|t| (t.clone(), found_before(&before, &asked, t, remote))).collect(),
         Take::All => {
             let usable = remote.iter().filter(|r| r.components.iter().any(|k| *k != Kind::Other));
             let mut taken = Vec::new();
@@ -461,7 +477,7 @@ fn mirror_all(
             writable: found.writable,
             components: &found.components,
         };
-        match calendars::mirror(tx, account, &one.slug, &found.id, &given, now)? {
+        match calendars::mirror(tx, account, &one.slug, &found.id, &one.remote, &given, now)? {
             Some(id) => {
                 jobs::ensure(tx, Duty::Pull(id), now)?;
                 jobs::ensure(tx, Duty::Push(id), jobs::NEVER)?;
@@ -477,6 +493,23 @@ fn mirror_all(
         calendars::note(tx, calendar.id, "the upstream does not list this calendar any more", now)?;
     }
     Ok(made)
+}
+
+/// The calendar that `taken` means. What was found by the same words before, and is still listed, stays the one: somebody
+/// may share another calendar of that name.
+fn found_before<'a>(
+    before: &[Calendar],
+    asked: &[(String, String)],
+    taken: &Taken,
+    remote: &'a [RemoteCalendar],
+) -> Option<&'a RemoteCalendar> {
+    let same_words = asked.iter().any(|(slug, words)| *slug == taken.slug && *words == taken.remote);
+    let bound = before.iter().find(|c| same_words && c.slug == taken.slug).and_then(|c| match &c.source {
+        Source::Mirror { remote, .. } => remote.as_ref(),
+        _ => None,
+    });
+    let still = bound.and_then(|bound| remote.iter().find(|r| calendars::same_place(&r.id, bound)));
+    still.or_else(|| remote.iter().find(|r| is_called(r, &taken.remote)))
 }
 
 /// Whether people mean this calendar by `text`: its name, its path, or the last part of that.
@@ -495,7 +528,7 @@ fn slug_of(
     taken: &[(Taken, Option<&RemoteCalendar>)],
     calendar: &RemoteCalendar,
 ) -> Result<String, store::Error> {
-    let same = |c: &&Calendar| matches!(&c.source, Source::Mirror { remote: Some(r), .. } if *r == calendar.id);
+    let same = |c: &&Calendar| matches!(&c.source, Source::Mirror { remote: Some(r), .. } if calendars::same_place(r, &calendar.id));
     if let Some(mirror) = before.iter().find(same) {
         return Ok(mirror.slug.clone());
     }

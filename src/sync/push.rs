@@ -1,5 +1,6 @@
 //! store → provider → store: sends what changed here, each row in its own time and order.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use super::Trouble;
 use super::plan::{Step, plan};
 use crate::app::App;
 use crate::ical::{Object, change};
-use crate::ids::{CalendarId, RemoteId};
+use crate::ids::{CalendarId, RemoteId, ResourceId, Seq};
 use crate::provider::{self, Op, Provider, RemoteObject};
 use crate::store::calendars::{self, Calendar, Source};
-use crate::store::jobs::{self, Lease};
+use crate::store::jobs::Lease;
 use crate::store::resources::{self, Held, Verdict, Version};
 use crate::store::{self, Tx, accounts, unified};
 
@@ -25,6 +26,8 @@ const ATTEMPTS: usize = 6;
 /// An upstream that is ready again within this is waited for, so many times.
 const MOMENT: Duration = Duration::from_secs(1);
 const MOMENTS: u32 = 8;
+/// So many failures in a row are the upstream's, and nothing more is begun.
+const ENOUGH: usize = 3;
 
 /// Sends everything that waits in a mirror. Stops at the first sign that the upstream is away.
 pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> Result<(), Trouble> {
@@ -42,44 +45,66 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
         }
     };
     let sender = Arc::new(Sender { app: app.clone(), provider, calendar, remote, lease: lease.clone() });
+    let (mut tried, mut failed) = (HashSet::new(), None);
     loop {
         let id = sender.calendar.id;
         let waiting = app.store.read(move |tx| resources::unsent(tx, id, BATCH)).await?;
+        // What was tried a moment ago waits for the next run: it holds up nothing else.
+        let waiting: Vec<Held> = waiting.into_iter().filter(|row| !tried.contains(&(row.id, row.seq))).collect();
         if waiting.is_empty() {
-            return Ok(());
+            return failed.map_or(Ok(()), Err);
         }
-        match send_all(&sender, waiting).await {
-            Ok(0) => return Err(Trouble::new("what is sent changes faster than it can be sent")),
-            Ok(_) => {}
-            Err(trouble) => {
+        let sent = send_all(&sender, waiting).await;
+        tried.extend(sent.tried);
+        match sent.failed {
+            // Not one went well: it is the upstream, and not the row.
+            Some(trouble) if sent.settled == 0 || trouble.after.is_some() => {
                 give_up(app, &sender.calendar, &trouble.why).await?;
                 return Err(trouble);
             }
+            Some(trouble) => failed = Some(trouble),
+            None => {}
         }
     }
 }
 
-/// Sends rows, some of them at once; how many are settled. After the first trouble nothing more is begun, and what was
-/// begun is brought to its end: a request that is cut is one whose answer is lost.
-async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Result<usize, Trouble> {
-    let (mut waiting, mut going) = (rows.into_iter(), JoinSet::new());
-    let (mut settled, mut trouble) = (0, None);
+/// What became of a batch.
+#[derive(Default)]
+struct Sent {
+    tried: Vec<(ResourceId, Seq)>,
+    settled: usize,
+    failed: Option<Trouble>,
+}
+
+/// Sends rows, some of them at once, but never two of one UID: the later one was made on the earlier. What was begun is
+/// brought to its end, whatever becomes of the others: a request that is cut is one whose answer is lost.
+async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Sent {
+    let (mut sent, mut going, mut uids) = (Sent::default(), JoinSet::new(), HashSet::new());
+    let mut waiting = rows.into_iter().filter(|row| uids.insert(row.uid.clone())).collect::<Vec<_>>().into_iter();
+    let mut in_a_row = 0;
     loop {
-        while trouble.is_none()
-            && going.len() < AT_ONCE
+        while going.len() < AT_ONCE
+            && in_a_row < ENOUGH
             && let Some(row) = waiting.next()
         {
+            sent.tried.push((row.id, row.seq));
             let sender = sender.clone();
             going.spawn(async move { sender.send(row).await });
         }
-        match going.join_next().await {
-            None => break,
-            Some(Ok(Ok(done))) => settled += usize::from(done),
-            Some(Ok(Err(e))) => trouble = Some(e),
-            Some(Err(e)) => trouble = Some(Trouble::new(format!("a push ended early: {e}"))),
-        }
+        let trouble = match going.join_next().await {
+            None => return sent,
+            Some(Ok(Ok(true))) => {
+                sent.settled += 1;
+                in_a_row = 0;
+                continue;
+            }
+            Some(Ok(Ok(false))) => Trouble::new("it changes faster than it can be sent"),
+            Some(Ok(Err(trouble))) => trouble,
+            Some(Err(e)) => Trouble::new(format!("a push ended early: {e}")),
+        };
+        in_a_row = if trouble.after.is_some() { ENOUGH } else { in_a_row + 1 };
+        sent.failed = Some(trouble);
     }
-    trouble.map_or(Ok(settled), Err)
 }
 
 /// The upstream is away: whoever waits for a row of this calendar need not wait longer.
@@ -114,11 +139,26 @@ impl Sender {
         let mut next = Some(row);
         for _ in 0..ATTEMPTS {
             let Some(row) = next else { break };
-            next = self.attempt(row).await?;
+            let seq = row.seq;
+            next = match self.attempt(row).await {
+                Ok(left) => left,
+                Err(trouble) => {
+                    self.fail(id, seq, &trouble.why).await?;
+                    return Err(trouble);
+                }
+            };
         }
         // Nobody may be waiting for it, which is fine.
         let _ = self.app.settled.send(id);
         Ok(next.is_none())
+    }
+
+    /// Writes down why this row was not sent: whoever waits for it need not wait longer.
+    async fn fail(&self, id: ResourceId, seq: Seq, why: &str) -> Result<(), Trouble> {
+        let why = why.to_owned();
+        self.app.store.write(move |tx| resources::judge(tx, id, seq, Verdict::Away, Some(&why))).await?;
+        let _ = self.app.settled.send(id);
+        Ok(())
     }
 
     /// One attempt; gives the row back as it now is when it is worth another.
@@ -266,10 +306,7 @@ impl Sender {
     {
         let (calendar, lease, now) = (self.calendar.clone(), self.lease.clone(), self.app.clock.now());
         let write = move |tx: &mut Tx<'_>| -> Result<Option<Held>, Trouble> {
-            if !jobs::renew(tx, &lease, now)? {
-                return Err(Trouble::new("another node has taken over"));
-            }
-            calendars::lock(tx, &calendar)?;
+            let calendar = super::still(tx, &lease, &calendar, now)?;
             let Some(current) = resources::held_by_id(tx, row.id)? else { return Ok(None) };
             change(tx, &calendar, &row, &current, now)?;
             let left = resources::held_by_id(tx, row.id)?;
@@ -281,8 +318,8 @@ impl Sender {
 
 /// The idempotency key of a create: the same for the same row, however often it is tried.
 fn key(row: &Held) -> String {
-    let name = row.name.as_str();
-    let stem = name.strip_suffix(".ics").unwrap_or(name);
+    // Without `.ics` two names could have one key.
+    let stem = row.name.as_str().strip_suffix(".ics").unwrap_or_default();
     let safe = !stem.is_empty() && stem.len() <= 200 && !stem.starts_with('.');
     if safe && stem.chars().all(|c| c.is_ascii_alphanumeric() || "-_.@".contains(c)) {
         return stem.to_owned();

@@ -123,7 +123,12 @@ struct Entered {
     etag: Option<Etag>,
     /// True: an upstream has to take it.
     sent: bool,
+    /// What was here before and had still to be sent itself: somebody was told that it is kept.
+    before: Option<Pending>,
 }
+
+/// A version that waits to be sent: its text, or that it was deleted.
+struct Pending(Option<String>);
 
 /// Decides and stores, in one transaction: nobody can change what was decided on.
 fn enter(
@@ -152,6 +157,7 @@ fn enter(
             unified::reserve(tx, &calendar, &place.name, object.uid(), now)?;
         }
     }
+    let before = resources::held(tx, &target, &name)?.filter(|row| row.dirty).map(|row| Pending(row.body));
     let seq = resources::save(tx, &target, &name, Version::Client(object), now)?;
     let row = resources::held(tx, &target, &name)?;
     let row = row.ok_or_else(|| store::Error::Broken("a saved row is not there".to_owned()))?;
@@ -159,7 +165,7 @@ fn enter(
         jobs::due_now(tx, Duty::Push(target.id), now)?;
     }
     let etag = object.map(|_| row.etag.clone());
-    Ok(Entered { row: row.id, seq, created: there.is_none(), etag, sent: row.dirty })
+    Ok(Entered { row: row.id, seq, created: there.is_none(), etag, sent: row.dirty, before })
 }
 
 /// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID.
@@ -209,8 +215,12 @@ fn route(
                 return Err(read_only(why));
             };
             let target = calendars::for_engine(tx, id)?.ok_or(Refusal::Missing)?;
-            let free = resources::free_name(tx, &target, Some(name.clone()), object.uid())?;
-            (target, free)
+            // Deleted here a moment ago and not there yet: the same row goes on, and upstream hears of a change.
+            let name = match resources::unsent_tombstone(tx, &target, object.uid())? {
+                Some(name) => name,
+                None => resources::free_name(tx, &target, Some(name.clone()), object.uid())?,
+            };
+            (target, name)
         }
         (None, None) => return Err(Refusal::Missing),
     };
@@ -249,7 +259,7 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
                 }
                 Verdict::Refused => {
                     let why = row.refused.clone().unwrap_or_default();
-                    revert(app, &entered).await?;
+                    revert(app, entered).await?;
                     return Err(Refusal::Upstream(why));
                 }
                 Verdict::Away => break,
@@ -273,7 +283,7 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
     match sync.upstream_away {
         UpstreamAway::Keep => done(entered.etag.clone(), true),
         UpstreamAway::Refuse => {
-            revert(app, &entered).await?;
+            revert(app, entered).await?;
             Err(Refusal::Later(Duration::from_secs(30)))
         }
     }
@@ -281,14 +291,20 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
 
 /// Takes a change back that the client is told was not made. Should the upstream have taken it all the same (it was asked,
 /// and its answer was lost), the next pull brings it, as it brings any change made there.
-async fn revert(app: &App, entered: &Entered) -> Result<(), Refusal> {
+async fn revert(app: &App, entered: Entered) -> Result<(), Refusal> {
     let (id, seq, now) = (entered.row, entered.seq, app.clock.now());
+    let before = entered.before;
     let undo = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {
         let Some(row) = resources::held_by_id(tx, id)? else { return Ok(()) };
         let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(()) };
         calendars::lock(tx, &calendar)?;
         let Some(row) = resources::held_by_id(tx, id)?.filter(|row| row.seq == seq && row.dirty) else { return Ok(()) };
-        to_base(tx, &calendar, &row, now)
+        // Back to what somebody was told is kept, or else to what both sides agreed on.
+        let Some(Pending(text)) = &before else { return to_base(tx, &calendar, &row, now) };
+        let object = text.as_deref().map(Object::parse).transpose();
+        let object = object.map_err(|e| store::Error::Broken(format!("a stored object can not be read: {e}")))?;
+        resources::save(tx, &calendar, &row.name, Version::Client(object.as_ref()), now)?;
+        jobs::due_now(tx, Duty::Push(calendar.id), now)
     };
     Ok(app.store.write(undo).await?)
 }

@@ -21,7 +21,6 @@ use super::throttle::Block;
 use super::{Web, router, say, say_later, store_trouble};
 use crate::busy::{self, Member};
 use crate::config;
-use crate::ical::recur::{self, Busy};
 use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact, text, zone};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
@@ -187,7 +186,11 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
         Err(why) => return Ok(Found::Wrong(why)),
     };
     let members = busy::members(tx, &feed.calendar, rules, now)?;
-    let version = version(tx, asked, &feed, &members, window, chosen)?;
+    let mut addresses = feed.owner.addresses.clone();
+    for id in members.iter().filter_map(|member| member.known) {
+        addresses.extend(instances::addresses(tx, id)?);
+    }
+    let version = version(tx, asked, &feed, &members, &addresses, window, chosen)?;
     if asked.has.iter().any(|tag| *tag == version.tag || tag == "*") {
         return Ok(Found::Same(version));
     }
@@ -212,10 +215,6 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
                 true => resources::in_window(tx, &feed.calendar, window)?,
                 false => resources::all(tx, &feed.calendar)?,
             };
-            let mut addresses = feed.owner.addresses.clone();
-            for id in members.iter().filter_map(|member| member.known) {
-                addresses.extend(instances::addresses(tx, id)?);
-            }
             let events = Events {
                 addresses,
                 viewer: secrets::hex(&asked.token[16..]),
@@ -236,10 +235,11 @@ fn version(
     asked: &Asked,
     feed: &Feed,
     members: &[Member],
+    addresses: &[String],
     window: Window,
     chosen: bool,
 ) -> store::Result<Version> {
-    let Feed { kind, owner, calendar } = feed;
+    let Feed { kind, calendar, .. } = feed;
     let form = match asked.form {
         Form::FreeBusy => "ifb",
         Form::Events => "ics",
@@ -253,7 +253,8 @@ fn version(
     let mut parts = vec![
         format!("{} {form} {} {}", busy::PRODID, kind.name(), secrets::hex(&asked.token)),
         format!("{} {} {} {}", calendar.token(), calendar.changed_at.0, calendar.zone, calendar.display_name),
-        owner.addresses.join(" "),
+        // What was declined, and so what is busy, follows from them without any change of a calendar.
+        addresses.join(" "),
         if of_window { format!("{} {}", window.start.0, window.end.0) } else { String::new() },
     ];
     for member in members {
@@ -264,8 +265,13 @@ fn version(
             None => None,
         };
         since = held.as_ref().map_or(since, |held| since.max(held.changed_at));
+        // Neither does it move for what could not be read, and whose time is therefore not known.
+        let aside = match member.known {
+            Some(id) => instances::aside(tx, id)?,
+            None => String::new(),
+        };
         let clock = held.map_or_else(|| "unknown".to_owned(), |held| held.token());
-        parts.push(format!("{} {clock}", member.slug));
+        parts.push(format!("{} {clock} {aside}", member.slug));
     }
     let hash = secrets::sha256(parts.join("\n").as_bytes());
     Ok(Version { tag: format!("\"{}\"", secrets::hex(&hash[..16])), since })
@@ -351,10 +357,8 @@ impl Events {
         let object = Object::parse(&resource.body)?;
         let first = object.span().first;
         let whole = self.feed.kind == FeedKind::Full && !is_private(&object);
-        let text = match whole {
-            true => redact::redact(&object, Mask::Full, &self.viewer),
-            false => redact::redact(&plainly_free(object, &self.addresses)?, Mask::Busy, &self.viewer),
-        };
+        let mask = if whole { Mask::Full } else { Mask::Busy };
+        let text = redact::redact(&object, mask, &self.viewer, &self.addresses);
         Ok((Component::parse(&text)?, first))
     }
 
@@ -371,22 +375,6 @@ impl Events {
         ];
         Component { properties, ..Component::new("VEVENT") }
     }
-}
-
-/// The object with TRANSP:TRANSPARENT where the owner's time is free for another reason, such as a declined invitation:
-/// a mask takes the reason away, and the event would read as busy.
-fn plainly_free(object: Object, owner: &[String]) -> Result<Object, ical::Error> {
-    let is_free = |c: &Component| c.name == "VEVENT" && recur::busy(c, owner) == Busy::Free;
-    let says_so = |c: &Component| c.value("TRANSP").is_some_and(|v| v.eq_ignore_ascii_case("TRANSPARENT"));
-    if !object.components().any(|c| is_free(c) && !says_so(c)) {
-        return Ok(object);
-    }
-    let mut calendar = object.calendar().clone();
-    for component in calendar.components.iter_mut().filter(|c| is_free(c)) {
-        component.properties.retain(|p| p.name != "TRANSP");
-        component.properties.push(Property::new("TRANSP", "TRANSPARENT"));
-    }
-    Object::parse(&calendar.print())
 }
 
 /// Whether any part of it is for the owner alone. A class nobody knows counts as PRIVATE (RFC 5545 3.8.1.3).

@@ -1,5 +1,8 @@
 //! Every URL of the program, on one screen; and what is refused before anything else is looked at.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -8,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
@@ -106,7 +110,9 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
             return Err(Stopped::TooLarge);
         }
         let mut bytes = BytesMut::with_capacity(declared as usize);
-        while let Some(frame) = timeout(IDLE, body.frame()).await.map_err(|_| Stopped::TooSlow)? {
+        while !body.is_end_stream()
+            && let Some(frame) = within(IDLE, body.frame()).await.map_err(|_| Stopped::TooSlow)?
+        {
             // Trailers say nothing to us.
             let Ok(data) = frame.map_err(|_| Stopped::Broken)?.into_data() else { continue };
             if bytes.len() + data.len() > limit {
@@ -116,7 +122,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
         }
         Ok(bytes.freeze())
     };
-    let stopped = match timeout(WHOLE, reading).await {
+    let stopped = match within(WHOLE, reading).await {
         Ok(Ok(bytes)) => return Ok(bytes),
         Ok(Err(stopped)) => stopped,
         Err(_) => Stopped::TooSlow,
@@ -129,6 +135,26 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
         Stopped::TooSlow => closing(head, say(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
         Stopped::Broken => closing(head, say(StatusCode::BAD_REQUEST, "The body is broken.")),
     })
+}
+
+/// [`timeout`], but its clock is only started for what is not done at the task's next turn. Nearly every body comes
+/// together with its head, and to start a clock wakes a thread, which costs more than to read the body.
+async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+    let mut work = pin!(work);
+    let mut waited = false;
+    let soon = poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if waited => Poll::Ready(None),
+        Poll::Pending => {
+            waited = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match soon.await {
+        Some(done) => Ok(done),
+        None => timeout(limit, work).await,
+    }
 }
 
 /// The answer after which an HTTP/1 connection can not go on.

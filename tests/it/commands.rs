@@ -1,10 +1,21 @@
 //! The configuration and the commands: wrong files and their complaints, and the real binary on folders of its own.
 
+use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use calgate::app::App;
+use calgate::config::values;
+use calgate::ids::Name;
+use calgate::store::resources::{self, Version};
+use calgate::store::{self, calendars};
+use tracing::Level;
+
+use crate::kit;
 
 /// The complaints about each `fixtures/config/NAME.toml` are `NAME.expect`. `UPDATE=1` writes them.
 #[test]
@@ -67,6 +78,210 @@ fn completions_are_for_every_shell_and_may_be_cut_off() {
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr));
     }
+}
+
+#[test]
+fn no_log_filter_lets_foreign_code_print_what_it_carries() {
+    // Short names are beginnings of longer ones.
+    for text in [
+        "trace",
+        "debug",
+        "info,tokio_postgres=trace",
+        "tokio_postgres::query=debug",
+        "tokio=trace,t=trace,h=trace,r=trace,q=trace",
+        "calgate=trace,hyper=trace,reqwest=trace,h2=debug,rustls=trace",
+    ] {
+        let filter = values::log_filter(text).expect("a filter");
+        for target in [
+            "tokio_postgres::query",
+            "tokio_postgres::prepare",
+            "postgres",
+            "hyper::proto::h1::io",
+            "hyper_util::client::legacy",
+            "h2::codec::framed_write",
+            "reqwest::connect",
+            "rustls::client::hs",
+            "tokio_rustls",
+            "quick_xml",
+            "tomorrow",
+        ] {
+            for level in [Level::INFO, Level::DEBUG, Level::TRACE] {
+                assert!(!filter.would_enable(target, &level), "{target} at {level} under {text:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_filter_shows_what_it_asks_for_of_calgate() {
+    let cases = [
+        ("trace", "tokio_postgres::query", Level::WARN, true),
+        ("trace", "calgate::sync", Level::TRACE, true),
+        ("info", "calgate::sync", Level::INFO, true),
+        ("info", "calgate::sync", Level::DEBUG, false),
+        ("info,calgate::sync=debug", "calgate::sync::pull", Level::DEBUG, true),
+        ("info,calgate::sync=debug", "calgate::web", Level::DEBUG, false),
+        ("calgate::sync=debug", "calgate::web", Level::ERROR, false),
+        ("calgate::sync=debug", "hyper", Level::ERROR, false),
+        ("error", "hyper", Level::WARN, false),
+        ("off", "calgate", Level::ERROR, false),
+        ("warn,hyper=off", "hyper", Level::ERROR, false),
+    ];
+    for (text, target, level, shown) in cases {
+        let filter = values::log_filter(text).expect("a filter");
+        assert_eq!(filter.would_enable(target, &level), shown, "{target} at {level} under {text:?}");
+    }
+}
+
+/// The most that can be asked of the log, on either engine: what a client sends and holds is in none of it.
+#[test]
+fn no_log_level_shows_what_is_in_a_calendar() {
+    let (sqlite, _kept) = kit::sqlite_url();
+    for url in [Some(sqlite), kit::postgres_url()].into_iter().flatten() {
+        let folder = Folder::new();
+        let (code, hash, err) = folder.calgate("user hash --password-stdin", "not-for-eyes");
+        assert_eq!(code, 0, "{err}");
+        folder.write(
+            "gateway.toml",
+            &format!(
+                "[server]\nlisten = \"127.0.0.1:0\"\nlog = \"trace\"\n[storage]\nurl = \"{url}\"\n\
+                 [[user]]\nname = \"anna\"\npassword = \"{}\"\n[[user.calendar]]\nname = \"private\"\n",
+                hash.trim()
+            ),
+        );
+        let serving = Serving::start(&folder);
+        // base64 of "anna:not-for-eyes"
+        let login = "YW5uYTpub3QtZm9yLWV5ZXM=";
+        let body = kit::event_text(
+            "u1",
+            "DTSTART:20260601T090000Z\nSUMMARY:not-for-eyes\nATTENDEE:mailto:not-for-eyes@example.org",
+        );
+        let answer = serving.ask(&format!(
+            "PUT /dav/anna/private/u1.ics HTTP/1.1\r\nHost: x\r\nAuthorization: Basic {login}\r\nContent-Type: text/calendar\r\n\
+             Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        ));
+        assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+        serving.stop();
+        let log = std::fs::read_to_string(folder.path.join("log")).unwrap();
+        assert!(log.contains("PUT /dav/anna/private/u1.ics 201"), "the log was kept:\n{log}");
+        assert!(!log.contains("not-for-eyes") && !log.contains(login) && !log.contains("argon2"), "a secret:\n{log}");
+    }
+}
+
+/// A backup is one moment of the database, also when writes never pause, and a restored copy takes no token for its own
+/// that was given after it was made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_backup_is_whole_while_a_writer_goes_on_and_its_tokens_are_its_own() {
+    let folder = Folder::new();
+    let url = |file: &str| format!("sqlite:{}", folder.path.join(file).display());
+    let app = kit::app(&url("calgate.db"), TWO_AND_ALL).await;
+    let written = Arc::new(AtomicU32::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn({
+        let (app, written, stop) = (app.clone(), written.clone(), stop.clone());
+        async move {
+            while !stop.load(Ordering::SeqCst) {
+                save(&app, written.load(Ordering::SeqCst)).await;
+                written.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    });
+    let until = async |count: u32| {
+        while written.load(Ordering::SeqCst) < count {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    };
+    until(100).await;
+    let acknowledged = written.load(Ordering::SeqCst);
+    let copy = folder.path.join("copy.db");
+    app.store.backup(&copy).await.expect("a backup");
+    until(written.load(Ordering::SeqCst) + 10).await;
+    stop.store(true, Ordering::SeqCst);
+    writer.await.expect("the writer went on");
+
+    let db = rusqlite::Connection::open(&copy).expect("the copy opens");
+    let sound: String = db.query_row("PRAGMA integrity_check", [], |row| row.get(0)).expect("a check");
+    assert_eq!(sound, "ok");
+    drop(db);
+    let left: Vec<PathBuf> = std::fs::read_dir(&folder.path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.iter().all(|f| !f.to_string_lossy().contains("part")), "{left:?}");
+
+    let restored = kit::app(&url("copy.db"), TWO_AND_ALL).await;
+    let (names, tokens) = seen(&restored).await;
+    for n in 0..acknowledged {
+        assert!(names[1].contains(&format!("{n}.ics")), "{n} was acknowledged before the backup");
+    }
+    assert_eq!(names[0].len(), names[1].len(), "the unified calendar shows what its member holds");
+    // Made up to the number that the original has reached: its token would be one of ours but for the epoch.
+    let (_, given) = seen(&app).await;
+    for n in names[1].len() as u32..written.load(Ordering::SeqCst) {
+        save(&restored, n).await;
+    }
+    let voided = restored.store.read(move |tx| {
+        let calendars = calendars::every(tx)?;
+        let number = |token: &str| token.rsplit(':').next().and_then(|n| n.parse::<i64>().ok()).expect("a token");
+        let pairs = || calendars.iter().zip(&given);
+        let reached = pairs().all(|(c, token)| c.seq.0 >= number(token));
+        Ok::<_, store::Error>((reached, pairs().all(|(c, token)| c.read_token(token).is_none())))
+    });
+    assert_eq!(voided.await.unwrap(), (true, true), "the numbers are given again, and the tokens are not read");
+    assert_eq!(tokens.iter().collect::<HashSet<_>>().len(), 3, "each calendar has an epoch of its own");
+}
+
+/// What can not be made leaves nothing behind.
+#[tokio::test]
+async fn a_backup_that_fails_leaves_no_file() {
+    let folder = Folder::new();
+    let app = kit::app(&format!("sqlite:{}", folder.path.join("calgate.db").display()), TWO_AND_ALL).await;
+    let before = std::fs::read_dir(&folder.path).unwrap().count();
+    std::fs::create_dir(folder.path.join("in the way")).unwrap();
+    assert!(app.store.backup(&folder.path.join("in the way")).await.is_err());
+    assert!(app.store.backup(&folder.path.join("not there/copy.db")).await.is_err());
+    // Names that fit, where that of the unfinished copy, or of the journal beside it, does not.
+    for length in 230..255 {
+        assert!(app.store.backup(&folder.path.join("x".repeat(length))).await.is_err() || length < 250);
+        let _ = std::fs::remove_file(folder.path.join("x".repeat(length)));
+    }
+    assert_eq!(std::fs::read_dir(&folder.path).unwrap().count(), before + 1);
+}
+
+const TWO_AND_ALL: &str = r#"
+[[user]]
+name = "anna"
+[[user.calendar]]
+name = "one"
+[[user.calendar]]
+name = "two"
+[[user.unified]]
+name = "all"
+members = ["one", { calendar = "two", mask = "busy" }]
+"#;
+
+/// Saves the event `n` in the calendar `one`.
+async fn save(app: &App, n: u32) {
+    let object = kit::event(&format!("event-{n}"), "DTSTART:20260601T090000Z\nDTEND:20260601T100000Z");
+    let saved = app.store.write(move |tx| {
+        let calendars = calendars::every(tx)?;
+        let one = calendars.iter().find(|c| c.slug == "one").expect("it is declared");
+        let name = Name::new(&format!("{n}.ics")).expect("a name");
+        resources::save(tx, one, &name, Version::Client(Some(&object)), kit::NOW)
+    });
+    saved.await.expect("a save");
+}
+
+/// The names of the resources and the sync tokens of the calendars `all`, `one`, `two`.
+async fn seen(app: &App) -> (Vec<HashSet<String>>, Vec<String>) {
+    let seen = app.store.read(|tx| {
+        let mut seen = (Vec::new(), Vec::new());
+        for calendar in calendars::every(tx)? {
+            let listed = resources::list(tx, &calendar)?;
+            seen.0.push(listed.iter().map(|l| l.name.as_str().to_owned()).collect());
+            seen.1.push(calendar.token());
+        }
+        Ok::<_, store::Error>(seen)
+    });
+    seen.await.expect("a read")
 }
 
 /// What was answered, without what was typed.
@@ -175,12 +390,18 @@ impl Serving {
         Serving { child, said, address }
     }
 
-    /// Status and Location of an answer.
-    fn get(&self, path: &str) -> String {
+    /// The answer to a request that says `Connection: close`.
+    fn ask(&self, request: &str) -> String {
         let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n").unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Status and Location of an answer.
+    fn get(&self, path: &str) -> String {
+        let answer = self.ask(&format!("GET {path} HTTP/1.1\r\nHost: elsewhere\r\nConnection: close\r\n\r\n"));
         let head = answer.lines().take_while(|line| !line.is_empty());
         let told = head.filter(|line| line.starts_with("HTTP/") || line.to_lowercase().starts_with("location:"));
         told.map(|line| format!("{line}\n")).collect()

@@ -20,9 +20,12 @@
 //! `work` is masked as busy and `team` to titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
 //!
 //! Epochs are random: `{work}` stands for the calendar's. In requests, `{token:1}` is the first sync token that an answer
-//! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked}` is what a mask makes of a UID.
+//! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked:shown/UID}` is what a mask in
+//! `shown` makes of a UID; because names made of it sort in no order that lasts, answers with such names are shown in the
+//! order of their texts.
 //! Calendar data has its CRLF on the wire and a plain line end in the files; in XML it shows as `&#13;`.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -31,7 +34,7 @@ use bytes::Bytes;
 use calgate::app::App;
 use calgate::clock::Clock;
 use calgate::dav::props::PROPS;
-use calgate::ical::{Instant, Kind, Object};
+use calgate::ical::{Instant, Kind, Object, redact};
 use calgate::ids::{Etag, Name, RemoteId};
 use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Given};
@@ -109,6 +112,8 @@ struct World {
     anna: Actor,
     /// The sync tokens that answers had, in order.
     tokens: Mutex<Vec<String>>,
+    /// Every UID that was ever put.
+    uids: Mutex<BTreeSet<String>>,
 }
 
 async fn world() -> World {
@@ -126,6 +131,7 @@ async fn world() -> World {
             files.push((slug, Name::new(&name).unwrap(), Object::parse(&text).unwrap()));
         }
     }
+    let uids = files.iter().map(|(.., object)| object.uid().to_owned()).collect();
     let anna = app
         .store
         .write(move |tx| {
@@ -139,9 +145,9 @@ async fn world() -> World {
                 components: &[Kind::Event],
             };
             let remote = RemoteId::from("/dav/team/");
-            let team = calendars::mirror(tx, &account, "team", &remote, &given, NOW)?.unwrap();
+            let team = calendars::mirror(tx, &account, "team", &remote, "Team", &given, NOW)?.unwrap();
             unified::reshape(tx, user.id, NOW)?;
-            calendars::pulled(tx, team, None, NOW)?;
+            calendars::pulled(tx, team, None, true, NOW)?;
             for (slug, name, object) in &files {
                 let calendar = calendars::home(tx, &Actor::of(&user), "anna").unwrap();
                 let calendar = calendar.iter().find(|c| c.slug == *slug).unwrap();
@@ -156,11 +162,13 @@ async fn world() -> World {
         })
         .await
         .unwrap();
-    World { app, anna, tokens: Mutex::default() }
+    World { app, anna, tokens: Mutex::default(), uids: Mutex::new(uids) }
 }
 
 impl World {
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response<Bytes> {
+        let lines = std::str::from_utf8(body).unwrap_or("").lines();
+        self.uids.lock().unwrap().extend(lines.filter_map(|l| l.strip_prefix("UID:")).map(str::to_owned));
         let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
         let mut anna = self.anna.clone();
         for (name, value) in headers {
@@ -180,6 +188,14 @@ impl World {
         home.into_iter().map(|c| (c.slug, format!("{:x}", c.epoch))).collect()
     }
 
+    /// What masks make of UIDs in `shown`, and how that is written in the files.
+    async fn masked(&self) -> Vec<(String, String)> {
+        let epochs = self.epochs().await;
+        let (slug, epoch) = epochs.iter().find(|(slug, _)| slug == "shown").unwrap();
+        let uids = self.uids.lock().unwrap();
+        uids.iter().map(|uid| (redact::masked_uid(uid, epoch), format!("{{masked:{slug}/{uid}}}"))).collect()
+    }
+
     /// Puts in what a request can not know beforehand.
     async fn fill(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -188,6 +204,9 @@ impl World {
         }
         for (at, token) in self.tokens.lock().unwrap().iter().enumerate() {
             text = text.replace(&format!("{{token:{}}}", at + 1), token);
+        }
+        for (masked, written) in self.masked().await {
+            text = text.replace(&written, &masked);
         }
         while let Some(at) = text.find("{etag:") {
             let end = at + text[at..].find('}').unwrap();
@@ -266,16 +285,25 @@ async fn play(world: &World, request: &str) -> String {
         body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
     }
     // What a mask makes of a UID is another one in every installation.
-    for at in body.match_indices("UID:").map(|(at, _)| at + 4).collect::<Vec<_>>().into_iter().rev() {
-        let end = body[at..].find(|c: char| !c.is_ascii_hexdigit()).map_or(body.len(), |n| at + n);
-        if end - at == 40 {
-            body.replace_range(at..end, "{masked}");
-        }
+    for (masked, shown) in world.masked().await {
+        body = body.replace(&masked, &shown);
+    }
+    if body.contains("<D:multistatus") && body.contains("}.ics</D:href>") {
+        body = in_order(&body);
     }
     if !body.is_empty() {
         write!(shown, "\n{body}").unwrap();
     }
     shown.trim_end().to_owned()
+}
+
+/// A multistatus with its responses in the order of their texts.
+fn in_order(body: &str) -> String {
+    let (head, rest) = body.split_once("<D:response>").unwrap();
+    let (list, tail) = rest.rsplit_once("</D:response>\n").unwrap();
+    let mut list: Vec<&str> = list.split("</D:response>\n<D:response>").collect();
+    list.sort_unstable();
+    format!("{head}<D:response>{}</D:response>\n{tail}", list.join("</D:response>\n<D:response>"))
 }
 
 /// Reads the XML to its end; every prefix in it must be declared.

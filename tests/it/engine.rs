@@ -5,6 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use calgate::app::App;
+use calgate::busy;
+use calgate::ical::recur::Busy;
+use calgate::ical::{Instant, Window};
 use calgate::ids::{Etag, Name};
 use calgate::store::calendars::{self, Need};
 use calgate::store::resources;
@@ -27,6 +30,13 @@ on_both_engines! {
     our_own_lost_write_is_nobody_elses,
     what_is_deleted_before_its_create_was_heard_of_stays_deleted,
     one_rows_trouble_cuts_no_other,
+    one_row_that_always_fails_holds_up_no_other,
+    a_refused_change_takes_back_no_promise,
+    what_is_deleted_and_put_again_at_once_stays,
+    a_mirror_is_bound_to_what_it_was_found_as,
+    time_that_can_not_be_read_is_not_free,
+    a_server_that_takes_any_token_is_listed_once_a_day,
+    two_that_write_and_send_at_once_wait_for_no_each_other,
     a_change_on_both_sides_keeps_both_versions,
     a_delete_here_and_a_change_there_loses_nothing,
     a_change_here_and_a_delete_there_loses_nothing,
@@ -338,6 +348,131 @@ async fn one_rows_trouble_cuts_no_other(url: String) {
     }
     let twice = house.work.log().iter().filter(|l| l.method == "PUT" && l.path.contains("good")).count();
     assert_eq!(twice, 3, "what was begun was brought to its end");
+}
+
+async fn one_row_that_always_fails_holds_up_no_other(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.fault("PUT", "poison.ics", usize::MAX, Fault::Status(500, "no".to_owned()));
+    assert!(house.put("work", "poison.ics", "poison", NOON).await.expect("it is kept").pending);
+    for n in 0..10 {
+        let done = house.put("work", &format!("{n}.ics"), &format!("u{n}"), NOON).await.expect("a create");
+        assert!(!done.pending, "{n} was sent");
+    }
+    assert_eq!(House::there(&house.work, WORK).len(), 10);
+    house.work.heal();
+    house.settle().await;
+    assert_eq!(House::there(&house.work, WORK).len(), 11);
+}
+
+/// A version that was kept with a 2xx is not taken back when a later one is refused.
+async fn a_refused_change_takes_back_no_promise(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    assert!(house.put("work", "a.ics", "a", NOON).await.expect("it is kept").pending);
+    let kept = house.here("work").await;
+    house.work.heal();
+    house.work.fault("PUT", "a.ics", 2, Fault::Status(403, "no".to_owned()));
+    let refused = house.put("work", "a.ics", "a", &format!("{NOON}\nLOCATION:Second")).await;
+    assert!(matches!(refused, Err(Refusal::Upstream(_))), "{refused:?}");
+    assert_eq!(house.here("work").await, kept, "the first version is what was promised");
+    house.work.heal();
+    // The same bytes once more are a new attempt, and not the old verdict.
+    let again = house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    assert!(!again.pending, "{again:?}");
+    assert_eq!(House::there(&house.work, WORK), kept);
+}
+
+/// Undo: deleted, and put again under another name before upstream heard of the deletion.
+async fn what_is_deleted_and_put_again_at_once_stays(url: String) {
+    for slug in ["all", "work"] {
+        let (url, _folder) = if slug == "all" { (url.clone(), Folder::new()) } else { kit::sqlite_url() };
+        let house = House::new(&url, "").await;
+        house.put(slug, "a.ics", "a", NOON).await.expect("a create");
+        house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+        house.delete(slug, "a.ics").await.expect("a delete");
+        let changed = format!("{NOON}\nLOCATION:Again");
+        assert!(house.put(slug, "b.ics", "a", &changed).await.expect("it is kept").pending);
+        house.work.heal();
+        house.settle().await;
+        house.pull("work").await.expect("a pull");
+        let there: Vec<String> = House::there(&house.work, WORK).into_values().collect();
+        assert_eq!(there, [event_text("a", &changed)], "{slug}");
+        assert_eq!(house.here(slug).await.get("b.ics"), Some(&event_text("a", &changed)), "{slug}");
+    }
+}
+
+async fn a_mirror_is_bound_to_what_it_was_found_as(url: String) {
+    let house = House::new(&url, "").await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    let before = house.calendar("work").await;
+    // A colleague shares a calendar of the same name, which is listed first.
+    house.work.calendar("anna", "a-shared", |c| c.name = "work".to_owned());
+    house.discover().await;
+    assert_eq!(house.calendar("work").await.source, before.source);
+    assert_eq!(house.here("work").await.len(), 1);
+    assert_eq!(house.calendar("work").await.token(), before.token());
+}
+
+async fn time_that_can_not_be_read_is_not_free(url: String) {
+    let house = House::new(&url, "").await;
+    let broken = event_text("broken", "DTSTART:20260610T120000Z\nDTEND:20260610T110000Z");
+    house.work.put(WORK, "broken.ics", &broken);
+    assert_eq!(house.pull("work").await.expect("a pull").set_aside, 1);
+    let calendar = house.calendar("all").await;
+    let rules = house.app.config.load().sync.clone();
+    let busy = |from: i64, calendar: calendars::Calendar| {
+        let (now, rules) = (house.app.clock.now(), rules.clone());
+        let window = Window::new(Instant(from), Instant(from + 86_400)).expect("a window");
+        house.app.store.read(move |tx| busy::gather(tx, &calendar, window, &rules, now))
+    };
+    // 2026-06-10, and a month later.
+    let then = busy(1_781_049_600, calendar.clone()).await.expect("an answer");
+    assert!(then.periods.iter().any(|p| p.kind == Busy::Unavailable), "{then:?}");
+    let later = busy(1_783_641_600, calendar).await.expect("an answer");
+    assert_eq!(later.periods, []);
+}
+
+async fn a_server_that_takes_any_token_is_listed_once_a_day(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.put(WORK, "a.ics", &event_text("a", NOON));
+    house.pull("work").await.expect("a pull");
+    house.work.manners(|m| m.bad_token = BadToken::TellNothing).forget_history();
+    house.work.put(WORK, "b.ics", &event_text("b", NOON));
+    house.work.forget_history();
+    house.pull("work").await.expect("it says that nothing changed");
+    assert_eq!(house.here("work").await.len(), 1);
+    house.app.clock.advance(86_401);
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("work").await.len(), 2);
+}
+
+/// Clients that write while workers send and take: nobody is told that two waited for each other.
+async fn two_that_write_and_send_at_once_wait_for_no_each_other(url: String) {
+    let house = Arc::new(House::new(&url, "").await);
+    let writers: Vec<_> = (0..6)
+        .map(|w| {
+            let house = house.clone();
+            tokio::spawn(async move {
+                for n in 0..10 {
+                    let slug = if n % 2 == 0 { "all" } else { "home" };
+                    let (name, uid) = (format!("{w}-{n}.ics"), format!("{w}-{n}"));
+                    house.put(slug, &name, &uid, NOON).await.expect("a write");
+                    if n % 3 == 0 {
+                        house.app.apply((**house.app.config.load()).clone()).await.expect("a reload");
+                        house.work.put(WORK, &format!("theirs-{w}-{n}.ics"), &event_text(&format!("t{w}-{n}"), NOON));
+                        house.pull("work").await.expect("a pull");
+                    }
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    house.settle().await;
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("work").await, House::there(&house.work, WORK));
+    assert_eq!(house.here("home").await, House::there(&house.home, HOME));
 }
 
 async fn a_change_on_both_sides_keeps_both_versions(url: String) {

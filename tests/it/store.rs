@@ -1,16 +1,16 @@
 //! The store: each test on both engines.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use calgate::app::App;
-use calgate::ical::{Instant, Mask, Window};
-use calgate::ids::{CalendarId, Name, Seq};
-use calgate::store::calendars::{self, Calendar, Denied, Need};
+use calgate::ical::{Instant, Kind, Mask, Window, redact};
+use calgate::ids::{CalendarId, Etag, Name, RemoteId, Seq};
+use calgate::store::calendars::{self, Calendar, Denied, Given, Need};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, TokenExpired, Version};
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, Store, Tx, accounts, app_passwords, properties};
+use calgate::store::{self, Store, Tx, accounts, app_passwords, properties, unified};
 
 use crate::kit::{self, NOW, event, on_both_engines};
 
@@ -23,12 +23,20 @@ on_both_engines! {
     the_unified_calendar_shows_each_uid_once,
     a_mask_hides_in_the_row_itself,
     a_changed_mask_is_news_and_nothing_else_is,
+    a_masked_row_has_a_name_that_says_nothing,
+    a_masked_row_finds_its_name_taken,
+    a_change_of_mask_is_one_that_goes_and_one_that_comes,
+    what_was_never_seen_unmasked_gets_a_plain_name,
+    a_mask_says_what_the_owner_answered,
+    what_may_be_written_through_a_unified_calendar_is_listed,
     a_reload_loses_no_token,
     a_duty_is_done_once,
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
     users_accounts_and_app_passwords_made_by_command_stay,
     dead_properties_are_forgotten_with_what_they_are_of,
+    a_unified_calendar_hears_of_a_member_that_goes,
+    a_unified_calendar_that_was_hidden_has_missed_nothing,
 }
 
 const HOME: &str = r#"
@@ -308,7 +316,224 @@ async fn a_changed_mask_is_news_and_nothing_else_is(url: String) {
     app.apply(kit::config(&url, &masked(Mask::Busy))).await.expect("a reload");
     let news = since(&app, "all", Some(seq), 100).await;
     let news: Vec<&str> = news.changes.iter().map(|c| c.name.as_str()).collect();
-    assert_eq!(news, ["b.ics"]);
+    assert_eq!(news, ["b.ics", &hidden(&app, "b").await]);
+}
+
+/// The name of what a mask in `all` makes of a UID.
+async fn hidden(app: &App, uid: &'static str) -> String {
+    with(app, "all", move |_, calendar| {
+        Ok(format!("{}.ics", redact::masked_uid(uid, &format!("{:x}", calendar.epoch))))
+    })
+    .await
+}
+
+async fn names(app: &App, slug: &str) -> Vec<String> {
+    listing(app, slug).await.into_keys().collect()
+}
+
+/// `name` for what is there, `-name` for what is gone, in the order it happened.
+async fn news(app: &App, seq: &mut Seq) -> Vec<String> {
+    let since = since(app, "all", Some(*seq), 100).await;
+    *seq = since.seq;
+    let shown = |c: &resources::Change| format!("{}{}", if c.live.is_some() { "" } else { "-" }, c.name);
+    since.changes.iter().map(shown).collect()
+}
+
+async fn a_masked_row_has_a_name_that_says_nothing(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    let uids = ["plain-uid", "odd/UID with spaces", "shared"];
+    for uid in uids {
+        put(&app, "two", &format!("{}.ics", &uid[..3]), uid, AT_NOON).await;
+    }
+    let mut expect = Vec::new();
+    for uid in uids {
+        expect.push(hidden(&app, uid).await);
+    }
+    expect.sort();
+    assert_eq!(names(&app, "all").await, expect);
+    assert_eq!(names(&app, "two").await, ["odd.ics", "pla.ics", "sha.ics"], "the member's own names stay");
+
+    // It is the name for ever: through changes, a deletion, and a mask that hides less.
+    let mut seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let name = hidden(&app, "plain-uid").await;
+    put(&app, "two", "pla.ics", "plain-uid", &AT_NOON.replace("10T12", "10T11")).await;
+    assert_eq!(news(&app, &mut seq).await, [name.as_str()]);
+    remove(&app, "two", "pla.ics").await;
+    assert_eq!(news(&app, &mut seq).await, [format!("-{name}")]);
+    put(&app, "two", "other.ics", "plain-uid", AT_NOON).await;
+    assert_eq!(news(&app, &mut seq).await, [name.as_str()]);
+    app.apply(kit::config(&url, &masked(Mask::Title))).await.expect("a reload");
+    assert_eq!(names(&app, "all").await, expect);
+
+    // A member in front that hides nothing shows the same UID under its own name; when it goes, the other is back.
+    news(&app, &mut seq).await;
+    let name = hidden(&app, "shared").await;
+    put(&app, "one", "x.ics", "shared", AT_NOON).await;
+    assert_eq!(news(&app, &mut seq).await, [format!("-{name}"), "shared.ics".to_owned()]);
+    remove(&app, "one", "x.ics").await;
+    assert_eq!(news(&app, &mut seq).await, ["-shared.ics".to_owned(), name]);
+    // All that is stored under the UID is still found by it: that is what is shown once.
+    let held = with(&app, "all", |tx, calendar| resources::by_uid(tx, &calendar, "shared")).await;
+    assert_eq!(held.map(|r| r.name.to_string()), Some(hidden(&app, "shared").await));
+}
+
+/// A client may give its own object any name, also one that a masked row would have had.
+async fn a_masked_row_finds_its_name_taken(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    let taken = hidden(&app, "b").await;
+    let (name, object) = (name(&taken), event("a", AT_NOON));
+    with(&app, "all", move |tx, all| unified::reserve(tx, &all, &name, "a", NOW)).await;
+    with(&app, "one", move |tx, one| {
+        let file = Name::new("a.ics").expect("a name");
+        resources::save(tx, &one, &file, Version::Client(Some(&object)), NOW)
+    })
+    .await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let other = unified::hashed_name(taken.trim_end_matches(".ics")).to_string();
+    let mut expect = [taken.clone(), other.clone()];
+    expect.sort();
+    assert_eq!(names(&app, "all").await, expect);
+    // Both keep what they have.
+    put(&app, "one", "a.ics", "a", &AT_NOON.replace("10T12", "10T11")).await;
+    put(&app, "two", "b.ics", "b", &AT_NOON.replace("10T12", "10T11")).await;
+    assert_eq!(names(&app, "all").await, expect);
+    for (uid, name) in [("a", taken), ("b", other)] {
+        let row = with(&app, "all", move |tx, calendar| resources::by_uid(tx, &calendar, uid)).await;
+        assert_eq!(row.map(|r| r.name.to_string()), Some(name), "{uid}");
+    }
+}
+
+async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    // The client's own name of a row is kept as long as the row hides nothing.
+    let (mine, object) = (name("mine.ics"), event("b", AT_NOON));
+    with(&app, "all", move |tx, all| unified::reserve(tx, &all, &mine, "b", NOW)).await;
+    let file = name("b.ics");
+    with(&app, "two", move |tx, two| resources::save(tx, &two, &file, Version::Client(Some(&object)), NOW)).await;
+    assert_eq!(names(&app, "all").await, ["a.ics", "mine.ics"]);
+
+    let mut seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let hidden = hidden(&app, "b").await;
+    let becomes = async |text: &str| app.apply(kit::config(&url, text)).await.expect("a reload");
+    becomes(&masked(Mask::Busy)).await;
+    assert_eq!(news(&app, &mut seq).await, ["-mine.ics", &hidden]);
+    becomes(&masked(Mask::Busy)).await;
+    assert_eq!(news(&app, &mut seq).await, [""; 0]);
+    becomes(&masked(Mask::Title)).await;
+    assert_eq!(news(&app, &mut seq).await, [hidden.as_str()]);
+    becomes(HOME).await;
+    assert_eq!(news(&app, &mut seq).await, [&format!("-{hidden}"), "mine.ics"]);
+    assert_eq!(listing(&app, "all").await["mine.ics"], listing(&app, "two").await["b.ics"]);
+    assert_eq!(names(&app, "all").await, ["a.ics", "mine.ics"]);
+}
+
+async fn what_was_never_seen_unmasked_gets_a_plain_name(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let mut seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let was = hidden(&app, "b").await;
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(news(&app, &mut seq).await, [&format!("-{was}"), "b.ics"]);
+    remove(&app, "two", "b.ics").await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    assert_eq!(news(&app, &mut seq).await, ["b.ics"]);
+
+    // A client that asks for the old name has it: it is its own object now, and hides nothing.
+    remove(&app, "two", "b.ics").await;
+    let (again, object) = (name(&was), event("b", AT_NOON));
+    with(&app, "all", move |tx, all| unified::reserve(tx, &all, &again, "b", NOW)).await;
+    with(&app, "one", move |tx, one| {
+        let file = Name::new("b.ics").expect("a name");
+        resources::save(tx, &one, &file, Version::Client(Some(&object)), NOW)
+    })
+    .await;
+    put(&app, "one", "b.ics", "b", &AT_NOON.replace("10T12", "10T11")).await;
+    assert_eq!(names(&app, "all").await, [was]);
+}
+
+async fn a_mask_says_what_the_owner_answered(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    let invited = |answer: &str, who: &str| format!("{AT_NOON}\nATTENDEE;PARTSTAT={answer}:mailto:{who}");
+    put(&app, "two", "d.ics", "d", &invited("DECLINED", "anna@example.com")).await;
+    put(&app, "two", "t.ics", "t", &invited("TENTATIVE", "anna@example.com")).await;
+    put(&app, "two", "o.ics", "o", &invited("DECLINED", "Anna.Old@example.com")).await;
+    let said = async |uid: &'static str| {
+        let row = with(&app, "all", move |tx, calendar| resources::by_uid(tx, &calendar, uid)).await;
+        let body = row.expect("a row").body;
+        assert!(!body.contains("example") && !body.contains("Noon"), "{body}");
+        let lines = body.lines().filter(|l| l.starts_with("STATUS:") || l.starts_with("TRANSP:"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(said("d").await, ["TRANSP:TRANSPARENT"]);
+    assert_eq!(said("t").await, ["STATUS:TENTATIVE", "TRANSP:OPAQUE"]);
+    assert_eq!(said("o").await, ["TRANSP:OPAQUE"]);
+
+    // She has another address than was known: what she answered under it is now hers, and nothing else is news.
+    let mut seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let both = r#"email = ["anna@example.com", "anna.old@example.com"]"#;
+    let config = masked(Mask::Busy).replace(r#"email = "anna@example.com""#, both);
+    app.apply(kit::config(&url, &config)).await.expect("a reload");
+    assert_eq!(said("o").await, ["TRANSP:TRANSPARENT"]);
+    assert_eq!(news(&app, &mut seq).await, [hidden(&app, "o").await]);
+}
+
+/// Three members: one that may be written, one that is masked, one that its upstream gives read-only.
+async fn what_may_be_written_through_a_unified_calendar_is_listed(url: String) {
+    let members = r#"["one", { calendar = "two", mask = "title" }, "team"]"#;
+    let account = r#"
+[[user.account]]
+name = "office"
+kind = "caldav"
+url = "https://dav.example.com/"
+username = "anna"
+password = "sealed"
+"#;
+    let home = HOME.replace(r#"["one", "two"]"#, members) + account;
+    let app = kit::app(&url, &home).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let team = async |writable: bool| {
+        let user = anna(&app).await.user;
+        let made = app.store.write(move |tx| {
+            let account = accounts::by_name(tx, user, "office")?.expect("the account");
+            let given = Given { name: "Team", color: "", text: "", writable, components: &[Kind::Event] };
+            let id = calendars::mirror(tx, &account, "team", &RemoteId::from("/team/"), "Team", &given, NOW)?;
+            unified::reshape(tx, user, NOW)?;
+            Ok::<_, store::Error>(id)
+        });
+        made.await.expect("a mirror").expect("a free slug")
+    };
+    let id = team(false).await;
+    let object = event("c", AT_NOON);
+    let saved = app.store.write(move |tx| {
+        let team = calendars::for_engine(tx, id)?.expect("the mirror");
+        let (remote, etag) = (RemoteId::from("/team/c.ics"), Etag::from("1"));
+        let to = Version::Agreed { object: &object, remote: &remote, etag: &etag };
+        resources::save(tx, &team, &Name::new("c.ics").expect("a name"), to, NOW)
+    });
+    saved.await.expect("a save");
+    assert_eq!(names(&app, "all").await.len(), 3);
+
+    let check = async |expect: &[&str]| {
+        let (all, one_by_one) = with(&app, "all", |tx, calendar| {
+            let mut one_by_one = Vec::new();
+            for row in resources::list(tx, &calendar)? {
+                if unified::is_writable(tx, calendar.id, &row.name)? {
+                    one_by_one.push(row.name.to_string());
+                }
+            }
+            Ok((unified::writable(tx, calendar.id)?, one_by_one))
+        })
+        .await;
+        assert_eq!(all.into_iter().collect::<BTreeSet<_>>(), expect.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(one_by_one, expect);
+    };
+    check(&["a.ics"]).await;
+    team(true).await;
+    check(&["a.ics", "c.ics"]).await;
+    remove(&app, "one", "a.ics").await;
+    check(&["c.ics"]).await;
 }
 
 async fn a_reload_loses_no_token(url: String) {
@@ -419,6 +644,48 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         Ok::<_, store::Error>(found)
     });
     assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+async fn a_unified_calendar_hears_of_a_member_that_goes(url: String) {
+    // A member that is not declared: it was made by a client.
+    let text = HOME.replace("[[user.calendar]]\nname = \"two\"\n", "");
+    let mut config = kit::config(&url, HOME);
+    config.users[0].calendars.retain(|c| c.slug != "two");
+    assert!(!text.contains("name = \"two\""));
+    let app = kit::app(&url, "").await;
+    app.apply(config).await.expect("applied");
+    let actor = anna(&app).await;
+    let made = app.store.write(move |tx| {
+        calendars::create(tx, &actor, "anna", "two", &calendars::New::default(), NOW)
+            .map_err(|e| Denied::ReadOnly(format!("{e:?}")))
+    });
+    made.await.unwrap_or_else(|e| panic!("{e}"));
+    put(&app, "two", "a.ics", "a", AT_NOON).await;
+    assert_eq!(listing(&app, "all").await.len(), 1);
+    let seq = with(&app, "all", |_, calendar| Ok(calendar.seq)).await;
+    let actor = anna(&app).await;
+    let removed = app.store.write(move |tx| {
+        let two = calendars::open(tx, &actor, "anna", "two", Need::Write)?;
+        calendars::remove(tx, &two, NOW)
+    });
+    removed.await.unwrap_or_else(|e| panic!("{e}"));
+    let news = since(&app, "all", Some(seq), 10).await;
+    let news: Vec<_> = news.changes.iter().map(|c| (c.name.as_str(), c.live.is_some())).collect();
+    assert_eq!(news, [("a.ics", false)], "a client that follows the token hears of it");
+}
+
+async fn a_unified_calendar_that_was_hidden_has_missed_nothing(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    put(&app, "one", "b.ics", "b", AT_NOON).await;
+    let without = HOME.split("[[user.unified]]").next().expect("a head").to_owned();
+    app.apply(kit::config(&url, &without)).await.expect("it is taken out");
+    remove(&app, "one", "a.ics").await;
+    put(&app, "one", "c.ics", "c", AT_NOON).await;
+    app.apply(kit::config(&url, HOME)).await.expect("and put back");
+    assert_eq!(listing(&app, "all").await.keys().collect::<Vec<_>>(), ["b.ics", "c.ics"]);
+    let bodies = with(&app, "all", |tx, calendar| resources::all(tx, &calendar)).await;
+    assert_eq!(bodies.len(), 2);
 }
 
 async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {

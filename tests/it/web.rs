@@ -15,7 +15,7 @@ use calgate::ical::{Instant, Kind, Object};
 use calgate::ids::{Name, RemoteId};
 use calgate::secrets::{self, Secret, Secrets};
 use calgate::store::resources::{self, Version};
-use calgate::store::{self, Tx, accounts, app_passwords, calendars, users};
+use calgate::store::{self, Tx, accounts, app_passwords, calendars, instances, unified, users};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -30,6 +30,8 @@ const PASSWORD: &str = "correct horse";
 const BUSY_TOKEN: &str = "busy-5sGxP0rVq3xJ8mZpR5tK";
 const FULL_TOKEN: &str = "full-5sGxP0rVq3xJ8mZpR5tK";
 const FREEBUSY_TOKEN: &str = "freebusy-0rVq3xJ8mZpR5tK";
+const TEAM_TOKEN: &str = "team-busy-0rVq3xJ8mZpR5tK";
+const MASKED_TOKEN: &str = "masked-0rVq3xJ8mZpR5tK77";
 
 /// A gateway on a folder and a port of its own, at a clock that stands still.
 struct Gateway {
@@ -83,10 +85,21 @@ fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
         name = "all"
         members = ["private", "team"]
         write_to = "private"
+        [[user.unified]]
+        name = "masked"
+        members = [{{ calendar = "team", mask = "busy" }}, "private"]
         [[user.feed]]
         calendar = "all"
         kind = "freebusy"
         token = "{FREEBUSY_TOKEN}"
+        [[user.feed]]
+        calendar = "team"
+        kind = "busy"
+        token = "{TEAM_TOKEN}"
+        [[user.feed]]
+        calendar = "masked"
+        kind = "full"
+        token = "{MASKED_TOKEN}"
         [[user.feed]]
         calendar = "private"
         kind = "busy"
@@ -250,8 +263,8 @@ async fn team_read_at(gateway: &Gateway, at: Instant) {
         let anna = users::by_name(tx, "anna")?.unwrap();
         let work = accounts::by_name(tx, anna.id, "work")?.unwrap();
         let given = calendars::Given { name: "Team", color: "", text: "", writable: true, components: &[Kind::Event] };
-        let id = calendars::mirror(tx, &work, "team", &RemoteId::from("/team/"), &given, at)?.unwrap();
-        calendars::pulled(tx, id, None, at)
+        let id = calendars::mirror(tx, &work, "team", &RemoteId::from("/team/"), "Team", &given, at)?.unwrap();
+        calendars::pulled(tx, id, None, true, at)
     })
     .await;
 }
@@ -1042,6 +1055,78 @@ async fn a_busy_feed_says_no_more_than_busy() {
     assert_eq!(has("BEGIN:DAYLIGHT"), 1);
     assert!(Object::parse(&put_back(&answer.body)).is_err(), "several UIDs in one file are no object");
     assert_eq!(ask(&gateway, "GET", &format!("/feed/{BUSY_TOKEN}.ifb"), "").await.status, 200);
+}
+
+/// What she answered under an address that only the account knows counts in a feed that masks, in a unified calendar that
+/// masks, and in free/busy, and is seen in none of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_declined_invitation_is_free_under_every_mask() {
+    let gateway = start().await;
+    team_read_at(&gateway, NOW).await;
+    let addresses = async |list: &'static [&'static str]| {
+        change(&gateway, move |tx| {
+            let anna = users::by_name(tx, "anna")?.unwrap();
+            let work = accounts::by_name(tx, anna.id, "work")?.unwrap();
+            let list: Vec<String> = list.iter().map(|a| (*a).to_owned()).collect();
+            accounts::set_addresses(tx, work.id, &list)?;
+            instances::reindex_user(tx, anna.id)?;
+            unified::reshape(tx, anna.id, NOW)
+        })
+        .await;
+    };
+    addresses(&["anna@work.example"]).await;
+    for (day, answer) in [(2, "DECLINED"), (3, "TENTATIVE"), (4, "ACCEPTED")] {
+        put(
+            &gateway,
+            "team",
+            event(&format!(
+                "UID:{answer}\nSUMMARY:Hidden\nDTSTART:2026060{day}T100000Z\nDTEND:2026060{day}T110000Z\n\
+                 ORGANIZER:mailto:boss@work.example\nATTENDEE;PARTSTAT={answer}:mailto:Anna@Work.example"
+            )),
+        )
+        .await;
+    }
+    // DTSTART and what is said of the time, event by event, by time.
+    let said = async |token: &str| {
+        let body = ask(&gateway, "GET", &format!("/feed/{token}.ics"), "").await.body;
+        for hidden in ["Hidden", "example", "ATTENDEE", "PARTSTAT", "DECLINED", "ACCEPTED"] {
+            assert!(!body.contains(hidden), "{hidden}: {body}");
+        }
+        let lines = lines(&body);
+        let events = lines.split(|l| l == "BEGIN:VEVENT").skip(1).map(|event| {
+            let shown = |l: &&String| ["DTSTART:", "STATUS:", "TRANSP:"].iter().any(|name| l.starts_with(name));
+            event.iter().filter(shown).cloned().collect::<Vec<_>>().join(" ")
+        });
+        let mut events: Vec<String> = events.collect();
+        events.sort();
+        events
+    };
+    let expect = [
+        "DTSTART:20260602T100000Z TRANSP:TRANSPARENT",
+        "DTSTART:20260603T100000Z STATUS:TENTATIVE TRANSP:OPAQUE",
+        "DTSTART:20260604T100000Z TRANSP:OPAQUE",
+    ];
+    assert_eq!(said(TEAM_TOKEN).await, expect);
+    assert_eq!(said(MASKED_TOKEN).await, expect);
+    let free_busy = async || {
+        let answer = ask(&gateway, "GET", &format!("/feed/{FREEBUSY_TOKEN}.ifb"), "").await;
+        lines(&answer.body).into_iter().filter(|l| l.starts_with("FREEBUSY")).collect::<Vec<_>>()
+    };
+    let tentative = "FREEBUSY;FBTYPE=BUSY-TENTATIVE:20260603T100000Z/20260603T110000Z";
+    let busy = "FREEBUSY;FBTYPE=BUSY:20260604T100000Z/20260604T110000Z";
+    assert_eq!(free_busy().await, [tentative, busy]);
+
+    // The account tells of other addresses: no event changed, and every answer did.
+    let tag =
+        async |token: &str| ask(&gateway, "GET", &format!("/feed/{token}.ics"), "").await.header("etag").to_owned();
+    let before = [tag(TEAM_TOKEN).await, tag(MASKED_TOKEN).await];
+    addresses(&["somebody@work.example"]).await;
+    let opaque = [2, 3, 4].map(|day| format!("DTSTART:2026060{day}T100000Z TRANSP:OPAQUE"));
+    assert_eq!(said(TEAM_TOKEN).await, opaque);
+    assert_eq!(said(MASKED_TOKEN).await, opaque);
+    assert_eq!(free_busy().await.len(), 3);
+    assert_ne!(tag(TEAM_TOKEN).await, before[0]);
+    assert_ne!(tag(MASKED_TOKEN).await, before[1]);
 }
 
 /// A feed without its METHOD.

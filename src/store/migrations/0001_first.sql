@@ -78,7 +78,9 @@ CREATE TABLE calendars (
     indexed_from  INTEGER NOT NULL,         -- the horizon of the time index
     indexed_until INTEGER NOT NULL,
     shape         TEXT NOT NULL,            -- unified: the members it was last made of
+    asked         TEXT NOT NULL DEFAULT '', -- mirrors: the words by which the upstream calendar was found
     cursor        TEXT,
+    listed_at     INTEGER,                  -- when everything was listed last, instead of what changed
     pulled_at     INTEGER,
     error         TEXT,
     error_at      INTEGER,
@@ -128,11 +130,11 @@ CREATE TABLE resources (
 -- The two listings (Depth 1 and the sync report) read an index and no row.
 CREATE INDEX resources_listed ON resources (calendar_id, live, name, etag, kind, size, changed_at);
 CREATE INDEX resources_since ON resources (calendar_id, seq, live, name, etag, kind, size, changed_at);
-CREATE INDEX resources_uid ON resources (calendar_id, uid);
+CREATE INDEX resources_uid ON resources (calendar_id, uid, live);
 CREATE INDEX resources_remote ON resources (calendar_id, remote_id, remote_etag) WHERE remote_id IS NOT NULL;
 CREATE INDEX resources_origin ON resources (origin_id, calendar_id) WHERE origin_id IS NOT NULL;
-CREATE INDEX resources_dirty ON resources (calendar_id) WHERE dirty = 1;
-CREATE INDEX resources_dense ON resources (calendar_id, first, last) WHERE dense = 1;
+CREATE INDEX resources_dirty ON resources (calendar_id, seq) WHERE dirty = 1;
+CREATE INDEX resources_dense ON resources (calendar_id, live, first, last) WHERE dense = 1;
 
 -- The time index: instances of live events inside the calendar's horizon. Floating ones are wall-clock seconds.
 -- Long ones are apart, so that the others are found by a bounded range of `start`.
@@ -156,6 +158,9 @@ CREATE TABLE set_aside (
     body        TEXT NOT NULL,
     reason      TEXT NOT NULL,
     at          INTEGER NOT NULL,
+    busy        INTEGER NOT NULL,           -- it may take time: free/busy does not know of what
+    first       INTEGER,                    -- as far as anything can be made of it; NULL is without bound
+    last        INTEGER,
     PRIMARY KEY (calendar_id, remote_id)
 ) STRICT;
 

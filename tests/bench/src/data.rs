@@ -81,7 +81,7 @@ pub fn edited(item: &Item, revision: u64) -> String {
 }
 
 /// An object that is in no calendar yet.
-pub fn fresh(number: u64) -> (String, String) {
+pub fn fresh(number: usize) -> (String, String) {
     let uid = format!("fresh-{number:012}");
     (format!("{uid}.ics"), text(&uid, "Europe/Berlin", "DTSTART:20300101T090000Z\r\nDURATION:PT1H\r\n", 0))
 }

@@ -19,6 +19,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use jiff::civil::Date;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, params};
 
 use crate::data::{self, Window};
@@ -112,6 +113,8 @@ const LONGEST: i64 = 3 * 86_400;
 
 fn open(file: &Path) -> Connection {
     let connection = Connection::open(file).expect("the database opens");
+    // Else statements are prepared again for each new parameter, now that there are statistics.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).expect("the setting holds");
     connection
         .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 1073741824; PRAGMA busy_timeout = 5000;")
         .expect("the pragmas hold");

@@ -167,7 +167,7 @@ pub fn update(server: &Server, expected: &Expected, number: usize) -> Request {
 }
 
 /// A new object, never put before when `number` is new.
-pub fn create(server: &Server, calendar: &str, number: u64) -> Request {
+pub fn create(server: &Server, calendar: &str, number: usize) -> Request {
     let (name, text) = data::fresh(number);
     put(server, calendar, &name, text, "If-None-Match: *\r\n")
 }

@@ -384,7 +384,9 @@ fn greeting(gateway: &Gateway, office: &Upstream, home: &Upstream, folder: &Path
     ));
     say("");
     say("  # when Anna is busy, for booking pages: no titles, no login, one secret address");
-    say(&format!("  curl -s {url}/feed/{}.ifb", gateway.tokens.free_busy));
+    say(&format!("  curl -s {url}/feed/{}.ifb | grep 'FREEBUSY;' | head", gateway.tokens.free_busy));
+    say("");
+    say("  # what her colleagues may see: work with its titles, the family as \"Busy\"");
     say(&format!("  curl -s {url}/feed/{}.ics | grep SUMMARY | sort | uniq -c", gateway.tokens.colleagues));
     say("");
     say(&bold("Add it to a calendar program"));
@@ -394,11 +396,10 @@ fn greeting(gateway: &Gateway, office: &Upstream, home: &Upstream, folder: &Path
     say("");
     say(&bold("With your own accounts"));
     say(&format!("  This demo's configuration is {}", folder.join("gateway.toml").display()));
-    say("  Copy it, and in each [[user.account]] write the url, username and password of a CalDAV server of yours,");
+    say("  Read it; it goes away with the demo. README.md, \"Your own calendars\", has the steps to one of your own,");
     say(
-        "  for example https://caldav.icloud.com/ with an app-specific password, or https://cloud.example.org/remote.php/dav/.",
+        "  with a server as https://caldav.icloud.com/ (and an app-specific password), or https://cloud.example.org/remote.php/dav/.",
     );
-    say("  Then: calgate check gateway.toml, and calgate serve");
     say("");
     say(&format!(
         "  The upstreams here: {} ({}) and {} ({})",
