@@ -597,8 +597,8 @@ async fn one_object_that_can_not_be_read_holds_up_no_other() {
     assert_eq!(sound, [true, false, true, false]);
 }
 
-/// A status for one object that is listed, whether we hold an older version of it or nothing: the others come, it is given on with the
-/// reason, and where the server is to blame it comes by itself once that is over.
+/// A status for one object that is listed, whether we hold an older version of it or nothing: the others come, it is given
+/// on with the reason, and where the server is to blame it comes by itself once that is over.
 #[tokio::test]
 async fn an_object_that_is_listed_and_not_given_is_told_of() {
     for (status, passes) in

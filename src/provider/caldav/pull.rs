@@ -10,8 +10,8 @@
 //! - Hrefs that are not directly in the collection are not seen at all.
 //! - The calendar is gone when it says so, or answers 404 while the collection that it is in answers.
 //!
-//! One object holds up no other: one that is listed and not given is given on with a text that says so. Where that is trouble of the
-//! server, which may pass, the cursor stays where it was, and the next pull asks for it again.
+//! One object holds up no other: one that is listed and not given is given on with a text that says so. Where that is
+//! trouble of the server, which may pass, the cursor stays where it was, and the next pull asks for it again.
 //!
 //! Servers that take any token and answer with nothing (SOGo, Open-Xchange and others do) can not be told from quiet ones:
 //! the engine asks without a cursor once in a while.
