@@ -257,7 +257,10 @@ impl Sender {
         };
         let object = match Object::parse(&there.text) {
             Ok(object) => object,
-            Err(e) => return self.refuse(row, &format!("upstream has a version that can not be read: {e}")).await,
+            Err(e) => {
+                let why = there.withheld().map_or_else(|| e.to_string(), str::to_owned);
+                return self.refuse(row, &format!("upstream has a version that can not be read: {why}")).await;
+            }
         };
         self.record(row, move |tx, calendar, row, current, now| {
             let agreed = Some((&there.id, &there.etag));
