@@ -1,6 +1,6 @@
 //! Windows zone names and the IANA zone that CLDR prefers for each (territory 001), sorted by lower-case name.
 //!
-//! From CLDR 48.2, supplemental/windowsZones. Copyright 1991-2026 Unicode, Inc. Licence: Unicode-3.0.
+//! From CLDR 48.2, supplemental/windowsZones. Copyright 1991-2026 Unicode, Inc. Licence: Unicode-3.0 (LICENSE-UNICODE).
 //! Reshaped; IANA names that were renamed are given by their present name.
 
 /// (lower-case Windows name, IANA name), sorted.

@@ -233,7 +233,7 @@ impl Answer {
             403 => Error::Refused(format!("{host} forbids it ({doing})")),
             404 | 410 => Error::Missing,
             413 => Error::Refused(format!("{host} finds it too large ({doing})")),
-            507 => Error::Refused(format!("{host} has no space left ({doing})")),
+            507 => Error::Retry { after: self.retry_after(), why: format!("{host} has no space left ({doing})") },
             // Somebody is writing there just now; servers that take one write at a time say so to every other.
             423 => Error::Retry {
                 after: Some(self.retry_after().unwrap_or(Duration::from_millis(200))),

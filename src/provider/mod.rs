@@ -48,7 +48,8 @@ pub enum Error {
     CursorLost,
     /// It will never be taken: keep it here and say why.
     Refused(String),
-    /// The calendar or object is not there.
+    /// The calendar or object is not there, and who says so can know: of an object while its calendar answers, of a
+    /// calendar while what it is in answers. A 404 from a server that answers 404 to everything is [`Error::Retry`].
     Missing,
 }
 
@@ -103,8 +104,27 @@ pub struct RemoteObject {
     pub id: RemoteId,
     /// As the upstream wrote it, without quotes when it was strong; weak ones keep their `W/"…"`.
     pub etag: Etag,
-    /// The text as it came. The engine parses it, and sets aside what can not be parsed.
+    /// The text as it came, each line ended by CRLF, whichever way it came; without U+0000, which databases refuse.
+    /// The engine parses it, and sets aside what can not be parsed. When the upstream has it and no text can be had of
+    /// it, the first line says why: [`RemoteObject::withheld`].
     pub text: String,
+}
+
+/// How a text begins that is none: no calendar data begins so, and nothing parses it.
+const WITHHELD: &str = "# ";
+
+impl RemoteObject {
+    /// An object that is there and can not be had, so that one such object holds up no other. `why` is one line for
+    /// people; `rest` is what there is of it all the same.
+    pub fn without_text(id: &RemoteId, etag: Etag, why: &str, rest: &str) -> RemoteObject {
+        let text = format!("{WITHHELD}{why}\r\n{rest}").replace('\0', "\u{fffd}");
+        RemoteObject { id: id.clone(), etag, text }
+    }
+
+    /// Why there is no text that could be parsed; `None`: there is one.
+    pub fn withheld(&self) -> Option<&str> {
+        self.text.strip_prefix(WITHHELD)?.lines().next()
+    }
 }
 
 /// One page of changes.
@@ -159,8 +179,9 @@ pub trait Provider: Send + Sync {
     async fn calendars(&self) -> Result<Vec<RemoteCalendar>, Error>;
     /// Everything that changed since `cursor`, one page. Without a cursor: everything there is.
     /// Objects whose etag stands in `known` need not be given again: they are listed in `unchanged`.
+    /// [`Error::Missing`]: the calendar itself is gone.
     async fn pull(&self, calendar: &RemoteId, cursor: Option<&Cursor>, known: &Known) -> Result<Page, Error>;
-    /// One object as it is now; `None`: it is gone.
+    /// One object as it is now; `None`: it is gone, or its id is none of this calendar.
     async fn fetch(&self, calendar: &RemoteId, id: &RemoteId) -> Result<Option<RemoteObject>, Error>;
     /// What an earlier `Op::Create` with this key made, if it arrived at all and is still there.
     async fn created(&self, calendar: &RemoteId, key: &str) -> Result<Option<RemoteObject>, Error>;

@@ -106,6 +106,20 @@ pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Bus
     Ok(Busy { entries, rest, unknown })
 }
 
+/// A text that changes whenever what is set aside of a calendar does: for the ETags of what is made from it.
+pub fn aside(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<String> {
+    let mut marks = String::new();
+    tx.each(
+        "SELECT remote_id, remote_etag FROM set_aside WHERE calendar_id = ?1 AND busy = 1 ORDER BY remote_id",
+        &[calendar.into()],
+        |row| {
+            marks += &format!("{} {}\n", row.text(0)?, row.text(1)?);
+            Ok(())
+        },
+    )?;
+    Ok(marks)
+}
+
 /// Whether the index of a calendar reaches over `window`.
 pub(super) fn in_horizon(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
     let inside = tx.one(

@@ -280,7 +280,8 @@ fn is(
         Ok(object) => object,
         Err(e) => {
             report.set_aside += 1;
-            let why = e.to_string();
+            // What the provider says of it is more than that it can not be read.
+            let why = there.withheld().map_or_else(|| e.to_string(), str::to_owned);
             // What we hold of it stays as it is: an older version that can be read is better than none.
             resources::set_aside(tx, calendar.id, &there.id, &there.etag, &there.text, &why, now)?;
             return Ok(Read::Taken);

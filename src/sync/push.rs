@@ -29,7 +29,8 @@ const MOMENTS: u32 = 8;
 /// So many failures in a row are the upstream's, and nothing more is begun.
 const ENOUGH: usize = 3;
 
-/// Sends everything that waits in a mirror. Stops at the first sign that the upstream is away.
+/// Sends everything that waits in a mirror. Stops when the upstream is away; a row that fails by itself is left for the
+/// next time.
 pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> Result<(), Trouble> {
     let found = app.store.read(move |tx| {
         let Some(calendar) = calendars::for_engine(tx, calendar)? else { return Ok::<_, store::Error>(None) };
@@ -57,8 +58,8 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
         let sent = send_all(&sender, waiting).await;
         tried.extend(sent.tried);
         match sent.failed {
-            // Not one went well: it is the upstream, and not the row.
-            Some(trouble) if sent.settled == 0 || trouble.after.is_some() => {
+            // It is the upstream, and not a row.
+            Some(trouble) if sent.stopped => {
                 give_up(app, &sender.calendar, &trouble.why).await?;
                 return Err(trouble);
             }
@@ -72,8 +73,10 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
 #[derive(Default)]
 struct Sent {
     tried: Vec<(ResourceId, Seq)>,
-    settled: usize,
+    /// The last failure.
     failed: Option<Trouble>,
+    /// So many failed one after the other that nothing more was begun.
+    stopped: bool,
 }
 
 /// Sends rows, some of them at once, but never two of one UID: the later one was made on the earlier. What was begun is
@@ -84,7 +87,7 @@ async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Sent {
     let mut in_a_row = 0;
     loop {
         while going.len() < AT_ONCE
-            && in_a_row < ENOUGH
+            && !sent.stopped
             && let Some(row) = waiting.next()
         {
             sent.tried.push((row.id, row.seq));
@@ -94,7 +97,6 @@ async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Sent {
         let trouble = match going.join_next().await {
             None => return sent,
             Some(Ok(Ok(true))) => {
-                sent.settled += 1;
                 in_a_row = 0;
                 continue;
             }
@@ -102,7 +104,9 @@ async fn send_all(sender: &Arc<Sender>, rows: Vec<Held>) -> Sent {
             Some(Ok(Err(trouble))) => trouble,
             Some(Err(e)) => Trouble::new(format!("a push ended early: {e}")),
         };
-        in_a_row = if trouble.after.is_some() { ENOUGH } else { in_a_row + 1 };
+        in_a_row += 1;
+        // Who says when to come back, or that the login is wrong, means all of it.
+        sent.stopped |= in_a_row >= ENOUGH || trouble.after.is_some();
         sent.failed = Some(trouble);
     }
 }
@@ -200,15 +204,16 @@ impl Sender {
 
     /// Asks again when upstream says that it will be ready in a moment: some take one write at a time.
     async fn push(&self, op: Op<'_>) -> Result<Option<RemoteObject>, provider::Error> {
-        for tries in 1.. {
+        let mut tries = 1;
+        loop {
             match self.provider.push(&self.remote, op).await {
                 Err(provider::Error::Retry { after: Some(after), .. }) if after <= MOMENT && tries < MOMENTS => {
                     tokio::time::sleep(after * tries).await;
+                    tries += 1;
                 }
                 done => return done,
             }
         }
-        unreachable!("the loop has no other end")
     }
 
     /// Upstream did what it was sent, and holds `there` now (`None`: nothing).
@@ -252,7 +257,10 @@ impl Sender {
         };
         let object = match Object::parse(&there.text) {
             Ok(object) => object,
-            Err(e) => return self.refuse(row, &format!("upstream has a version that can not be read: {e}")).await,
+            Err(e) => {
+                let why = there.withheld().map_or_else(|| e.to_string(), str::to_owned);
+                return self.refuse(row, &format!("upstream has a version that can not be read: {why}")).await;
+            }
         };
         self.record(row, move |tx, calendar, row, current, now| {
             let agreed = Some((&there.id, &there.etag));

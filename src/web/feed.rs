@@ -265,8 +265,13 @@ fn version(
             None => None,
         };
         since = held.as_ref().map_or(since, |held| since.max(held.changed_at));
+        // Neither does it move for what could not be read, and whose time is therefore not known.
+        let aside = match member.known {
+            Some(id) => instances::aside(tx, id)?,
+            None => String::new(),
+        };
         let clock = held.map_or_else(|| "unknown".to_owned(), |held| held.token());
-        parts.push(format!("{} {clock}", member.slug));
+        parts.push(format!("{} {clock} {aside}", member.slug));
     }
     let hash = secrets::sha256(parts.join("\n").as_bytes());
     Ok(Version { tag: format!("\"{}\"", secrets::hex(&hash[..16])), since })

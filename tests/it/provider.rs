@@ -592,8 +592,269 @@ async fn one_object_that_can_not_be_read_holds_up_no_other() {
     up.server.fault("GET", "4.ics", usize::MAX, Fault::Status(403, String::new()));
     up.server.manners(|m| m.no_multiget = true);
     mirror.sync(&*provider, &calendar).await.unwrap();
-    // Damaged text is given on for the engine to set aside; what may not be read is not there for us.
-    assert_eq!(mirror.objects().into_keys().collect::<Vec<_>>(), ["1.ics", "2.ics", "3.ics"]);
+    // What is damaged, and what is listed and not given, are given on for the engine to set aside.
+    let sound: Vec<bool> = mirror.objects().values().map(|text| Object::parse(text).is_ok()).collect();
+    assert_eq!(sound, [true, false, true, false]);
+}
+
+/// A status for one object that is listed, whether we hold an older version of it or nothing: the others come, it is given
+/// on with the reason, and where the server is to blame it comes by itself once that is over.
+#[tokio::test]
+async fn an_object_that_is_listed_and_not_given_is_told_of() {
+    for (status, passes) in
+        [(403, false), (406, false), (451, false), (400, false), (500, true), (502, true), (503, true)]
+    {
+        for edit in [(|_| {}) as Edit, |m| m.sync = false, |m| (m.sync, m.ctag) = (false, false)] {
+            for held in [true, false] {
+                let what = format!("{status}, held {held}");
+                let up = Caldav::start().await;
+                up.server.manners(edit).manners(|m| m.no_multiget = true);
+                let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+                up.put("1.ics", &event("1", "a"));
+                if held {
+                    up.put("2.ics", &event("2", "a"));
+                    mirror.sync(&*provider, &calendar).await.unwrap();
+                }
+                up.put("2.ics", &event("2", "b"));
+                up.put("3.ics", &event("3", "b"));
+                let listed = up.server.objects(&up.calendar)[1].1.etag.clone();
+                up.server.fault("GET", "2.ics", usize::MAX, Fault::Status(status, String::new()));
+                mirror.sync(&*provider, &calendar).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+                assert!(mirror.objects()["3.ics"].contains("SUMMARY:b"), "{what}");
+                let (etag, text) = mirror.held["/calendars/anna/work/2.ics"].clone();
+                let given = RemoteObject { id: RemoteId::from("2"), etag, text };
+                assert!(given.withheld().is_some_and(|why| why.contains(&status.to_string())), "{what}: {given:?}");
+                assert!(Object::parse(&given.text).is_err(), "{what}");
+                assert_eq!(given.etag.as_str(), if passes { "" } else { &listed }, "{what}");
+                // Nothing changes but that the server is well again.
+                up.server.heal();
+                mirror.sync(&*provider, &calendar).await.unwrap();
+                assert_eq!(mirror.objects() == up.objects(), passes, "{what}");
+                up.put("2.ics", &event("2", "c"));
+                mirror.sync(&*provider, &calendar).await.unwrap();
+                assert_eq!(mirror.objects(), up.objects(), "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_fails_once_is_asked_once_more() {
+    let up = Caldav::start().await;
+    let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+    up.put("1.ics", &event("1", "a"));
+    up.server.fault("GET", "1.ics", 1, Fault::Status(500, String::new()));
+    mirror.sync(&*provider, &calendar).await.unwrap();
+    assert_eq!(mirror.objects(), up.objects());
+}
+
+/// What is about all objects, though it was said of one.
+#[tokio::test]
+async fn throttling_and_a_server_that_is_down_are_about_the_whole_pull() {
+    let check = async |get: Fault, collection_too: bool, expect: &str| {
+        let up = Caldav::start().await;
+        up.server.manners(|m| m.no_multiget = true);
+        let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+        for n in 1..=3 {
+            up.put(&format!("{n}.ics"), &event(&n.to_string(), "a"));
+        }
+        up.server.fault("GET", "2.ics", usize::MAX, get.clone());
+        if collection_too {
+            // It answers until it has listed everything.
+            up.server.fault("PROPFIND", "/work/", 2, Fault::Slow(Duration::ZERO));
+            up.server.fault("PROPFIND", "/work/", usize::MAX, get.clone());
+        }
+        assert_eq!(kind(&mirror.sync(&*provider, &calendar).await), expect, "{get:?}");
+        assert_eq!(mirror, Mirror::default());
+        up.server.heal();
+        mirror.sync(&*provider, &calendar).await.unwrap();
+        assert_eq!(mirror.objects(), up.objects(), "{get:?}");
+    };
+    check(Fault::Status(429, String::new()), false, "retry").await;
+    check(Fault::Unavailable("7".to_owned()), false, "retry").await;
+    check(Fault::Unauthorized, false, "reconnect").await;
+    check(Fault::Status(500, String::new()), true, "retry").await;
+    check(Fault::Status(403, String::new()), true, "retry").await;
+    check(Fault::Status(404, String::new()), true, "retry").await;
+}
+
+/// A 404 or 410 of one object, and of everything: what each question and each change comes to then.
+#[tokio::test]
+async fn that_an_object_is_gone_is_believed_only_while_its_calendar_answers() {
+    for status in [404, 410] {
+        for (path, whole) in [("x.ics", false), ("/work/", true), ("", true)] {
+            let up = Caldav::start().await;
+            up.put("x.ics", &event("x", "a"));
+            let (provider, calendar, new) = (up.open("secret"), up.calendar(), object("x", "a"));
+            let id = RemoteId::from("/calendars/anna/work/x.ics");
+            let etag = provider.fetch(&calendar, &id).await.unwrap().unwrap().etag;
+            let (id, etag, none) = (&id, &etag, Ok(None));
+            up.server.fault("*", path, usize::MAX, Fault::Status(status, String::new()));
+            let check = |what: &str, outcome: Result<Option<RemoteObject>, Error>, expect: &str| {
+                let expect = if whole { "retry" } else { expect };
+                assert_eq!(kind(&outcome), expect, "{what}, {status} at {path:?}: {outcome:?}");
+                assert!(outcome.is_err() || outcome == none, "{what}: {outcome:?}");
+            };
+            check("fetch", provider.fetch(&calendar, id).await, "ok");
+            check("created", provider.created(&calendar, "x").await, "ok");
+            check("delete", provider.push(&calendar, Op::Delete { id, etag }).await, "ok");
+            let update = Op::Update { id, etag, before: &new, after: &new };
+            check("update", provider.push(&calendar, update).await, "missing");
+            check("create", provider.push(&calendar, Op::Create { key: "x", after: &new }).await, "refused");
+            // The precondition fails first, and then the object is looked for.
+            for method in ["DELETE", "PUT"] {
+                up.server.heal().fault(method, "", usize::MAX, Fault::Status(412, String::new()));
+                up.server.fault("*", path, usize::MAX, Fault::Status(status, String::new()));
+                match method {
+                    "DELETE" => check(method, provider.push(&calendar, Op::Delete { id, etag }).await, "ok"),
+                    _ => check(method, provider.push(&calendar, update).await, "missing"),
+                }
+            }
+            assert_eq!(up.objects().len(), 1);
+        }
+    }
+    // A PUT into what is not there: the calendar is asked, and it is no refusal.
+    let up = Caldav::start().await;
+    let (provider, calendar) = (up.open("secret"), up.calendar());
+    up.server.fault("PUT", "", usize::MAX, Fault::Status(409, String::new()));
+    let create = Op::Create { key: "x", after: &object("x", "a") };
+    assert_eq!(kind(&provider.push(&calendar, create).await), "refused");
+    up.server.fault("PROPFIND", "/work/", usize::MAX, Fault::Status(404, String::new()));
+    assert_eq!(kind(&provider.push(&calendar, create).await), "retry");
+    // Something answers for it that is no calendar.
+    let folder = "<multistatus xmlns='DAV:'><response><href>/calendars/anna/work/</href><propstat><prop><resourcetype>\
+        <collection/></resourcetype></prop><status>HTTP/1.1 200 OK</status></propstat></response></multistatus>";
+    up.server.heal().fault("PROPFIND", "/work/", usize::MAX, Fault::Xml(207, folder.to_owned()));
+    let outcome = provider.fetch(&calendar, &RemoteId::from("/calendars/anna/work/x.ics")).await;
+    assert_eq!(kind(&outcome), "retry", "{outcome:?}");
+}
+
+/// The server is there while it lists, and then answers 404 to everything.
+#[tokio::test]
+async fn a_server_that_goes_away_in_the_middle_of_a_pull_takes_nothing_with_it() {
+    for multiget in [true, false] {
+        for lists_half in [true, false] {
+            let up = Caldav::start().await;
+            up.server.manners(|m| (m.sync, m.ctag, m.no_multiget) = (false, false, !multiget));
+            let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+            for n in 1..=6 {
+                up.put(&format!("{n}.ics"), &event(&n.to_string(), "a"));
+            }
+            mirror.sync(&*provider, &calendar).await.unwrap();
+            // Either listed objects are to be read, or objects that a listing lacks are to be confirmed.
+            match lists_half {
+                true => drop(up.server.manners(|m| m.lists_half = true)),
+                false => (1..=6).for_each(|n| up.put(&format!("{n}.ics"), &event(&n.to_string(), "b"))),
+            }
+            let before = mirror.clone();
+            up.server.fault("PROPFIND", "/work/", 2, Fault::Slow(Duration::ZERO));
+            up.server.fault("*", "", usize::MAX, Fault::Status(404, String::new()));
+            let outcome = mirror.sync(&*provider, &calendar).await;
+            assert_eq!(kind(&outcome), "retry", "multiget {multiget}, half {lists_half}: {outcome:?}");
+            assert_eq!(mirror, before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_calendar_is_gone_when_that_is_said_where_it_was() {
+    let itself = "<multistatus xmlns='DAV:'><response><href>/calendars/anna/work/</href>\
+        <status>HTTP/1.1 404 Not Found</status></response></multistatus>";
+    let table = [
+        ("/work/", Fault::Status(404, String::new()), "missing"),
+        ("/work/", Fault::Status(410, String::new()), "missing"),
+        ("/work/", Fault::Xml(207, itself.to_owned()), "missing"),
+        ("/calendars/", Fault::Status(404, String::new()), "retry"),
+        ("", Fault::Status(404, String::new()), "retry"),
+        ("", Fault::Status(410, String::new()), "retry"),
+    ];
+    for (path, fault, expect) in table {
+        for sync in [true, false] {
+            let up = Caldav::start().await;
+            up.server.manners(|m| m.sync = sync);
+            let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+            up.put("1.ics", &event("1", "a"));
+            mirror.sync(&*provider, &calendar).await.unwrap();
+            if let Fault::Xml(..) = fault {
+                up.server.fault("REPORT", "/work/", usize::MAX, Fault::Status(404, String::new()));
+            }
+            up.server.fault("*", path, usize::MAX, fault.clone());
+            let outcome = mirror.sync(&*provider, &calendar).await;
+            assert_eq!(kind(&outcome), expect, "{fault:?} at {path:?}, sync {sync}: {outcome:?}");
+            let unread = up.open("secret").pull(&calendar, None, &Known::new()).await;
+            assert_eq!(kind(&unread), expect, "{fault:?} at {path:?}, without a cursor");
+        }
+    }
+    // A calendar that lists itself at Depth 0 and answers 404 to Depth 1 is not gone.
+    let up = Caldav::start().await;
+    up.server.fault("PROPFIND", "/work/", 1, Fault::Slow(Duration::ZERO));
+    up.server.fault("PROPFIND", "/work/", 1, Fault::Status(404, String::new()));
+    assert_eq!(kind(&up.open("secret").pull(&up.calendar(), None, &Known::new()).await), "retry");
+}
+
+/// Bytes that are no text: as a GET gives them, beside what a multiget made of them.
+#[tokio::test]
+async fn what_is_not_utf_8_or_holds_nul_is_not_taken_for_text() {
+    let latin = |text: &str| text.chars().map(|c| c as u8).collect::<Vec<u8>>();
+    let (umlaut, sound) = (event("2", "Gespräch"), event("2", "a real \u{fffd}"));
+    let damaged = umlaut.replace('ä', "\u{fffd}");
+    let table = [
+        (damaged.clone(), latin(&umlaut), Some("UTF-8")),
+        (event("2", "a\0b"), event("2", "a\0b").into_bytes(), Some("U+0000")),
+        // The server's multiget lost it, and its GET has it; and U+FFFD itself is a character.
+        (damaged, umlaut.clone().into_bytes(), None),
+        (sound.clone(), sound.into_bytes(), None),
+    ];
+    for (stored, bytes, expect) in table {
+        for multiget in [true, false] {
+            let up = Caldav::start().await;
+            up.server.manners(|m| m.no_multiget = !multiget);
+            let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+            up.put("1.ics", &event("1", "a"));
+            up.put("2.ics", &stored);
+            up.server.fault("GET", "2.ics", usize::MAX, Fault::Object(bytes.clone()));
+            mirror.sync(&*provider, &calendar).await.unwrap();
+            assert_eq!(mirror.objects()["1.ics"], event("1", "a"));
+            let there =
+                provider.fetch(&calendar, &RemoteId::from("/calendars/anna/work/2.ics")).await.unwrap().unwrap();
+            assert_eq!(mirror.held[&there.id.0], (there.etag.clone(), there.text.clone()), "both ways give the same");
+            assert!(!there.text.contains('\0'));
+            match expect {
+                Some(words) => {
+                    assert!(there.withheld().is_some_and(|why| why.contains(words)), "{:?}", there.text);
+                    assert!(Object::parse(&there.text).is_err());
+                }
+                None => assert_eq!(there.text.as_bytes(), bytes),
+            }
+        }
+    }
+}
+
+/// However a server keeps its line ends, and whatever XML makes of them, an object has one text.
+#[tokio::test]
+async fn an_object_has_one_text_whichever_way_it_comes() {
+    let (crlf, lf) = (event("u", "a"), event("u", "a").replace('\r', ""));
+    let mixed = crlf.replacen("\r\n", "\n", 3);
+    for stored in [&crlf, &lf, &mixed] {
+        for edit in [(|_| {}) as Edit, |m| m.multiget_reprints = true, |m| m.no_multiget = true] {
+            let up = Caldav::start().await;
+            up.server.manners(edit);
+            let (provider, calendar, mut mirror) = (up.open("secret"), up.calendar(), Mirror::default());
+            up.put("1.ics", stored);
+            up.put("2.ics", stored);
+            mirror.sync(&*provider, &calendar).await.unwrap();
+            assert_eq!(mirror.objects().into_values().collect::<Vec<_>>(), [crlf.clone(), crlf.clone()], "{stored:?}");
+            let fetched = provider.fetch(&calendar, &RemoteId::from("/calendars/anna/work/1.ics")).await;
+            assert_eq!(fetched.unwrap().unwrap().text, crlf, "{stored:?}");
+        }
+    }
+    // What was written with CRLF comes back as it was written, also without an end to its last line.
+    for sent in [crlf.clone(), crlf.trim_end().to_owned(), format!("{crlf}\r\n")] {
+        let up = Caldav::start().await;
+        let new = Object::parse(&sent).unwrap();
+        let made = up.open("secret").push(&up.calendar(), Op::Create { key: "u", after: &new }).await;
+        assert_eq!(made.unwrap().unwrap().text, sent);
+    }
 }
 
 #[tokio::test]
@@ -842,11 +1103,11 @@ async fn a_refusal_is_final_and_says_why_and_trouble_is_tried_again() {
         (Fault::Status(403, "no".to_owned()), "refused", "does not let this account write"),
         (Fault::Status(400, "Calendar object with uid already exists".to_owned()), "refused", "400"),
         (Fault::Status(413, String::new()), "refused", "too large"),
-        (Fault::Status(507, String::new()), "refused", "no space"),
+        (Fault::Status(507, String::new()), "retry", "no space"),
+        (Fault::Xml(507, "<error xmlns='DAV:'><quota-not-exceeded/></error>".to_owned()), "retry", "no space"),
+        (Fault::Xml(403, "<error xmlns='DAV:'><quota-not-exceeded/></error>".to_owned()), "retry", "no space"),
         (Fault::Status(415, String::new()), "refused", "415"),
         (Fault::Status(409, String::new()), "refused", "409"),
-        (Fault::Status(404, String::new()), "missing", "not there"),
-        (Fault::Status(410, String::new()), "missing", "not there"),
         (Fault::Unauthorized, "reconnect", "password"),
         (Fault::Unavailable("7".to_owned()), "retry", "503"),
         (Fault::Status(429, String::new()), "retry", "429"),
@@ -895,9 +1156,13 @@ async fn the_object_that_has_the_uid_already_is_shown() {
 #[tokio::test]
 async fn an_id_that_leads_out_of_its_calendar_is_not_followed() {
     let up = Caldav::start().await;
-    let (provider, calendar) = (up.open("secret"), up.calendar());
+    let (provider, calendar, new) = (up.open("secret"), up.calendar(), object("x", "x"));
     for id in ["/calendars/anna/home/x.ics", "/calendars/anna/work/../home/x.ics", "/", "/calendars/anna/work/"] {
-        assert_eq!(kind(&provider.fetch(&calendar, &RemoteId::from(id)).await), "missing", "{id}");
+        let (id, etag) = (&RemoteId::from(id), &Etag::from("e1"));
+        assert_eq!(provider.fetch(&calendar, id).await, Ok(None), "{id}: it is not in this calendar");
+        let update = Op::Update { id, etag, before: &new, after: &new };
+        assert_eq!(kind(&provider.push(&calendar, update).await), "missing", "{id}");
+        assert_eq!(kind(&provider.push(&calendar, Op::Delete { id, etag }).await), "missing", "{id}");
     }
     assert_eq!(up.server.log(), []);
 }

@@ -43,6 +43,13 @@ pub fn is_member(collection: &str, object: &str) -> bool {
     name.is_some_and(|name| !name.is_empty() && !name.contains('/') && name != "." && name != "..")
 }
 
+/// Whether an href is the collection with the path `asked`: there, or at `answered`, where a redirect led.
+pub fn is_itself(asked: &str, answered: &str, href: &str) -> bool {
+    let Some(path) = path(answered, href) else { return false };
+    let key = key(&path);
+    key == self::key(asked) || key == self::key(answered)
+}
+
 /// The last segment, decoded: what a person would call a calendar without a name.
 pub fn last_segment(path: &str) -> String {
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();

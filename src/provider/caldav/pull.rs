@@ -3,10 +3,15 @@
 //! What is believed, because promise 3 hangs on it:
 //! - A change or a deletion is news only from a 207 that is well-formed to its end.
 //! - A deletion is news when the server says it of that object: a 404 for its href in a sync-collection answer, or, for
-//!   an object that a complete listing lacks, a 404 or 410 when it is asked for by name. Absence alone deletes nothing.
+//!   an object that a complete listing lacks, a 404 or 410 when it is asked for by name, and then the calendar answers
+//!   for itself. Absence alone deletes nothing.
 //! - A listing counts only if it holds the collection itself. An empty one, while an object we know of still answers,
 //!   is an error.
 //! - Hrefs that are not directly in the collection are not seen at all.
+//! - The calendar is gone when it says so, or answers 404 while the collection that it is in answers.
+//!
+//! One object holds up no other: one that is listed and not given is given on with a text that says so. Where that is
+//! trouble of the server, which may pass, the cursor stays where it was, and the next pull asks for it again.
 //!
 //! Servers that take any token and answer with nothing (SOGo, Open-Xchange and others do) can not be told from quiet ones:
 //! the engine asks without a cursor once in a while.
@@ -16,7 +21,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use url::Url;
 
 use super::xml::{self, CALDAV, CALENDARSERVER, DAV};
-use super::{Caldav, at, href, is_whole_calendar, responses};
+use super::{Caldav, Read, at, canonical, href, is_whole_calendar, kept, responses};
 use crate::ids::{Cursor, Etag, RemoteId};
 use crate::provider::{Error, Known, Next, Page, RemoteObject, http};
 
@@ -190,16 +195,24 @@ async fn page(
         match (&member.state, held) {
             (State::Gone, _) => page.gone.push(id),
             (State::There { etag: Some(etag) }, Some((_, ours))) if etag == ours.as_str() => page.unchanged.push(id),
-            (State::There { .. }, held) => wanted.push(Wanted { key, id, held: held.is_some() }),
+            (State::There { etag }, held) => {
+                let etag = Etag(etag.clone().unwrap_or_default());
+                wanted.push(Wanted { key, id, etag, held: held.is_some() });
+            }
         }
         if wanted.len() >= PAGE {
             rest = Some(key.clone());
             break;
         }
     }
+    let mut troubled = false;
     for (id, outcome) in fetch(account, url, &wanted, Say::Listed).await? {
         match outcome {
             Outcome::There(object) => page.objects.push(object),
+            Outcome::Troubled(object) => {
+                troubled = true;
+                page.objects.push(object);
+            }
             Outcome::Gone => page.gone.push(id),
             Outcome::Hidden => page.unchanged.push(id),
             Outcome::Nothing => {}
@@ -212,6 +225,9 @@ async fn page(
         Some(rest) => rest.to,
         None => listing.to.clone(),
     };
+    // To begin once more where this run began is safe where it can not lead in a circle: changes that come in parts go on.
+    let to =
+        if troubled && (listing.whole || !(resumed || rest.is_some() || listing.more)) { from.clone() } else { to };
     if let Some(after) = rest {
         let next = Position { from: from.clone(), rest: Some(Rest { to: to.clone(), after }) };
         page.next = Next::More(next.write());
@@ -242,17 +258,17 @@ async fn confirm(
     let mut missing: Vec<Wanted<'_>> = ours
         .iter()
         .filter(|(key, _)| !listing.members.contains_key(*key) && href::is_member(&here, key))
-        .map(|(key, (id, _))| Wanted { key, id: (*id).clone(), held: true })
+        .map(|(key, (id, etag))| Wanted { key, id: (*id).clone(), etag: (*etag).clone(), held: true })
         .collect();
     missing.sort_by(|a, b| a.key.cmp(b.key));
     for (id, outcome) in fetch(account, url, &missing, Say::Absent).await? {
         match outcome {
             Outcome::Gone | Outcome::Nothing => page.gone.push(id),
-            Outcome::There(_) | Outcome::Hidden if listing.members.is_empty() => {
+            Outcome::There(_) | Outcome::Troubled(_) | Outcome::Hidden if listing.members.is_empty() => {
                 let why = format!("{} lists an empty calendar, yet its objects are still there", http::place(url));
                 return Err(Error::Retry { after: None, why });
             }
-            Outcome::There(object) => page.objects.push(object),
+            Outcome::There(object) | Outcome::Troubled(object) => page.objects.push(object),
             Outcome::Hidden => page.unchanged.push(id),
         }
     }
@@ -268,9 +284,12 @@ struct Collection {
 async fn collection(account: &Caldav, url: &Url) -> Result<Collection, Error> {
     let props = "<d:resourcetype/><d:sync-token/><d:supported-report-set/><cs:getctag/>";
     let answer = account.propfind(url, "0", props).await?;
+    if matches!(answer.status.as_u16(), 404 | 410) {
+        return Err(gone(account, url, &answer).await);
+    }
     let mut own = None;
     responses(&answer, "reading the calendar", |response| {
-        if is_itself(url, &answer.url, &response.href) {
+        if href::is_itself(url.path(), answer.url.path(), &response.href) {
             own = Some(response);
         }
     })?;
@@ -292,6 +311,22 @@ async fn collection(account: &Caldav, url: &Url) -> Result<Collection, Error> {
     Ok(Collection { mark, tag })
 }
 
+/// What a 404 or 410 for a calendar means: it is gone if the collection that it is in answers for itself. A proxy
+/// whose server is down, and a server whose disk is not mounted, have neither.
+async fn gone(account: &Caldav, url: &Url, answer: &http::Answer) -> Error {
+    let path = url.path().trim_end_matches('/');
+    let above = path.rfind('/').map(|slash| at(url, &path[..=slash]));
+    let answers = match above {
+        Some(above) => account.is_there(&above, DAV, "collection").await,
+        None => Ok(false),
+    };
+    match answers {
+        Ok(true) => Error::Missing,
+        Ok(false) => trouble(url, format!("answered {} for the calendar, and does not answer above it", answer.status)),
+        Err(e) => e,
+    }
+}
+
 /// Everything there is, by Depth 1; `None`: the ctag says that nothing changed.
 /// Not by an initial sync-collection: that is cut short, refused or empty on servers whose PROPFIND is sound.
 async fn list(account: &Caldav, url: &Url, position: &Position) -> Result<Option<Listing>, Error> {
@@ -303,8 +338,11 @@ async fn list(account: &Caldav, url: &Url, position: &Position) -> Result<Option
     let mut members = BTreeMap::new();
     let mut itself = false;
     let mut cut = false;
+    if matches!(answer.status.as_u16(), 404 | 410) {
+        return Err(trouble(url, format!("answered {} to a listing of a calendar that is there", answer.status)));
+    }
     responses(&answer, "listing the calendar", |response| {
-        if is_itself(url, &answer.url, &response.href) {
+        if href::is_itself(url.path(), answer.url.path(), &response.href) {
             itself = true;
             cut |= response.status == Some(507);
             return;
@@ -345,7 +383,7 @@ async fn changes(account: &Caldav, url: &Url, token: &str, position: &Position) 
     let mut members = BTreeMap::new();
     let mut more = false;
     let next = responses(&answer, "asking what changed", |response| {
-        if is_itself(url, &answer.url, &response.href) {
+        if href::is_itself(url.path(), answer.url.path(), &response.href) {
             more |= response.status == Some(507);
             return;
         }
@@ -373,15 +411,19 @@ async fn changes(account: &Caldav, url: &Url, token: &str, position: &Position) 
 struct Wanted<'a> {
     key: &'a str,
     id: RemoteId,
+    /// As it was listed; empty: the server did not say.
+    etag: Etag,
     /// Whether the engine has it.
     held: bool,
 }
 
 enum Outcome {
     There(RemoteObject),
+    /// The server lists it and fails to give it, while the calendar answers. It has no etag, so that it is asked for again.
+    Troubled(RemoteObject),
     /// The engine has it, and the server says that it is not there.
     Gone,
-    /// The engine has it, and the server shows it to nobody now: what we have stays.
+    /// The engine has it, and the server neither lists nor shows it: what we have stays.
     Hidden,
     /// The engine does not have it, and there is nothing to have.
     Nothing,
@@ -396,7 +438,8 @@ enum Say {
     Absent,
 }
 
-/// Fetches objects, by multiget in chunks and one by one where that tells nothing.
+/// Fetches objects, by multiget in chunks and one by one where that tells nothing. What speaks against an object is given
+/// only when the calendar answered after it was said.
 async fn fetch(
     account: &Caldav,
     url: &Url,
@@ -404,28 +447,48 @@ async fn fetch(
     say: Say,
 ) -> Result<Vec<(RemoteId, Outcome)>, Error> {
     let mut outcomes = Vec::with_capacity(wanted.len());
+    let (mut absent, mut refused) = (false, false);
     for chunk in wanted.chunks(CHUNK) {
         let mut found = if chunk.len() > 1 { multiget(account, url, chunk).await? } else { HashMap::new() };
         for one in chunk {
             let outcome = match found.remove(one.key) {
                 Some(Some((etag, text))) => Outcome::There(RemoteObject { id: one.id.clone(), etag: Etag(etag), text }),
                 Some(None) if say == Say::Absent && one.held => Outcome::Gone,
-                Some(None) | None => single(account, url, one).await?,
+                Some(None) | None => match read(account, url, one).await? {
+                    Read::There(object) => Outcome::There(object),
+                    Read::Absent if one.held => Outcome::Gone,
+                    Read::Absent => Outcome::Nothing,
+                    Read::Kept(status, _) => {
+                        // A server that is down is asked for no further objects.
+                        if !std::mem::replace(&mut refused, true) {
+                            account.still_there(url).await?;
+                        }
+                        match say {
+                            Say::Absent => Outcome::Hidden,
+                            Say::Listed if status.is_server_error() => {
+                                Outcome::Troubled(kept(url, &one.id, Etag::from(""), status))
+                            }
+                            Say::Listed => Outcome::There(kept(url, &one.id, one.etag.clone(), status)),
+                        }
+                    }
+                },
             };
+            absent |= matches!(outcome, Outcome::Gone | Outcome::Nothing);
             outcomes.push((one.id.clone(), outcome));
         }
+    }
+    if absent {
+        account.still_there(url).await?;
     }
     Ok(outcomes)
 }
 
-async fn single(account: &Caldav, url: &Url, one: &Wanted<'_>) -> Result<Outcome, Error> {
-    match account.get(&at(url, one.id.as_str()), &one.id).await {
-        Ok(Some(object)) => Ok(Outcome::There(object)),
-        Ok(None) if one.held => Ok(Outcome::Gone),
-        // Listed and forbidden: some servers list what they do not show.
-        Err(Error::Refused(_)) if one.held => Ok(Outcome::Hidden),
-        Ok(None) | Err(Error::Refused(_)) => Ok(Outcome::Nothing),
-        Err(e) => Err(e),
+/// One object; once more when the server fails, which it may do once with no fault in the object.
+async fn read(account: &Caldav, url: &Url, one: &Wanted<'_>) -> Result<Read, Error> {
+    let of = at(url, one.id.as_str());
+    match account.read(&of, &one.id).await? {
+        Read::Kept(status, _) if status.is_server_error() => account.read(&of, &one.id).await,
+        read => Ok(read),
     }
 }
 
@@ -445,14 +508,16 @@ async fn multiget(account: &Caldav, url: &Url, wanted: &[Wanted<'_>]) -> Result<
     }
     body.push_str("</c:calendar-multiget>");
     let answer = account.report(url, "1", body).await?;
-    if matches!(answer.status.as_u16(), 400 | 403 | 404 | 405 | 415 | 422 | 500 | 501) {
+    if matches!(answer.status.as_u16(), 400 | 403 | 404 | 405 | 410 | 415 | 422 | 500 | 501) {
         return Ok(HashMap::new());
     }
     let asked: HashSet<&str> = wanted.iter().map(|w| w.key).collect();
     let mut found = HashMap::new();
     responses(&answer, "reading objects", |response| {
         let Some((key, _)) = member(url, &answer.url, &response.href) else { return };
-        let data = response.prop(CALDAV, "calendar-data").map(|d| crlf(&d.text));
+        // U+FFFD may stand for bytes that XML could not carry: a GET shows them as they are.
+        let data = response.prop(CALDAV, "calendar-data").filter(|d| !d.text.contains('\u{fffd}'));
+        let data = data.map(|d| canonical(&d.text));
         if !asked.contains(key.as_str()) {
             return;
         }
@@ -463,12 +528,6 @@ async fn multiget(account: &Caldav, url: &Url, wanted: &[Wanted<'_>]) -> Result<
         }
     })?;
     Ok(found)
-}
-
-/// XML turns CRLF into LF on its way (XML 1.0 2.11), so a text with no CR at all has lost them there.
-fn crlf(text: &str) -> String {
-    let text = text.trim_start();
-    if text.contains('\r') { text.to_owned() } else { text.replace('\n', "\r\n") }
 }
 
 /// Key and path of an href, if it is a member of the collection that was asked. Where a redirect led elsewhere, hrefs of
@@ -484,13 +543,6 @@ fn member(asked: &Url, answered: &Url, href: &str) -> Option<(String, String)> {
     }
     let path = format!("{}/{}", asked.path().trim_end_matches('/'), path.rsplit('/').next()?);
     Some((href::key(&path), path))
-}
-
-/// Whether an href is the collection: at the URL that we asked, or where that led us.
-fn is_itself(asked: &Url, answered: &Url, href: &str) -> bool {
-    let Some(path) = href::path(answered.path(), href) else { return false };
-    let key = href::key(&path);
-    key == href::key(asked.path()) || key == href::key(answered.path())
 }
 
 fn without_itself(url: &Url) -> Error {
@@ -521,13 +573,5 @@ mod tests {
         check("token 1", false);
         check("sync 1\nsync 2", false);
         check("sync 1\nsync 2\n/a\n/b", false);
-    }
-
-    #[test]
-    fn line_ends_that_xml_took_are_given_back() {
-        let check = |text: &str, expect: &str| assert_eq!(crlf(text), expect);
-        check("A:1\nB:2\n", "A:1\r\nB:2\r\n");
-        check("A:1\r\nB:2\r\n", "A:1\r\nB:2\r\n");
-        check("\n  A:1\r\nB:2\n", "A:1\r\nB:2\n");
     }
 }

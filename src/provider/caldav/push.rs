@@ -3,6 +3,8 @@
 //! Whatever a server answers to a PUT, the object is read back: many rewrite what they are given, some of them with a strong
 //! etag, and what they add must not be overwritten by the next change. A PUT whose answer was lost is repeated by the engine; then
 //! the precondition fails, the object there says the same, and that is success.
+//!
+//! That an object is not there is believed when its calendar is: see [`Caldav::still_there`].
 
 use ::http::header::{self, HeaderName};
 use url::Url;
@@ -38,7 +40,9 @@ async fn create(
 ) -> Result<Option<RemoteObject>, Error> {
     let folder = account.calendar_url(calendar)?;
     let id = id_of(account, calendar, key)?;
-    let url = account.object_url(calendar, &id)?;
+    let Some(url) = account.object_url(calendar, &id)? else {
+        return Err(Error::Refused("its name can not be a name in this calendar".to_owned()));
+    };
     let answer = put(account, &url, (header::IF_NONE_MATCH, "*".to_owned()), after).await?;
     match answer.status.as_u16() {
         200..=299 => written(account, &folder, &url, &id, &answer).await,
@@ -57,10 +61,14 @@ async fn create(
                 None if answer.status.as_u16() == 412 && !speaks_of_uid(&answer) => {
                     Err(retry(&url, "says that the object is there, and does not show it"))
                 }
-                None => Err(refusal(&answer)),
+                None => Err(refused(account, &folder, &answer).await),
             }
         }
-        404 | 410 => Err(Error::Missing),
+        404 | 410 => {
+            account.still_there(&folder).await?;
+            let (host, status) = (http::place(&url), answer.status);
+            Err(Error::Refused(format!("{host} answered {status} to a new object, though its calendar is there")))
+        }
         _ => Err(refusal(&answer)),
     }
 }
@@ -74,11 +82,11 @@ async fn update(
     after: &Object,
 ) -> Result<Option<RemoteObject>, Error> {
     let folder = account.calendar_url(calendar)?;
-    let url = account.object_url(calendar, id)?;
+    let url = account.object_url(calendar, id)?.ok_or(Error::Missing)?;
     let answer = put(account, &url, (header::IF_MATCH, quoted(etag)), after).await?;
     let answer = match answer.status.as_u16() {
         412 => match account.get(&url, id).await? {
-            None => return Err(Error::Missing),
+            None => return Err(account.still_there(&folder).await.err().unwrap_or(Error::Missing)),
             Some(there) if says(&there, after) => return Ok(Some(there)),
             // RFC 9110 13.1.1: If-Match never fits a weak etag. Then having just read it is all there is to hold on to.
             Some(there) if is_vague(etag) && there.etag == *etag && says(&there, before) => {
@@ -90,8 +98,8 @@ async fn update(
     };
     match answer.status.as_u16() {
         200..=299 => written(account, &folder, &url, id, &answer).await,
-        404 | 410 => Err(Error::Missing),
-        _ => Err(refusal(&answer)),
+        404 | 410 => Err(account.still_there(&folder).await.err().unwrap_or(Error::Missing)),
+        _ => Err(refused(account, &folder, &answer).await),
     }
 }
 
@@ -101,12 +109,13 @@ async fn delete(
     id: &RemoteId,
     etag: &Etag,
 ) -> Result<Option<RemoteObject>, Error> {
-    let url = account.object_url(calendar, id)?;
+    let folder = account.calendar_url(calendar)?;
+    let url = account.object_url(calendar, id)?.ok_or(Error::Missing)?;
     let condition = vec![(header::IF_MATCH, quoted(etag))];
     let mut answer = account.ask("DELETE", &url, condition, "").await?;
     if answer.status.as_u16() == 412 {
         match account.get(&url, id).await? {
-            None => return Ok(None),
+            None => return account.still_there(&folder).await.map(|()| None),
             Some(there) if is_vague(etag) && there.etag == *etag => {
                 answer = account.ask("DELETE", &url, Vec::new(), "").await?;
             }
@@ -114,7 +123,8 @@ async fn delete(
         }
     }
     match answer.status.as_u16() {
-        200..=206 | 208..=299 | 404 | 410 => Ok(None),
+        200..=206 | 208..=299 => Ok(None),
+        404 | 410 => account.still_there(&folder).await.map(|()| None),
         _ => Err(refusal(&answer)),
     }
 }
@@ -211,6 +221,15 @@ fn says(there: &RemoteObject, sent: &Object) -> bool {
     there.text == sent.text() || Object::parse(&there.text).is_ok_and(|there| change::same(&there, sent))
 }
 
+/// The same where it may be for want of the calendar: RFC 4918 9.7.1 answers 409 to a PUT into what is not there.
+async fn refused(account: &Caldav, folder: &Url, answer: &Answer) -> Error {
+    let there = match answer.status.as_u16() {
+        409 => account.still_there(folder).await,
+        _ => Ok(()),
+    };
+    there.err().unwrap_or_else(|| refusal(answer))
+}
+
 /// Why the server did not take a change. A precondition is said in words; see [`Answer::trouble`] for the rest.
 fn refusal(answer: &Answer) -> Error {
     let host = http::place(&answer.url);
@@ -220,8 +239,15 @@ fn refusal(answer: &Answer) -> Error {
         return answer.trouble("writing an object");
     }
     let error = xml::document(&answer.body).unwrap_or_default();
-    let condition = error.children.iter().map(|c: &Element| c.name.as_str()).find(|name| words(name).is_some());
-    match (condition.and_then(words), status) {
+    let named = |name: &str| error.children.iter().any(|c: &Element| c.name == name);
+    // Space comes back, whatever status its want is told with.
+    if named("quota-not-exceeded") || named("sufficient-disk-space") {
+        return Error::Retry {
+            after: answer.retry_after(),
+            why: format!("{host} has no space left (writing an object)"),
+        };
+    }
+    match (error.children.iter().find_map(|c| words(&c.name)), status) {
         (Some(words), _) => Error::Refused(format!("{host} refuses it: {words}")),
         (None, 403) => Error::Refused(format!("{host} does not let this account write to this calendar")),
         (None, 413) => answer.trouble("writing an object"),
@@ -243,7 +269,6 @@ fn words(precondition: &str) -> Option<&'static str> {
         "min-date-time" | "max-date-time" => "a date in the object is out of its range",
         "max-instances" => "the object repeats too often",
         "max-attendees-per-instance" => "the object has too many attendees",
-        "quota-not-exceeded" | "sufficient-disk-space" => "there is no space left",
         "allowed-organizer-scheduling-object-change" | "allowed-attendee-scheduling-object-change" => {
             "only the organizer may change this"
         }

@@ -2,6 +2,9 @@
 //!
 //! An upstream is not trusted: depth, attributes and elements of one response are bounded, a DTD is refused, and a
 //! body counts only when it is well-formed to its last byte. Unknown elements are kept or skipped, never refused.
+//!
+//! What is no character (a damaged byte, U+0000, a reference to one) is read as U+FFFD: one such byte in one title must not
+//! hide a whole calendar. A text that must be exact is one without U+FFFD.
 
 use quick_xml::XmlVersion;
 use quick_xml::events::Event;
@@ -129,8 +132,10 @@ pub fn document(body: &[u8]) -> Result<Element, String> {
 /// Walks a document. `close` is given each element when it ends, with its depth (0: the root), and says
 /// what is kept in its parent. Returns the root.
 fn walk(body: &[u8], mut close: impl FnMut(Element, usize) -> Option<Element>) -> Result<Element, String> {
-    // One damaged byte in one title must not hide a whole calendar.
-    let text = String::from_utf8_lossy(body);
+    let mut text = String::from_utf8_lossy(body);
+    if text.contains('\0') {
+        text = text.replace('\0', "\u{fffd}").into();
+    }
     let mut reader = NsReader::from_str(text.trim_start_matches('\u{feff}'));
     reader.config_mut().expand_empty_elements = true;
     let mut open: Vec<Element> = Vec::new();
@@ -176,9 +181,10 @@ fn walk(body: &[u8], mut close: impl FnMut(Element, usize) -> Option<Element>) -
             }
             Event::Text(text) => append(&mut open, &text.into_inner())?,
             Event::CData(data) => append(&mut open, &data.into_inner())?,
-            Event::GeneralRef(name) => match name.resolve_char_ref().map_err(|e| format!("it is not XML: {e}"))? {
-                Some(c) => append(&mut open, c.encode_utf8(&mut [0; 4]))?,
-                None => append(&mut open, predefined(&name.into_inner())?)?,
+            Event::GeneralRef(name) => match name.resolve_char_ref() {
+                Ok(Some(c)) => append(&mut open, c.encode_utf8(&mut [0; 4]))?,
+                Ok(None) => append(&mut open, predefined(&name.into_inner())?)?,
+                Err(_) => append(&mut open, "\u{fffd}")?,
             },
             Event::DocType(_) => return Err("it has a DTD".to_owned()),
             // Empty elements were asked to come as a start and an end.
@@ -293,6 +299,7 @@ mod tests {
         check("a\r\nb", "a\r\nb");
         check("<![CDATA[a < b & c]]> &lt;d&#x3e;", "a < b & c <d>");
         check("SUMMARY:Ä <!-- no --> ö", "SUMMARY:Ä  ö");
+        check("a\0b&#0;c&#x0;d&#xd800;e", "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}e");
     }
 
     #[test]

@@ -300,7 +300,11 @@ impl State {
             match wanted.strip_prefix(path).and_then(|name| calendar.objects.get(name)) {
                 Some(object) => out.response(&wanted, props, |p| {
                     let hidden = self.manners.multiget_without_etags && p.1 == "getetag";
-                    if hidden { None } else { self.object_prop(object, p) }
+                    let value = if hidden { None } else { self.object_prop(object, p) };
+                    match self.manners.multiget_reprints && p.1 == "calendar-data" {
+                        true => value.map(|text| format!("\n    {}\n  ", text.replace('\r', "").trim_end())),
+                        false => value,
+                    }
                 }),
                 None => out.status(&wanted, 404),
             }

@@ -209,6 +209,11 @@ async fn serve(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<R
             answer.body.truncate(answer.body.len() / 2);
             answer
         }
+        Some(Fault::Object(bytes)) => {
+            let mut answer = plain(&state);
+            answer.body = bytes;
+            answer
+        }
         Some(Fault::Status(status, body)) => answer::Answer::new(status).body("text/plain", &body),
         Some(Fault::Xml(status, body)) => answer::Answer::new(status).body("application/xml", &body),
         Some(Fault::WebPage) => answer::Answer::new(200).body("text/html", "<!DOCTYPE html><html><p>Please log in</p>"),

@@ -35,6 +35,8 @@ pub struct Manners {
     pub multiget_skips: bool,
     /// A multiget gives no etags.
     pub multiget_without_etags: bool,
+    /// A multiget gives texts with LF line ends, and some white space around them, as XML tools do.
+    pub multiget_reprints: bool,
     /// It has no multiget.
     pub no_multiget: bool,
     /// A listing of a calendar holds the calendar and nothing else.
@@ -69,6 +71,7 @@ impl Default for Manners {
             allows_same_uid: false,
             multiget_skips: false,
             multiget_without_etags: false,
+            multiget_reprints: false,
             no_multiget: false,
             lists_nothing: false,
             lists_half: false,
@@ -131,6 +134,8 @@ pub enum Fault {
     Xml(u16, String),
     /// It is done, and this status is answered.
     StatusAfter(u16),
+    /// 200 with these bytes as the object, and its ETag.
+    Object(Vec<u8>),
     /// 200 with a page that wants a login.
     WebPage,
     /// 401.
