@@ -49,7 +49,7 @@ pub struct Account {
     pub declared: bool,
     /// The user's addresses there, as the upstream told us.
     pub addresses: Vec<String>,
-    /// What went wrong last, in words; `None`: the last attempt went well.
+    /// What went wrong last with the account or with one of its calendars, in words; `None`: all is well.
     pub error: Option<String>,
     pub error_at: Option<Instant>,
     /// When the list of calendars was last read without trouble.
@@ -60,7 +60,8 @@ pub struct Account {
 pub fn by_id(tx: &mut Tx<'_>, id: AccountId) -> Result<Option<Account>> {
     tx.one(
         "SELECT a.id, a.user_id, u.name, a.name, a.kind, a.url, a.login, a.reference, a.sealed, a.take, a.declared,
-                a.addresses, a.error, a.error_at, a.checked_at
+                a.addresses, COALESCE(a.error, (SELECT MIN(c.slug || ': ' || c.error) FROM calendars c
+                    WHERE c.account_id = a.id AND c.active = 1)), a.error_at, a.checked_at
            FROM accounts a JOIN users u ON u.id = a.user_id
           WHERE a.id = ?1 AND a.active = 1 AND u.active = 1",
         &[id.into()],
@@ -77,7 +78,8 @@ pub fn by_name(tx: &mut Tx<'_>, user: UserId, name: &str) -> Result<Option<Accou
 pub fn list(tx: &mut Tx<'_>, user: Option<UserId>) -> Result<Vec<Account>> {
     tx.query(
         "SELECT a.id, a.user_id, u.name, a.name, a.kind, a.url, a.login, a.reference, a.sealed, a.take, a.declared,
-                a.addresses, a.error, a.error_at, a.checked_at
+                a.addresses, COALESCE(a.error, (SELECT MIN(c.slug || ': ' || c.error) FROM calendars c
+                    WHERE c.account_id = a.id AND c.active = 1)), a.error_at, a.checked_at
            FROM accounts a JOIN users u ON u.id = a.user_id
           WHERE (CAST(?1 AS BIGINT) IS NULL OR a.user_id = ?1) AND a.active = 1 AND u.active = 1
           ORDER BY u.name, a.name",

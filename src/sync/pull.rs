@@ -249,11 +249,9 @@ impl Puller<'_> {
     /// Everything was taken: only now the cursor moves.
     async fn finish(&mut self, cursor: Option<Cursor>, whole: bool) -> Result<(), Trouble> {
         let (calendar, lease, now) = (self.calendar.clone(), self.lease.clone(), self.app.clock.now());
-        let Source::Mirror { account, .. } = self.calendar.source else { return Ok(()) };
         let write = move |tx: &mut Tx<'_>| -> Result<(), Trouble> {
             super::still(tx, &lease, &calendar, now)?;
-            calendars::pulled(tx, calendar.id, cursor.as_ref(), whole, now)?;
-            Ok(accounts::note(tx, account, None, now)?)
+            Ok(calendars::pulled(tx, calendar.id, cursor.as_ref(), whole, now)?)
         };
         self.app.store.write(write).await
     }

@@ -607,6 +607,9 @@ async fn rubbish_from_upstream_deletes_nothing(url: String) {
             assert_eq!(house.here("work").await, before, "{fault:?}");
             if pulled.is_err() {
                 assert!(house.calendar("work").await.error.is_some(), "{fault:?} is said at the calendar");
+                let said = house.app.store.read(|tx| accounts::list(tx, None)).await.expect("accounts");
+                let said: Vec<bool> = said.iter().map(|a| a.error.is_some()).collect();
+                assert_eq!(said, [false, true], "{fault:?} is said at the account work, and not at home");
             }
             house.work.heal();
         }
