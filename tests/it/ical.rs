@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use calgate::ical::recur::{self, Limits, instances};
+use calgate::busy;
+use calgate::ical::recur::{self, Busy, Limits, instances};
 use calgate::ical::{Component, Instant, Object, Property, Window, object, zone};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
@@ -310,4 +311,66 @@ fn hostile_zones_end_soon() {
         let _ = instances(&object, year, &TimeZone::UTC, Limits::default());
         assert!(began.elapsed().as_millis() < 2_000, "{:?}", began.elapsed());
     }
+}
+
+/// The components and property names of a text as another program's parser sees them, and as ours does.
+#[test]
+fn another_reader_sees_the_same() {
+    use icalendar::parser::{Component as Theirs, read_calendar, unfold};
+
+    fn theirs(component: &Theirs<'_>) -> String {
+        let names = component.properties.iter().map(|p| p.name.as_str().to_uppercase()).collect::<Vec<_>>();
+        let inner = component.components.iter().map(theirs).collect::<String>();
+        format!("{}({})[{inner}]", component.name.as_str().to_uppercase(), names.join(" "))
+    }
+    fn ours(component: &Component) -> String {
+        let names = component.properties.iter().map(|p| p.name.as_str()).collect::<Vec<_>>();
+        let inner = component.components.iter().map(ours).collect::<String>();
+        format!("{}({})[{inner}]", component.name, names.join(" "))
+    }
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let (mut read, mut refused) = (0, Vec::new());
+    for folder in ["ical", "ical/demo", "feed"] {
+        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if !path.extension().is_some_and(|e| e == "ics" || e == "ifb") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let Ok(component) = Component::parse(&text) else { continue };
+            // What we print is what it has to read: it wants CRLF, and so do the RFC and our answers.
+            let printed = component.print();
+            let unfolded = unfold(&printed);
+            match read_calendar(&unfolded) {
+                Ok(calendar) => {
+                    let names = calendar.properties.iter().map(|p| p.name.as_str().to_uppercase()).collect::<Vec<_>>();
+                    let inner = calendar.components.iter().map(theirs).collect::<String>();
+                    let seen = format!("VCALENDAR({})[{inner}]", names.join(" "));
+                    assert_eq!(ours(&component), seen, "{}", path.display());
+                    read += 1;
+                }
+                Err(_) => refused.push(path),
+            }
+        }
+    }
+    let window = |start: i64| Window::new(Instant(start), Instant(start + 3600)).unwrap();
+    let periods = [(0, Busy::Busy), (7200, Busy::Tentative), (14_400, Busy::Unavailable)];
+    let periods = periods.map(|(start, kind)| busy::Period { window: window(start), kind }).to_vec();
+    let answer = busy::Answer { periods, unknown: Vec::new() };
+    let text = busy::to_ical(&answer, window(0), Some("anna@example.com"), Instant(0), "x@calgate", Some("PUBLISH"));
+    let unfolded = unfold(&text);
+    let calendar = read_calendar(&unfolded).unwrap();
+    let lines = calendar.components[0].properties.iter().filter(|p| p.name == "FREEBUSY");
+    let lines = lines.map(|p| format!("{} {}", p.params[0].val.as_ref().unwrap(), p.val)).collect::<Vec<_>>();
+    assert_eq!(
+        lines,
+        [
+            "BUSY 19700101T000000Z/19700101T010000Z",
+            "BUSY-TENTATIVE 19700101T020000Z/19700101T030000Z",
+            "BUSY-UNAVAILABLE 19700101T040000Z/19700101T050000Z",
+        ]
+    );
+    // It refuses some that are right (parameters with a quoted comma in a list, for one).
+    assert!(read >= 30 && refused.len() <= 3, "{read} read, refused: {refused:?}");
 }
