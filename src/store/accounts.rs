@@ -151,7 +151,7 @@ pub fn add(
     Ok(Some(id))
 }
 
-/// The row of that name with these settings; the password stays as it is.
+/// The row of that name with these settings; the password stays as it is, and so does what its calendars hold.
 #[allow(clippy::too_many_arguments)]
 pub(super) fn upsert(
     tx: &mut Tx<'_>,
@@ -164,6 +164,11 @@ pub(super) fn upsert(
     declared: bool,
 ) -> Result<AccountId> {
     let take = write_take(take)?;
+    let before = tx.one(
+        "SELECT url, login FROM accounts WHERE user_id = ?1 AND name = ?2",
+        &[user.into(), name.into()],
+        |row| Ok((row.text(0)?, row.text(1)?)),
+    )?;
     let id = tx.one(
         "INSERT INTO accounts (user_id, name, kind, url, login, take, declared, active, addresses)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, '')
@@ -173,7 +178,17 @@ pub(super) fn upsert(
         &[user.into(), name.into(), kind.into(), url.into(), login.into(), (&take).into(), declared.into()],
         |row| row.int(0).map(AccountId),
     )?;
-    id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))
+    let id = id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))?;
+    if before.is_some_and(|(old_url, old_login)| old_url != url || old_login != login) {
+        // Another place or another login: nothing that was said of changes holds there, and no etag.
+        tx.execute("UPDATE calendars SET cursor = NULL, pulled_at = NULL WHERE account_id = ?1", &[id.into()])?;
+        tx.execute(
+            "UPDATE resources SET remote_etag = '' WHERE remote_id IS NOT NULL
+                AND calendar_id IN (SELECT id FROM calendars WHERE account_id = ?1)",
+            &[id.into()],
+        )?;
+    }
+    Ok(id)
 }
 
 /// Sets where the password is: sealed into the row, by reference, or not yet there.

@@ -445,11 +445,6 @@ pub(super) fn hide_mirrors(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     tx.execute("UPDATE calendars SET active = 0 WHERE account_id = ?1", &[account.into()]).map(|_| ())
 }
 
-/// Hides one mirror: it is no longer taken.
-pub fn hide(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<()> {
-    tx.execute("UPDATE calendars SET active = 0 WHERE id = ?1", &[calendar.into()]).map(|_| ())
-}
-
 /// Whether a calendar of the user, hidden or not, has that slug.
 pub fn is_taken(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<bool> {
     Ok(find_any(tx, user, slug)?.is_some())

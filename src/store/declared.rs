@@ -69,11 +69,6 @@ fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
 fn declare_accounts(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now: Instant) -> Result<()> {
     tx.execute("UPDATE accounts SET active = 0 WHERE user_id = ?1 AND declared = 1", &[user.into()])?;
     for account in &declared.accounts {
-        let before = tx.one(
-            "SELECT id, url, login FROM accounts WHERE user_id = ?1 AND name = ?2",
-            &[user.into(), (&account.name).into()],
-            |row| Ok((AccountId(row.int(0)?), row.text(1)?, row.text(2)?)),
-        )?;
         let take = match account.calendars.is_empty() {
             true => Take::All,
             false => Take::Some(account.calendars.clone()),
@@ -88,15 +83,6 @@ fn declare_accounts(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now:
             config::Password::Sealed => {
                 tx.execute("UPDATE accounts SET reference = NULL WHERE id = ?1", &[id.into()])?;
             }
-        }
-        if before.is_some_and(|(_, old_url, old_login)| old_url != *url || old_login != *login) {
-            // Another place or another login: nothing that was said of changes holds there, and no etag.
-            tx.execute("UPDATE calendars SET cursor = NULL, pulled_at = NULL WHERE account_id = ?1", &[id.into()])?;
-            tx.execute(
-                "UPDATE resources SET remote_etag = '' WHERE remote_id IS NOT NULL
-                    AND calendar_id IN (SELECT id FROM calendars WHERE account_id = ?1)",
-                &[id.into()],
-            )?;
         }
         if let Take::Some(taken) = &take {
             expect_mirrors(tx, user, id, taken, now)?;

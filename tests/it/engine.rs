@@ -34,6 +34,7 @@ on_both_engines! {
     a_refused_change_takes_back_no_promise,
     what_is_deleted_and_put_again_at_once_stays,
     a_mirror_is_bound_to_what_it_was_found_as,
+    an_account_that_moves_to_another_server_holds_what_that_one_has,
     time_that_can_not_be_read_is_not_free,
     a_server_that_takes_any_token_is_listed_once_a_day,
     two_that_write_and_send_at_once_wait_for_no_each_other,
@@ -411,6 +412,27 @@ async fn a_mirror_is_bound_to_what_it_was_found_as(url: String) {
     assert_eq!(house.calendar("work").await.source, before.source);
     assert_eq!(house.here("work").await.len(), 1);
     assert_eq!(house.calendar("work").await.token(), before.token());
+}
+
+/// The same paths and the same etags at another server, and nothing in common.
+async fn an_account_that_moves_to_another_server_holds_what_that_one_has(url: String) {
+    let house = House::new(&url, "").await;
+    house.work.put(WORK, "a.ics", &event_text("a", NOON)).put(WORK, "b.ics", &event_text("b", NOON));
+    house.pull("work").await.expect("a pull");
+    let token = house.calendar("all").await.token();
+    let other = Server::start().await;
+    other.user("anna", "secret").calendar("anna", "work", |c| c.name = "Work".to_owned());
+    other.put(WORK, "a.ics", &event_text("a", &format!("{NOON}\nLOCATION:Other")));
+    let mut config = (**house.app.config.load()).clone();
+    let account = config.users[0].accounts.iter_mut().find(|a| a.name == "work").expect("the account");
+    account.url = other.url();
+    house.app.apply(config).await.expect("a reload");
+    assert_eq!(house.calendar("work").await.pulled_at, None, "nothing is known of the new place yet");
+    house.discover().await;
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("work").await, House::there(&other, WORK));
+    assert_ne!(house.calendar("all").await.token(), token);
+    assert_eq!(House::there(&house.work, WORK).len(), 2, "the old place is left as it was");
 }
 
 async fn time_that_can_not_be_read_is_not_free(url: String) {
