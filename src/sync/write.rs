@@ -266,6 +266,8 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
             },
             // Somebody else changed it meanwhile: what is sent is theirs, which was made of ours.
             _ if row.seq != entered.seq => return done(None, true),
+            // Upstream holds it, and a pull that saw so has cleared the verdict.
+            _ if !row.dirty => return done(entered.etag.clone(), false),
             _ => {}
         }
         let rest = deadline.saturating_duration_since(Moment::now());
@@ -283,28 +285,35 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
     match sync.upstream_away {
         UpstreamAway::Keep => done(entered.etag.clone(), true),
         UpstreamAway::Refuse => {
-            revert(app, entered).await?;
-            Err(Refusal::Later(Duration::from_secs(30)))
+            let created = entered.created;
+            match revert(app, entered).await? {
+                true => Err(Refusal::Later(Duration::from_secs(30))),
+                // It was settled between our look and our lock: what upstream took is not said to have failed.
+                false => Ok(Done { created, etag: None, pending: false }),
+            }
         }
     }
 }
 
 /// Takes a change back that the client is told was not made. Should the upstream have taken it all the same (it was asked,
-/// and its answer was lost), the next pull brings it, as it brings any change made there.
-async fn revert(app: &App, entered: Entered) -> Result<(), Refusal> {
+/// and its answer was lost), the next pull brings it, as it brings any change made there. False: there was nothing to take
+/// back any more, it was settled or changed again.
+async fn revert(app: &App, entered: Entered) -> Result<bool, Refusal> {
     let (id, seq, now) = (entered.row, entered.seq, app.clock.now());
     let before = entered.before;
-    let undo = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {
-        let Some(row) = resources::held_by_id(tx, id)? else { return Ok(()) };
-        let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(()) };
+    let undo = move |tx: &mut Tx<'_>| -> Result<bool, store::Error> {
+        let Some(row) = resources::held_by_id(tx, id)? else { return Ok(false) };
+        let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(false) };
         calendars::lock(tx, &calendar)?;
-        let Some(row) = resources::held_by_id(tx, id)?.filter(|row| row.seq == seq && row.dirty) else { return Ok(()) };
+        let Some(row) = resources::held_by_id(tx, id)?.filter(|row| row.seq == seq && row.dirty) else {
+            return Ok(false);
+        };
         // Back to what somebody was told is kept, or else to what both sides agreed on.
-        let Some(Pending(text)) = &before else { return to_base(tx, &calendar, &row, now) };
+        let Some(Pending(text)) = &before else { return to_base(tx, &calendar, &row, now).map(|()| true) };
         let object = text.as_deref().map(Object::parse).transpose();
         let object = object.map_err(|e| store::Error::Broken(format!("a stored object can not be read: {e}")))?;
         resources::save(tx, &calendar, &row.name, Version::Client(object.as_ref()), now)?;
-        jobs::due_now(tx, Duty::Push(calendar.id), now)
+        jobs::due_now(tx, Duty::Push(calendar.id), now).map(|()| true)
     };
     Ok(app.store.write(undo).await?)
 }
