@@ -195,7 +195,7 @@ pub fn to_ical(
         let period = format!("{}/{}", window.start.utc(), window.end.utc());
         properties.push(Property::new("FREEBUSY", period).with_param("FBTYPE", fbtype));
     }
-    let freebusy = Component { properties, ..Component::new("VFREEBUSY") };
+    let freebusy = Component::new("VFREEBUSY").with(properties);
     calendar(method, Vec::new(), vec![freebusy]).print()
 }
 
@@ -205,7 +205,7 @@ pub fn calendar(method: Option<&str>, more: Vec<Property>, components: Vec<Compo
         vec![Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID), Property::new("CALSCALE", "GREGORIAN")];
     properties.extend(method.map(|method| Property::new("METHOD", method)));
     properties.extend(more);
-    Component { properties, components, ..Component::new("VCALENDAR") }
+    Component::new("VCALENDAR").with(properties).with_components(components)
 }
 
 #[cfg(test)]

@@ -403,7 +403,7 @@ fn check_timezone(zone: &str) -> Result<(), String> {
     let wrong = "a time zone is one VCALENDAR with one VTIMEZONE in it";
     let calendar = Component::parse(zone.trim_start()).map_err(|e| format!("{wrong}: {e}"))?;
     match calendar.components.as_slice() {
-        [one] if one.name == "VTIMEZONE" && one.value("TZID").is_some() => Ok(()),
+        [one] if one.name() == "VTIMEZONE" && one.value("TZID").is_some() => Ok(()),
         _ => Err(wrong.to_owned()),
     }
 }

@@ -22,12 +22,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     if asked.body.len() > most {
         return Err(Error::refused("<C:max-resource-size/>", format!("a resource may have at most {most} bytes")));
     }
-    let object = std::str::from_utf8(asked.body)
-        .map_err(|e| {
-            let line = asked.body[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-            unreadable(format!("line {line}: calendar data must be UTF-8"))
-        })
-        .and_then(|text| Object::parse(text).map_err(|e| unreadable(e.to_string())))?;
+    let object = Object::read_octets(asked.body, request::reading(asked.headers))
+        .map_err(|e| Error::refused("<C:valid-calendar-data/>", e.to_string()))?;
+    let altered = object.text().as_bytes() != asked.body;
     let condition = request::condition(asked.headers);
     let place = Place { owner, slug, name };
     let done =
@@ -37,7 +34,8 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         })?;
     // 204 and not 200 for what was there before: Evolution asks for it.
     let mut answer = response::empty(if done.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT });
-    if let Some(etag) = &done.etag {
+    // What had to be repaired is not what was sent: without an ETag the client fetches it (RFC 4791 5.3.4).
+    if let Some(etag) = done.etag.as_ref().filter(|_| !altered) {
         response::header(&mut answer, ETAG, &quoted(etag));
     }
     Ok(answer)
@@ -59,8 +57,4 @@ fn check_type(headers: &HeaderMap) -> Result<(), Error> {
         return Err(Error::refused("<C:supported-calendar-data/>", "send text/calendar in UTF-8"));
     }
     Ok(())
-}
-
-fn unreadable(why: String) -> Error {
-    Error::refused("<C:valid-calendar-data/>", why)
 }

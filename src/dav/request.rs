@@ -10,7 +10,7 @@ use super::Error;
 use super::response::Ns;
 use super::xml::{self, Element};
 use crate::ical::filter::{Collation, CompFilter, CompSelect, ParamFilter, PropFilter, PropSelect, Select, TextMatch};
-use crate::ical::{Instant, Window};
+use crate::ical::{Instant, Reading, Window};
 use crate::ids::Etag;
 use crate::sync::write::Condition;
 
@@ -474,6 +474,17 @@ impl Prefer {
             (true, true) => "return=minimal, depth-noroot",
         }
     }
+}
+
+/// How much of calendar data is put right: all that good clients put right, or nothing with `Prefer: handling=strict`
+/// (RFC 7240 4.4).
+pub fn reading(headers: &HeaderMap) -> Reading {
+    let mut said = headers.get_all(HeaderName::from_static("prefer")).into_iter();
+    let strict = said.any(|value| {
+        let mut parts = value.to_str().unwrap_or("").split([',', ';']).map(str::trim);
+        parts.any(|one| one.eq_ignore_ascii_case("handling=strict"))
+    });
+    if strict { Reading::Strict } else { Reading::Tolerant }
 }
 
 /// `If-Match` and `If-None-Match`.

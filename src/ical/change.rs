@@ -1,5 +1,7 @@
 //! What two texts of one object have in common: whether they mean the same.
 
+use std::borrow::Cow;
+
 use sha2::{Digest, Sha256};
 
 use super::{Component, Object, Property};
@@ -19,8 +21,13 @@ pub fn same_text(a: &str, b: &Object) -> bool {
 /// A short name for what an object says: equal for two that are [`same`], and by all odds for no others. 32 hexadecimal
 /// digits that stay what they are from one version of calgate to the next.
 pub fn digest(object: &Object) -> String {
+    digest_of(object.calendar())
+}
+
+/// The same for one component.
+pub(super) fn digest_of(component: &Component) -> String {
     let mut hash = Sha256::new();
-    Said::of(object.calendar()).feed(&mut hash);
+    Said::of(component).feed(&mut hash);
     hash.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -33,7 +40,7 @@ struct Said<'a> {
 }
 
 /// Name, parameters, value.
-type Line<'a> = (&'a str, Vec<(&'a str, &'a [String])>, &'a str);
+type Line<'a> = (&'a str, Vec<(&'a str, Vec<Cow<'a, str>>)>, &'a str);
 
 impl<'a> Said<'a> {
     fn of(component: &'a Component) -> Said<'a> {
@@ -41,7 +48,7 @@ impl<'a> Said<'a> {
         lines.sort_unstable();
         let mut components: Vec<Said<'a>> = component.components.iter().map(Said::of).collect();
         components.sort_unstable();
-        Said { name: &component.name, lines, components }
+        Said { name: component.name(), lines, components }
     }
 
     /// Every text with its length in front, so that no two things said run into the same bytes.
@@ -69,14 +76,14 @@ impl<'a> Said<'a> {
 }
 
 fn counts(property: &Property) -> bool {
-    !matches!(property.name.as_str(), "DTSTAMP" | "LAST-MODIFIED" | "CREATED" | "PRODID")
+    !matches!(property.name(), "DTSTAMP" | "LAST-MODIFIED" | "CREATED" | "PRODID")
 }
 
 fn line(property: &Property) -> Line<'_> {
-    let mut params: Vec<(&str, &[String])> =
-        property.params.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect();
+    let mut params: Vec<(&str, Vec<Cow<'_, str>>)> =
+        property.params().map(|p| (p.name(), p.values().collect())).collect();
     params.sort_unstable();
-    (&property.name, params, &property.value)
+    (property.name(), params, property.value())
 }
 
 #[cfg(test)]

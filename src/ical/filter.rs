@@ -96,7 +96,7 @@ impl CompFilter {
 /// An object whose times can not be told matches every time range: unknown is not absent.
 pub fn matches(filter: &CompFilter, object: &Object, zone: &TimeZone) -> bool {
     let calendar = object.calendar();
-    if !filter.name.eq_ignore_ascii_case(&calendar.name) {
+    if !filter.name.eq_ignore_ascii_case(&calendar.name()) {
         return filter.is_not_defined;
     }
     let asked = Asked { object, zone, zones: Zones::of(calendar), last: RefCell::new(None) };
@@ -121,7 +121,7 @@ type Expansion<'a> = (Window, Result<Vec<Instance<'a>>, recur::Error>);
 impl Asked<'_> {
     /// RFC 4791 9.7.1. `grand` is the component `parent` stands in, when it is one of an object's own.
     fn comp(&self, filter: &CompFilter, parent: &Component, own: Option<&Component>) -> bool {
-        let mut named = parent.components.iter().filter(|c| c.name.eq_ignore_ascii_case(&filter.name));
+        let mut named = parent.components.iter().filter(|c| c.name().eq_ignore_ascii_case(&filter.name));
         if filter.is_not_defined {
             return named.next().is_none();
         }
@@ -135,7 +135,7 @@ impl Asked<'_> {
 
     /// RFC 4791 9.7.2.
     fn prop(&self, filter: &PropFilter, component: &Component) -> bool {
-        let mut named = component.properties.iter().filter(|p| p.name.eq_ignore_ascii_case(&filter.name));
+        let mut named = component.properties.iter().filter(|p| p.name().eq_ignore_ascii_case(&filter.name));
         if filter.is_not_defined {
             return named.next().is_none();
         }
@@ -148,14 +148,11 @@ impl Asked<'_> {
 
     /// Whether a DATE or DATE-TIME value lies in `window`, a DATE with any part of its day.
     fn value_in_range(&self, property: &Property, window: Window) -> bool {
-        property.value.split(',').any(|value| {
+        property.value().split(',').any(|value| {
             let value = value.split('/').next().unwrap_or_default();
-            let single = Property { value: value.to_owned(), ..property.clone() };
-            if time::parse(value).is_none() {
-                return false;
-            }
+            let Some((wall, written)) = time::parse(value) else { return false };
             // A zone that is not known may well be one where it matches.
-            let Ok(when) = recur::when(&single, &self.zones) else { return true };
+            let Ok(when) = recur::when_of(wall, written, property, &self.zones) else { return true };
             let at = when.at(self.zone);
             let end = if when.is_date() { when.frame.at(when.wall + DAY, self.zone) } else { at.plus(1) };
             at < window.end && end > window.start
@@ -164,7 +161,7 @@ impl Asked<'_> {
 
     /// RFC 4791 9.9. `own`: the VEVENT or VTODO that `component` (a VALARM) belongs to.
     fn in_range(&self, component: &Component, own: Option<&Component>, window: Window) -> bool {
-        match component.name.as_str() {
+        match component.name() {
             "VEVENT" => self.any_instance(component, window, |_| true),
             "VTODO" => self.todo_in_range(component, window),
             "VJOURNAL" => self.any_instance(component, window, |i| i.all_day || i.start >= window.start),
@@ -237,7 +234,7 @@ impl Asked<'_> {
         if let (Some(start), Some(end)) = (at("DTSTART"), at("DTEND")) {
             return window.start <= end && window.end > start;
         }
-        let mut periods = component.all("FREEBUSY").flat_map(|p| p.value.split(',')).filter_map(period);
+        let mut periods = component.all("FREEBUSY").flat_map(|p| p.value().split(',')).filter_map(period);
         periods.any(|p| window.start < p.end && window.end > p.start)
     }
 
@@ -253,7 +250,7 @@ impl Asked<'_> {
             let at = at.plus(later.min(repeat) * pause);
             window.start <= at && at < window.end
         };
-        let Some(offset) = Duration::parse(&trigger.value).map(Duration::nominal) else {
+        let Some(offset) = Duration::parse(trigger.value()).map(Duration::nominal) else {
             return self.at(trigger).is_some_and(rings);
         };
         let of_end = trigger.param("RELATED").is_some_and(|r| r.eq_ignore_ascii_case("END"));
@@ -275,11 +272,12 @@ fn period(text: &str) -> Option<Window> {
 
 impl ParamFilter {
     fn holds(&self, property: &Property) -> bool {
-        let mut named = property.params.iter().filter(|(name, _)| name.eq_ignore_ascii_case(&self.name));
+        let mut named = property.params().filter(|p| p.name().eq_ignore_ascii_case(&self.name));
         if self.is_not_defined {
             return named.next().is_none();
         }
-        named.any(|(_, values)| {
+        named.any(|param| {
+            let values: Vec<_> = param.values().collect();
             // A parameter of several values is looked at value by value, and once when it has none.
             self.text.as_ref().is_none_or(|t| match values.as_slice() {
                 [] => t.holds(""),
@@ -348,8 +346,8 @@ pub fn select(
         limit_freebusy_set(&mut calendar, window);
     }
     Ok(match &select.comp {
-        Some(comp) => picked(&calendar, comp).print(),
-        None => calendar.print(),
+        Some(comp) => picked(&calendar, comp).print_new(),
+        None => calendar.print_new(),
     })
 }
 
@@ -363,7 +361,7 @@ fn expanded(
 ) -> Result<Component, recur::Error> {
     let calendar = object.calendar();
     let zones = Zones::of(calendar);
-    let mut out = Component { components: Vec::new(), ..calendar.clone() };
+    let mut out = Component::new(calendar.name()).with(calendar.properties.iter().cloned());
     if object.kind() == Kind::Other {
         out.components = object.components().cloned().collect();
         return Ok(out);
@@ -374,7 +372,7 @@ fn expanded(
         let mut component = in_utc(source, &zones);
         ["RRULE", "RDATE", "EXRULE", "EXDATE", "RECURRENCE-ID"].iter().for_each(|name| component.remove(name));
         let start = source.property("DTSTART");
-        let end = if source.name == "VTODO" { "DUE" } else { "DTEND" };
+        let end = if source.name() == "VTODO" { "DUE" } else { "DTEND" };
         if start.is_some() {
             component.set(like("DTSTART", instance.start, start));
         }
@@ -385,8 +383,8 @@ fn expanded(
         }
         if let Some(id) = instance.recurrence_id {
             let of = object.master().and_then(|m| m.property("DTSTART")).or(source.property("RECURRENCE-ID"));
-            let date = of.is_some_and(|p| matches!(time::parse(&p.value), Some((_, time::Written::Date))));
-            let at = component.properties.iter().position(|p| p.name == "DTSTART").map_or(0, |n| n + 1);
+            let date = of.is_some_and(|p| matches!(time::parse(p.value()), Some((_, time::Written::Date))));
+            let at = component.properties.iter().position(|p| p.name() == "DTSTART").map_or(0, |n| n + 1);
             component.properties.insert(at, written("RECURRENCE-ID", id, of, date, zone));
         }
         out.components.push(component);
@@ -396,8 +394,9 @@ fn expanded(
 
 /// `at` as a property in the form of `of`: a DATE, floating, or UTC.
 fn written(name: &str, at: Instant, of: Option<&Property>, date: bool, reader: &TimeZone) -> Property {
-    let floats = of
-        .is_some_and(|p| p.param("TZID").is_none() && matches!(time::parse(&p.value), Some((_, time::Written::Local))));
+    let floats = of.is_some_and(|p| {
+        p.param("TZID").is_none() && matches!(time::parse(p.value()), Some((_, time::Written::Local)))
+    });
     if date {
         Property::new(name, time::format_date(zone::wall(at, reader))).with_param("VALUE", "DATE")
     } else if floats {
@@ -413,18 +412,19 @@ fn in_utc(component: &Component, zones: &Zones<'_>) -> Component {
         let zoned = p.param("TZID").is_some();
         match recur::when(p, zones) {
             Ok(when) if zoned && !when.frame.floats() => {
-                let mut utc = Property::new(&p.name, time::format_utc(when.at(&TimeZone::UTC)));
-                utc.params = p.params.iter().filter(|(name, _)| name != "TZID").cloned().collect();
+                let mut utc = Property::new(p.name(), time::format_utc(when.at(&TimeZone::UTC)));
+                for param in p.params().filter(|param| param.name() != "TZID") {
+                    let values: Vec<_> = param.values().collect();
+                    utc = utc.with_values(param.name(), values.iter().map(|v| v.as_ref()));
+                }
                 utc
             }
             _ => p.clone(),
         }
     };
-    Component {
-        name: component.name.clone(),
-        properties: component.properties.iter().map(property).collect(),
-        components: component.components.iter().map(|c| in_utc(c, zones)).collect(),
-    }
+    Component::new(component.name())
+        .with(component.properties.iter().map(property))
+        .with_components(component.components.iter().map(|c| in_utc(c, zones)))
 }
 
 /// RFC 4791 9.6.6: of the overrides only those that are in `window`, or whose instance would have been. What stands
@@ -453,26 +453,29 @@ fn limit_recurrence_set(object: &Object, calendar: &mut Component, window: Windo
 
 /// RFC 4791 9.6.7: of FREEBUSY only the periods that overlap `window`.
 fn limit_freebusy_set(calendar: &mut Component, window: Window) {
-    for component in calendar.components.iter_mut().filter(|c| c.name == "VFREEBUSY") {
-        for property in component.properties.iter_mut().filter(|p| p.name == "FREEBUSY") {
+    for component in calendar.components.iter_mut().filter(|c| c.name() == "VFREEBUSY") {
+        for property in component.properties.iter_mut().filter(|p| p.name() == "FREEBUSY") {
             let inside = |text: &&str| period(text).is_none_or(|p| p.start < window.end && p.end > window.start);
-            property.value = property.value.split(',').filter(inside).collect::<Vec<_>>().join(",");
+            let inside = property.value().split(',').filter(inside).collect::<Vec<_>>().join(",");
+            if inside.len() != property.value().len() {
+                property.set_value(&inside);
+            }
         }
-        component.properties.retain(|p| p.name != "FREEBUSY" || !p.value.is_empty());
+        component.properties.retain(|p| p.name() != "FREEBUSY" || !p.value().is_empty());
     }
 }
 
 /// RFC 4791 9.6.1: the parts of `component` that `comp` names.
 fn picked(component: &Component, comp: &CompSelect) -> Component {
-    let mut out = Component::new(&component.name);
+    let mut out = Component::new(component.name());
     out.properties = match &comp.props {
         None => component.properties.clone(),
         Some(wanted) => component
             .properties
             .iter()
             .filter_map(|p| {
-                let want = wanted.iter().find(|w| w.name.eq_ignore_ascii_case(&p.name))?;
-                Some(if want.novalue { Property::new(&p.name, "") } else { p.clone() })
+                let want = wanted.iter().find(|w| w.name.eq_ignore_ascii_case(p.name()))?;
+                Some(if want.novalue { Property::new(p.name(), "") } else { p.clone() })
             })
             .collect(),
     };
@@ -481,7 +484,7 @@ fn picked(component: &Component, comp: &CompSelect) -> Component {
         Some(wanted) => component
             .components
             .iter()
-            .filter_map(|c| Some(picked(c, wanted.iter().find(|w| w.name.eq_ignore_ascii_case(&c.name))?)))
+            .filter_map(|c| Some(picked(c, wanted.iter().find(|w| w.name.eq_ignore_ascii_case(&c.name()))?)))
             .collect(),
     };
     out

@@ -4,9 +4,12 @@
 
 pub mod change;
 pub mod filter;
+mod names;
 pub mod object;
+mod read;
 pub mod recur;
 pub mod redact;
+pub mod repair;
 mod rule;
 pub mod text;
 mod time;
@@ -17,6 +20,7 @@ use std::fmt;
 
 pub use object::{Kind, Object, Span};
 pub use redact::Mask;
+pub use repair::{Damage, Reading, Repair};
 pub use text::{Component, Property};
 
 /// A moment: whole seconds since 1970-01-01T00:00:00Z, leap seconds not counted.

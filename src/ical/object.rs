@@ -1,11 +1,17 @@
 //! One UID: the master, its overrides, and the text they came from. The only model of an event.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
+use super::repair::{Damage, Reading, Repair, Repairs};
 use super::rule::Rule;
-use super::time::{self, Duration, Frame, When};
+use super::time::{self, Duration, Frame, When, Written};
 use super::zone::Zones;
-use super::{Component, Error, Instant, recur, text};
+use super::{Component, Error, Instant, Property, change, read, recur};
+
+/// Attendees of one component, alarms of one component (RFC 4791 5.2.9, and a limit of ours).
+const MAX_ATTENDEES: usize = 2_000;
+const MAX_ALARMS: usize = 100;
 
 /// What an object is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,26 +48,63 @@ pub struct Span {
 /// Parsed calendar data of one UID. Cheap to read, kept beside the very text it came from.
 #[derive(Clone, Debug)]
 pub struct Object {
-    text: String,
+    text: Arc<str>,
     calendar: Component,
     uid: String,
     kind: Kind,
+    repairs: Vec<Repair>,
 }
 
 impl Object {
     /// Exactly one VCALENDAR with components of exactly one UID and one kind (RFC 4791 4.1), besides VTIMEZONEs.
-    /// No METHOD. The error names the line and what to do.
+    /// No METHOD. What [`Damage`] names is put right. The error names the line and what to do.
     ///
     /// A rule that can not be followed (RSCALE, a part that is not known) is no error: [`recur`] says so when asked.
     pub fn parse(text: &str) -> Result<Object, Error> {
-        let calendar = Component::parse(text)?;
-        let (uid, kind) = check(&calendar, text)?;
-        Ok(Object { text: text.to_owned(), calendar, uid, kind })
+        Object::read(text, Reading::Tolerant)
     }
 
-    /// Exactly what was parsed.
+    /// The same; a strict reader refuses what a tolerant one would put right.
+    pub fn read(text: &str, reading: Reading) -> Result<Object, Error> {
+        let (calendar, read) = read::one(Arc::from(text), reading)?;
+        let mut repairs = read.repairs;
+        let (uid, kind) = check(&calendar, &mut repairs)?;
+        let text = if repairs.alter() { Arc::from(calendar.print()) } else { read.text };
+        Ok(Object { text, calendar, uid, kind, repairs: repairs.into_made() })
+    }
+
+    /// The same for octets. A fold may split a character; what is no UTF-8 is read as Windows-1252.
+    pub fn read_octets(octets: &[u8], reading: Reading) -> Result<Object, Error> {
+        let (text, odd) = read::decode(octets);
+        if let (Reading::Strict, Some(line)) = (reading, odd.first()) {
+            return Err(Error { line: *line, reason: Damage::Encoding.to_string() });
+        }
+        let mut object = Object::read(&text, reading)?;
+        object.repairs.extend(odd.into_iter().map(|line| Repair { line, damage: Damage::Encoding }));
+        object.repairs.sort_by_key(|r| r.line);
+        Ok(object)
+    }
+
+    /// A tree as an object: printed, with what was not changed as it came. The rules of [`Object::parse`] hold.
+    pub fn of(calendar: &Component) -> Result<Object, Error> {
+        Object::parse(&calendar.print())
+    }
+
+    /// The object with its tree changed by `change`. The rules of [`Object::parse`] hold for what comes out.
+    pub fn with(&self, change: impl FnOnce(&mut Component)) -> Result<Object, Error> {
+        let mut calendar = self.calendar.clone();
+        change(&mut calendar);
+        Object::of(&calendar)
+    }
+
+    /// Exactly what was parsed, unless a repair had to alter it: then what was not repaired as it came.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What was put right in reading, in the order of the lines of the text as it was sent.
+    pub fn repairs(&self) -> &[Repair] {
+        &self.repairs
     }
 
     pub fn uid(&self) -> &str {
@@ -97,60 +140,73 @@ impl Object {
     }
 }
 
-/// Splits a file of any number of UIDs (and VCALENDARs) into objects, in the order their UIDs first come, each with
-/// the VTIMEZONEs it names. METHOD is taken away. The error of the whole is one of the text; that of an object is why
-/// this one is left out.
-pub fn split(text: &str) -> Result<Vec<Result<Object, Error>>, Error> {
+/// What a file of many objects is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// In the order their UIDs first come; the error of one is why it is left out, with its line in the file.
+    pub objects: Vec<Result<Object, Error>>,
+    /// What was put right in the file.
+    pub repairs: Vec<Repair>,
+}
+
+/// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names. METHOD is taken
+/// away, and who has no UID is given one that says what it says. The error is one of the text as a whole.
+pub fn split(text: &str) -> Result<Parts, Error> {
     let mut objects = Vec::new();
-    for mut calendar in Component::parse_file(text)? {
+    let read = read::file(text, Reading::Tolerant)?;
+    let mut repairs = read.repairs;
+    for mut calendar in read.calendars {
         let components = std::mem::take(&mut calendar.components);
         calendar.remove("METHOD");
-        let (zones, contents): (Vec<_>, Vec<_>) = components.into_iter().partition(|c| c.name == "VTIMEZONE");
+        let (zones, contents): (Vec<_>, Vec<_>) = components.into_iter().partition(|c| c.name() == "VTIMEZONE");
         let mut zone_of: HashMap<&str, &Component> = HashMap::new();
         for zone in &zones {
             zone_of.entry(zone.value("TZID").unwrap_or_default()).or_insert(zone);
         }
         let mut order: Vec<Vec<Component>> = Vec::new();
         let mut at: HashMap<String, usize> = HashMap::new();
-        for component in contents.into_iter().filter(is_content) {
-            match component.value("UID").map(str::to_owned) {
-                None => order.push(vec![component]),
-                Some(uid) => {
-                    let next = order.len();
-                    let index = *at.entry(uid).or_insert(next);
-                    if index == next {
-                        order.push(Vec::new());
-                    }
-                    order[index].push(component);
-                }
+        for mut component in contents.into_iter().filter(is_content) {
+            if component.value("UID").is_none_or(|uid| uid.trim().is_empty()) {
+                repairs.make(component.line(), Damage::NoUid)?;
+                let uid = format!("{}@calgate", change::digest_of(&component));
+                component.set(Property::new("UID", &uid));
             }
+            let next = order.len();
+            let index = *at.entry(component.value("UID").unwrap_or_default().to_owned()).or_insert(next);
+            if index == next {
+                order.push(Vec::new());
+            }
+            order[index].push(component);
         }
         for components in order {
             let mut names = Vec::new();
             components.iter().for_each(|c| zone_names(c, &mut names));
-            let mut own = Component { components: Vec::new(), ..calendar.clone() };
-            let mut seen = HashSet::new();
-            let wanted = names.iter().filter(|name| seen.insert(**name)).filter_map(|name| zone_of.get(name));
-            own.components.extend(wanted.map(|zone| (*zone).clone()));
-            own.components.extend(components.iter().cloned());
-            objects.push(Object::parse(&own.print()));
+            let mut seen: HashSet<&str> = HashSet::new();
+            let wanted = names.iter().map(|name| name.as_ref()).filter(|name| seen.insert(name));
+            let zones: Vec<Component> =
+                wanted.filter_map(|name| zone_of.get(name)).map(|zone| (*zone).clone()).collect();
+            let mut own = calendar.clone();
+            own.components.extend(zones.into_iter().chain(components));
+            // First with the lines of the file; then by itself, so that it does not keep the whole file.
+            let checked = check(&own, &mut Repairs::new(Reading::Tolerant));
+            objects.push(checked.and_then(|_| Object::of(&own)));
         }
     }
-    Ok(objects)
+    Ok(Parts { objects, repairs: repairs.into_made() })
 }
 
 /// The TZIDs a component names, those below it included.
-pub(super) fn zone_names<'a>(component: &'a Component, names: &mut Vec<&'a str>) {
+pub(super) fn zone_names<'a>(component: &'a Component, names: &mut Vec<std::borrow::Cow<'a, str>>) {
     names.extend(component.properties.iter().filter_map(|p| p.param("TZID")));
     component.components.iter().for_each(|c| zone_names(c, names));
 }
 
 fn is_content(component: &Component) -> bool {
-    component.name != "VTIMEZONE" && !component.name.starts_with("X-")
+    component.name() != "VTIMEZONE" && !component.name().starts_with("X-")
 }
 
 fn kind_of(component: &Component) -> Kind {
-    match component.name.as_str() {
+    match component.name() {
         "VEVENT" => Kind::Event,
         "VTODO" => Kind::Todo,
         "VJOURNAL" => Kind::Journal,
@@ -159,19 +215,24 @@ fn kind_of(component: &Component) -> Kind {
 }
 
 /// The rules of RFC 4791 4.1; gives the UID and the kind.
-fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
-    if calendar.property("METHOD").is_some() {
+fn check(calendar: &Component, repairs: &mut Repairs) -> Result<(String, Kind), Error> {
+    if let Some(method) = calendar.property("METHOD") {
         let reason = "METHOD makes this an invitation on its way, not a calendar object; take METHOD out";
-        return Err(Error { line: text::line_of_calendar_property(text, "METHOD"), reason: reason.to_owned() });
+        return Err(Error { line: method.line_number(), reason: reason.to_owned() });
+    }
+    if calendar.value("VERSION").is_none_or(|v| v.trim() != "2.0") || calendar.property("PRODID").is_none() {
+        repairs.make(calendar.line(), Damage::Missing)?;
     }
     let zones = Zones::of(calendar);
     let mut first: Option<&Component> = None;
-    let mut has_master = false;
-    let mut ids: HashSet<(&str, Option<&str>)> = HashSet::new();
-    for (nth, component) in calendar.components.iter().enumerate().filter(|(_, c)| is_content(c)) {
-        let fail =
-            |property: Option<&str>, reason: String| Err(Error { line: text::line_of(text, nth, property), reason });
-        let name = &component.name;
+    let mut master: Option<&Component> = None;
+    let mut ids: HashSet<(&str, Option<std::borrow::Cow<'_, str>>)> = HashSet::new();
+    for component in calendar.components.iter().filter(|c| is_content(c)) {
+        let fail = |property: Option<&str>, reason: String| {
+            let line = property.and_then(|p| component.property(p)).map_or(component.line(), Property::line_number);
+            Err(Error { line, reason })
+        };
+        let name = component.name();
         let Some(uid) = component.value("UID").filter(|uid| !uid.trim().is_empty()) else {
             return fail(None, format!("this {name} has no UID; give it one"));
         };
@@ -179,24 +240,25 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
             Some(first) if first.value("UID") != Some(uid) => {
                 return fail(Some("UID"), "a second UID; send each UID as an object of its own".to_owned());
             }
-            Some(first) if first.name != *name => {
-                return fail(None, format!("a {name} beside a {}; send one kind of component", first.name));
+            Some(first) if first.name() != name => {
+                return fail(None, format!("a {name} beside a {}; send one kind of component", first.name()));
             }
             _ => first = Some(component),
         }
         match component.property("RECURRENCE-ID") {
-            Some(id) if !ids.insert((id.value.as_str(), id.param("TZID"))) => {
+            Some(id) if !ids.insert((id.value(), id.param("TZID"))) => {
                 return fail(Some("RECURRENCE-ID"), "a second override of the same instance; keep one".to_owned());
             }
-            None if has_master => {
+            None if master.is_some() => {
                 return fail(None, format!("a second {name} without RECURRENCE-ID for this UID; keep one"));
             }
-            None => has_master = true,
+            None => master = Some(component),
             _ => {}
         }
-        if let Err((property, reason)) = check_times(component, &zones) {
+        if let Err((property, reason)) = check_sizes(component).and_then(|()| check_times(component, &zones)) {
             return fail(Some(property), reason);
         }
+        note_forms(component, master, repairs)?;
     }
     let Some(first) = first else {
         let reason = "there is no VEVENT, VTODO or VJOURNAL in it; send one".to_owned();
@@ -208,39 +270,84 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
 
 type Complaint = (&'static str, String);
 
+fn check_sizes(component: &Component) -> Result<(), Complaint> {
+    if component.all("ATTENDEE").nth(MAX_ATTENDEES).is_some() {
+        return Err(("ATTENDEE", format!("there are more than {MAX_ATTENDEES} attendees; invite a group")));
+    }
+    if component.components.iter().filter(|c| c.name() == "VALARM").nth(MAX_ALARMS).is_some() {
+        return Err(("", format!("there are more than {MAX_ALARMS} alarms; keep fewer")));
+    }
+    Ok(())
+}
+
 /// What must be readable of times before it is kept: the property to blame and why.
 fn check_times(component: &Component, zones: &Zones<'_>) -> Result<(), Complaint> {
-    if component.name == "VEVENT" && component.property("DTSTART").is_none() {
+    if component.name() == "VEVENT" && component.said("DTSTART").is_none() {
         return Err(("DTSTART", "this VEVENT has no DTSTART; give it one".to_owned()));
     }
-    let end = if component.name == "VTODO" { "DUE" } else { "DTEND" };
-    for name in ["DTSTART", end, "RECURRENCE-ID"] {
-        if let Some(p) = component.property(name).filter(|p| time::parse(&p.value).is_none()) {
-            let reason = format!("{name}:{} is no time; write 20260131 or 20260131T090000 (with Z for UTC)", p.value);
-            return Err((name, reason));
+    let end = if component.name() == "VTODO" { "DUE" } else { "DTEND" };
+    for name in ["DTSTART", end] {
+        if let Some(p) = component.said(name).filter(|p| time::parse(p.value()).is_none()) {
+            return Err((name, no_time(p)));
         }
     }
-    let duration = component.value("DURATION").map(|text| (text, Duration::parse(text)));
-    match duration {
-        Some((text, None)) => {
-            return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D")));
-        }
-        // Thunderbird has written PT0S beside a DTEND: it says nothing.
-        Some((_, Some(length))) if length.nominal() != 0 && component.property(end).is_some() => {
-            return Err(("DURATION", format!("DURATION beside {end}; keep one of the two")));
-        }
-        _ => {}
+    if let Some(p) = component.property("RECURRENCE-ID").filter(|p| time::parse(p.value()).is_none()) {
+        return Err(("RECURRENCE-ID", no_time(p)));
     }
-    let when = |name: &str| component.property(name).and_then(|p| recur::when(p, zones).ok());
+    if let Some(text) = component.said("DURATION").map(Property::value).filter(|d| Duration::parse(d).is_none()) {
+        return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D")));
+    }
+    let when = |name: &str| component.said(name).and_then(|p| recur::when(p, zones).ok());
     if let (Some(start), Some(finish)) = (when("DTSTART"), when(end))
         && is_before(&finish, &start)
     {
         return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
     }
-    for property in component.all("RRULE").filter(|p| !p.value.trim().is_empty()) {
-        check_rule(&property.value)?;
+    for property in component.all("RRULE").filter(|p| !p.value().trim().is_empty()) {
+        check_rule(property.value())?;
     }
     Ok(())
+}
+
+fn no_time(p: &Property) -> String {
+    format!("{}:{} is no time; write 20260131 or 20260131T090000 (with Z for UTC)", p.name(), p.value())
+}
+
+/// Names what is read in spite of its form, each kind once a component.
+fn note_forms(component: &Component, master: Option<&Component>, repairs: &mut Repairs) -> Result<(), Error> {
+    let form = |p: &Property| time::parse(p.value().split([',', '/']).next()?).map(|(_, written)| written);
+    let of_date = |p: &Property| form(p) == Some(Written::Date);
+    let says_date = |p: &Property| p.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE"));
+    let mut note = |property: Option<&Property>, damage: Damage| match property {
+        Some(property) => repairs.make(property.line_number(), damage),
+        None => Ok(()),
+    };
+    let lines = || component.properties.iter();
+    let lacks_stamp = component.property("DTSTAMP").is_none().then(|| lines().next()).flatten();
+    note(lacks_stamp, Damage::Missing)?;
+    let empties = ["RRULE", "EXRULE", "DTSTART", "DTEND", "DUE", "DURATION", "EXDATE", "RDATE", "URL"];
+    note(lines().find(|p| empties.contains(&p.name()) && p.value().trim().is_empty()), Damage::EmptyValue)?;
+    let dates = ["DTSTART", "DTEND", "DUE", "RECURRENCE-ID", "EXDATE", "RDATE"];
+    let is_date = |p: &&Property| dates.contains(&p.name()) && form(p).is_some();
+    note(lines().filter(is_date).find(|p| of_date(p) != says_date(p)), Damage::DateForm)?;
+    let start = component.said("DTSTART");
+    let start_of_all = master.and_then(|m| m.said("DTSTART")).or(start);
+    let instances = ["EXDATE", "RDATE", "RECURRENCE-ID"];
+    let other = |p: &&Property| instances.contains(&p.name()) && start_of_all.is_some_and(|s| of_date(s) != of_date(p));
+    note(lines().filter(is_date).find(other), Damage::InstanceForm)?;
+    let end = component.said("DTEND").or(component.said("DUE"));
+    note(component.said("DURATION").filter(|_| end.is_some()), Damage::EndAndDuration)?;
+    let rules = || component.all("RRULE").filter_map(|p| Some((p, Rule::parse(p.value()).ok()?)));
+    let until = start.and_then(|s| match form(s)? {
+        Written::Local if s.param("TZID").is_some() => Some(Written::Utc),
+        form => Some(form),
+    });
+    let misfit = |rule: &Rule| rule.until.zip(until).is_some_and(|((_, form), wanted)| form != wanted);
+    note(rules().find(|(_, rule)| misfit(rule)).map(|(p, _)| p), Damage::UntilForm)?;
+    let both = |rule: &Rule| rule.count.is_some() && rule.until.is_some();
+    note(rules().find(|(_, rule)| both(rule)).map(|(p, _)| p), Damage::CountAndUntil)?;
+    let zero = |p: &&Property| p.value().to_ascii_uppercase().split(';').any(|part| part.trim() == "INTERVAL=0");
+    note(component.all("RRULE").find(zero), Damage::ZeroInterval)
 }
 
 fn is_before(end: &When, start: &When) -> bool {
@@ -328,7 +435,11 @@ mod tests {
             (event("DTSTART:20260105T100000Z\nDTEND:20260105T090000Z"), "line 6: DTEND lies before DTSTART"),
             (event("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260104"), "line 6: DTEND lies before DTSTART"),
             (event("DTSTART:20260105T100000Z\nDURATION:1h"), "line 6: DURATION:1h is no duration"),
-            (event("DTSTART:20260105T100000Z\nDTEND:20260105T110000Z\nDURATION:PT1H"), "line 7: DURATION beside DTEND"),
+            (event(&"ATTENDEE:mailto:a@example.org\n".repeat(2_001)), "line 5: there are more than 2000 attendees"),
+            (
+                event(&format!("DTSTART:20260105{}", "\nBEGIN:VALARM\nEND:VALARM".repeat(101))),
+                "line 3: there are more than 100 alarms",
+            ),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=0"), "line 6: the rule can not be read: COUNT=0"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;INTERVAL=10001"), "INTERVAL=10001 is not between"),
@@ -363,6 +474,60 @@ mod tests {
             let components = object.components().count();
             assert_eq!(components, object.overrides().count() + usize::from(object.master().is_some()));
         }
+    }
+
+    /// Which damage of `event` is named, at which line; strictly the first of them is refused.
+    #[test]
+    fn names_what_it_reads_in_spite_of_its_form() {
+        let cases = [
+            ("DTSTART:20260105T100000Z\nDTEND:20260105T110000Z\nDURATION:PT1H", "7 end-and-duration"),
+            ("DTSTART:20260105T100000Z\nRRULE:\nURL:\nDTEND: ", "6 empty-value"),
+            ("DTSTART:20260105", "5 date-form"),
+            ("DTSTART;VALUE=DATE:20260105T090000", "5 date-form"),
+            ("DTSTART;TZID=Europe/Berlin:20260105T090000\nRRULE:FREQ=DAILY;UNTIL=20260110", "6 until-form"),
+            ("DTSTART;TZID=Europe/Berlin:20260105T090000\nRRULE:FREQ=DAILY;UNTIL=20260110T090000", "6 until-form"),
+            ("DTSTART;TZID=Europe/Berlin:20260105T090000\nRRULE:FREQ=DAILY;UNTIL=20260110T080000Z", ""),
+            ("DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=DAILY;UNTIL=20260110T080000Z", "6 until-form"),
+            ("DTSTART:20260105T090000\nRRULE:FREQ=DAILY;UNTIL=20260110T080000", ""),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY\nEXDATE;VALUE=DATE:20260106", "7 instance-form"),
+            ("DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=DAILY\nRDATE:20260106T000000Z", "7 instance-form"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;COUNT=3;UNTIL=20260110T080000Z", "6 count-and-until"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;INTERVAL=0", "6 zero-interval"),
+        ];
+        for (lines, expect) in cases {
+            let text = calendar(&format!(
+                "PRODID:-//test//EN\nBEGIN:VEVENT\nUID:1\nDTSTAMP:20260101T000000Z\n{lines}\nEND:VEVENT\n"
+            ))
+            .replace('\n', "\r\n");
+            let object = Object::parse(&text).unwrap();
+            assert_eq!(object.text(), text);
+            let said: Vec<String> =
+                object.repairs().iter().map(|r| format!("{} {}", r.line - 2, r.damage.name())).collect();
+            assert_eq!(said.join(", "), expect, "{lines}");
+            let strict = Object::read(&text, Reading::Strict).map(|_| ()).map_err(|e| e.line - 2);
+            assert_eq!(strict.err(), object.repairs().first().map(|r| r.line - 2), "{lines}");
+        }
+        let bare = Object::parse(&calendar(EVENT)).unwrap();
+        let said: Vec<_> = bare.repairs().iter().map(|r| r.damage.name()).collect();
+        assert_eq!(said, ["line-ends", "missing-property", "missing-property"]);
+    }
+
+    #[test]
+    fn what_had_to_be_altered_is_printed_and_the_rest_as_it_came() {
+        let text = "BEGIN:VCALENDAR\r\nversion:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART:20260105T090000Z\r\n\
+            SUMMARY:M\u{fc}ller\u{1}\r\nLOCATION\r\nx-a:f\r\n olded\r\nEND:VCALENDAR\r\n";
+        let octets: Vec<u8> = text.chars().map(|c| c as u8).collect();
+        let object = Object::read_octets(&octets, Reading::Tolerant).unwrap();
+        let expect =
+            text.replace('\u{1}', "").replace("LOCATION", "LOCATION:").replace("olded\r\n", "olded\r\nEND:VEVENT\r\n");
+        assert_eq!(object.text(), expect);
+        assert_eq!(Object::parse(object.text()).unwrap().text(), expect);
+        let said: Vec<_> = object.repairs().iter().map(|r| format!("{} {}", r.line, r.damage.name())).collect();
+        let lexical = ["6 control-character", "6 encoding", "7 no-value", "10 missing-end"];
+        assert!(lexical.iter().all(|l| said.contains(&(*l).to_owned())), "{said:?}");
+        assert_eq!(Object::read_octets(&octets, Reading::Strict).unwrap_err().line, 6);
+        let changed = object.with(|c| c.components[0].set(Property::new("SUMMARY", "new"))).unwrap();
+        assert_eq!(changed.text(), expect.replace("M\u{fc}ller", "new"));
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn is_me(attendee: &Property, me: &[String]) -> bool {
         let text = text.trim().to_lowercase();
         me.iter().any(|m| *m == text.strip_prefix("mailto:").unwrap_or(&text))
     };
-    address(&attendee.value) || attendee.param("EMAIL").is_some_and(address)
+    address(attendee.value()) || attendee.param("EMAIL").is_some_and(|email| address(&email))
 }
 
 /// One row of the time index.
@@ -185,15 +185,16 @@ fn span_of(object: &Object, series: &Result<Option<Series<'_>>, Error>) -> Span 
 
 /// The DATE or DATE-TIME of a property, in the zone its TZID names.
 pub(super) fn when(property: &Property, zones: &Zones<'_>) -> Result<When, Error> {
-    let Some((wall, written)) = time::parse(&property.value) else {
-        return Err(Error::Unreadable(format!("{}:{} is no time", property.name, property.value)));
+    let Some((wall, written)) = time::parse(property.value()) else {
+        return Err(Error::Unreadable(format!("{}:{} is no time", property.name(), property.value())));
     };
     when_of(wall, written, property, zones)
 }
 
-fn when_of(wall: i64, written: Written, property: &Property, zones: &Zones<'_>) -> Result<When, Error> {
+/// The same of one value of a property that has several.
+pub(super) fn when_of(wall: i64, written: Written, property: &Property, zones: &Zones<'_>) -> Result<When, Error> {
     let date = property.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE"));
-    let frame = match (written, property.param("TZID")) {
+    let frame = match (written, property.param("TZID").as_deref()) {
         (Written::Date, _) => Frame::Date,
         // VALUE=DATE before a DATE-TIME: the day is what was meant.
         _ if date => return Ok(When { wall: wall.div_euclid(DAY) * DAY, frame: Frame::Date }),
@@ -261,24 +262,24 @@ struct Timed<'a> {
 impl<'a> Timed<'a> {
     /// `None`: it has no time.
     fn of(component: &'a Component, zones: &Zones<'_>) -> Result<Option<Timed<'a>>, Error> {
-        let end = match component.name.as_str() {
+        let end = match component.name() {
             "VTODO" => "DUE",
             _ => "DTEND",
         };
-        let end = component.property(end).map(|p| when(p, zones)).transpose()?;
-        let Some(start) = component.property("DTSTART").map(|p| when(p, zones)).transpose()? else {
+        let end = component.said(end).map(|p| when(p, zones)).transpose()?;
+        let Some(start) = component.said("DTSTART").map(|p| when(p, zones)).transpose()? else {
             return Ok(match end {
-                Some(due) if component.name == "VTODO" => Some(Timed { component, start: due, length: Length::NONE }),
+                Some(due) if component.name() == "VTODO" => Some(Timed { component, start: due, length: Length::NONE }),
                 _ => None,
             });
         };
-        let length = match (end, component.value("DURATION")) {
+        let length = match (end, component.said("DURATION").map(Property::value)) {
             (Some(end), _) => Length::between(&start, &end),
             (None, Some(text)) => match Duration::parse(text) {
                 Some(duration) => Length::of(duration),
                 None => return Err(Error::Unreadable(format!("DURATION:{text} is no duration"))),
             },
-            (None, None) if start.is_date() && component.name != "VTODO" => Length { wall: DAY, exact: 0 },
+            (None, None) if start.is_date() && component.name() != "VTODO" => Length { wall: DAY, exact: 0 },
             (None, None) => Length::NONE,
         };
         Ok(Some(Timed { component, start, length }))
@@ -611,10 +612,10 @@ fn last_of(rule: &Rule, start: i64) -> Option<i64> {
 
 fn rules(master: &Component, name: &str, timed: &Timed<'_>) -> Result<Vec<Rule>, Error> {
     // An empty rule is none.
-    let lines = master.all(name).filter(|p| !p.value.trim().is_empty());
+    let lines = master.all(name).filter(|p| !p.value().trim().is_empty());
     lines
         .take(10)
-        .map(|p| Rule::parse(&p.value).and_then(|r| if timed.start.is_date() { r.of_dates() } else { Ok(r) }))
+        .map(|p| Rule::parse(p.value()).and_then(|r| if timed.start.is_date() { r.of_dates() } else { Ok(r) }))
         .collect::<Result<_, String>>()
         .map_err(Error::Unreadable)
 }
@@ -622,7 +623,7 @@ fn rules(master: &Component, name: &str, timed: &Timed<'_>) -> Result<Vec<Rule>,
 fn rdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<(When, Option<Length>)>, Error> {
     let mut found = Vec::new();
     for property in master.all("RDATE") {
-        for value in property.value.split(',').map(str::trim).filter(|v| !v.is_empty()) {
+        for value in property.value().split(',').map(str::trim).filter(|v| !v.is_empty()) {
             let unreadable = || Error::Unreadable(format!("RDATE:{value} is no time"));
             let (start, end) = value.split_once('/').map_or((value, None), |(start, end)| (start, Some(end)));
             let (wall, written) = time::parse(start).ok_or_else(unreadable)?;
@@ -644,7 +645,7 @@ fn rdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<(When, Option<Len
 fn exdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<When>, Error> {
     let mut found = Vec::new();
     for property in master.all("EXDATE") {
-        for (wall, written) in property.value.split(',').filter_map(time::parse) {
+        for (wall, written) in property.value().split(',').filter_map(time::parse) {
             found.push(when_of(wall, written, property, zones)?);
         }
     }

@@ -42,7 +42,7 @@ pub fn redact(object: &Object, mask: Mask, viewer: &str, me: &[String]) -> Strin
     let mut calendar = Component::new("VCALENDAR");
     calendar.properties.push(Property::new("VERSION", "2.0"));
     calendar.properties.push(Property::new("PRODID", "-//calgate//EN"));
-    calendar.components.extend(object.calendar().components.iter().filter(|c| c.name == "VTIMEZONE").map(zone));
+    calendar.components.extend(object.calendar().components.iter().filter(|c| c.name() == "VTIMEZONE").map(zone));
     calendar.components.extend(object.components().map(|c| masked(c, mask, &uid, me)));
     calendar.print()
 }
@@ -58,11 +58,11 @@ pub fn masked_uid(uid: &str, viewer: &str) -> String {
 }
 
 fn masked(component: &Component, mask: Mask, uid: &str, me: &[String]) -> Component {
-    let mut out = Component::new(&component.name);
+    let mut out = Component::new(component.name());
     out.properties.push(Property::new("UID", uid));
-    let event = component.name == "VEVENT";
+    let event = component.name() == "VEVENT";
     for property in &component.properties {
-        match property.name.as_str() {
+        match property.name() {
             "DTSTAMP" | "DTSTART" | "DTEND" | "DUE" | "DURATION" | "COMPLETED" | "RECURRENCE-ID" | "RRULE"
             | "EXRULE" | "RDATE" | "EXDATE" | "SEQUENCE" | "FREEBUSY" => {
                 out.properties.push(with_params(property, &["TZID", "VALUE", "RANGE", "FBTYPE"]));
@@ -98,18 +98,22 @@ fn masked(component: &Component, mask: Mask, uid: &str, me: &[String]) -> Compon
 
 /// A VTIMEZONE says when, not what: the lines that RFC 5545 3.6.5 knows stay, comments and a maker's own do not.
 fn zone(component: &Component) -> Component {
-    let mut out = Component::new(&component.name);
+    let mut out = Component::new(component.name());
     let known = ["TZID", "DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "RRULE", "RDATE", "TZNAME", "TZUNTIL"];
-    let lines = component.properties.iter().filter(|p| known.contains(&p.name.as_str()));
+    let lines = component.properties.iter().filter(|p| known.contains(&p.name()));
     out.properties.extend(lines.map(|p| with_params(p, &["VALUE", "TZID"])));
-    let observances = component.components.iter().filter(|c| c.name == "STANDARD" || c.name == "DAYLIGHT");
+    let observances = component.components.iter().filter(|c| c.name() == "STANDARD" || c.name() == "DAYLIGHT");
     out.components.extend(observances.map(zone));
     out
 }
 
 fn with_params(property: &Property, allowed: &[&str]) -> Property {
-    let params = property.params.iter().filter(|(name, _)| allowed.contains(&name.as_str()));
-    Property { params: params.cloned().collect(), ..Property::new(&property.name, property.value.clone()) }
+    let mut out = Property::new(property.name(), property.value());
+    for param in property.params().filter(|param| allowed.contains(&param.name())) {
+        let values: Vec<_> = param.values().collect();
+        out = out.with_values(param.name(), values.iter().map(|v| v.as_ref()));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -192,8 +196,8 @@ mod tests {
                 .iter()
                 .map(|c| {
                     let spoken = ["STATUS", "TRANSP", "X-MICROSOFT-CDO-BUSYSTATUS"];
-                    let lines = c.properties.iter().filter(|p| spoken.contains(&p.name.as_str()));
-                    lines.map(|p| p.value.clone()).collect::<Vec<_>>().join(" ")
+                    let lines = c.properties.iter().filter(|p| spoken.contains(&p.name()));
+                    lines.map(|p| p.value()).collect::<Vec<_>>().join(" ")
                 })
                 .collect();
             assert_eq!(said, expect, "{lines}: {text}");

@@ -52,7 +52,7 @@ fn iana(name: &str) -> Option<TimeZone> {
 /// The zone that the text of a `calendar-timezone` property (a VCALENDAR with one VTIMEZONE) means.
 pub fn of_calendar_text(text: &str) -> Option<TimeZone> {
     let calendar = Component::parse(text).ok()?;
-    let tzid = calendar.components.iter().find(|c| c.name == "VTIMEZONE")?.value("TZID")?;
+    let tzid = calendar.components.iter().find(|c| c.name() == "VTIMEZONE")?.value("TZID")?;
     Zones::of(&calendar).get(tzid)
 }
 
@@ -73,7 +73,7 @@ impl<'a> Zones<'a> {
         if let Some(zone) = self.known.borrow().get(tzid) {
             return zone.clone();
         }
-        let own = |c: &&Component| c.name == "VTIMEZONE" && c.value("TZID") == Some(tzid);
+        let own = |c: &&Component| c.name() == "VTIMEZONE" && c.value("TZID") == Some(tzid);
         let zone = named(tzid).or_else(|| {
             // Who brings more zones than this means harm.
             self.evaluated.set(self.evaluated.get() + 1);
@@ -152,10 +152,10 @@ fn compile(component: &Component) -> Option<TimeZone> {
     let mut earliest: Option<(i64, i64)> = None;
     // For all observances together: two that recur yearly take 1,200.
     let mut steps = 40_000;
-    for observance in component.components.iter().filter(|c| c.name == "STANDARD" || c.name == "DAYLIGHT") {
+    for observance in component.components.iter().filter(|c| c.name() == "STANDARD" || c.name() == "DAYLIGHT") {
         let from = offset(observance.value("TZOFFSETFROM")?)?;
         let to = offset(observance.value("TZOFFSETTO")?)?;
-        let daylight = observance.name == "DAYLIGHT";
+        let daylight = observance.name() == "DAYLIGHT";
         let (start, _) = time::parse(observance.value("DTSTART")?)?;
         if earliest.is_none_or(|(at, _)| start < at) {
             earliest = Some((start, from));
@@ -163,11 +163,11 @@ fn compile(component: &Component) -> Option<TimeZone> {
         let mut walls = vec![start];
         for line in observance.all("RDATE") {
             walls.extend(
-                line.value.split(',').filter_map(|v| time::parse(v.split('/').next()?)).map(|(w, _)| w).take(2_000),
+                line.value().split(',').filter_map(|v| time::parse(v.split('/').next()?)).map(|(w, _)| w).take(2_000),
             );
         }
-        for line in observance.all("RRULE").filter(|l| !l.value.trim().is_empty()).take(2) {
-            let rule = Rule::parse(&line.value).ok()?;
+        for line in observance.all("RRULE").filter(|l| !l.value().trim().is_empty()).take(2) {
+            let rule = Rule::parse(line.value()).ok()?;
             let mut found = Vec::new();
             let (low, high) =
                 (time::days_from_civil(EVALUATE_FROM, 1, 1) * DAY, time::days_from_civil(EVALUATE_TO, 1, 1) * DAY);
@@ -339,7 +339,7 @@ fn observance(group: &[&Change], end: i64) -> Component {
     out.properties.push(Property::new("DTSTART", time::format_local(first.wall)));
     out.properties.push(Property::new("TZOFFSETFROM", format_offset(first.from)));
     out.properties.push(Property::new("TZOFFSETTO", format_offset(first.to)));
-    out.properties.push(Property::new("TZNAME", first.name.clone()));
+    out.properties.push(Property::new("TZNAME", &first.name));
     if group.len() > 1 {
         let (m, w, up, down, _) = place(first.wall);
         let day = ["MO", "TU", "WE", "TH", "FR", "SA", "SU"][w as usize];
@@ -469,7 +469,7 @@ mod tests {
         }
         let berlin =
             vtimezone("Europe/Berlin", &named("Europe/Berlin").unwrap(), Instant(year(2026)), Instant(i64::MAX / 4));
-        let rules: Vec<_> = berlin.components.iter().map(|c| (c.name.as_str(), c.value("RRULE"))).collect();
+        let rules: Vec<_> = berlin.components.iter().map(|c| (c.name(), c.value("RRULE"))).collect();
         assert_eq!(
             rules,
             [

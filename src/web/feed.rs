@@ -349,7 +349,7 @@ impl Events {
             Property::new("REFRESH-INTERVAL", REFRESH).with_param("VALUE", "DURATION"),
             Property::new("X-PUBLISHED-TTL", REFRESH),
         ];
-        busy::calendar(Some("PUBLISH"), more, all).print()
+        busy::calendar(Some("PUBLISH"), more, all).print_new()
     }
 
     /// An object as this feed may show it, and the first instant it touches.
@@ -373,7 +373,7 @@ impl Events {
             Property::new("TRANSP", "OPAQUE"),
             Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"),
         ];
-        Component { properties, ..Component::new("VEVENT") }
+        Component::new("VEVENT").with(properties)
     }
 }
 
@@ -396,7 +396,7 @@ struct Zones {
 impl Zones {
     /// Takes the VTIMEZONEs out of an object that is `first` needed at; gives back the rest.
     fn take(&mut self, object: Component, first: Option<Instant>) -> Vec<Component> {
-        let (zones, mut rest): (Vec<_>, Vec<_>) = object.components.into_iter().partition(|c| c.name == "VTIMEZONE");
+        let (zones, mut rest): (Vec<_>, Vec<_>) = object.components.into_iter().partition(|c| c.name() == "VTIMEZONE");
         let mut brought = HashSet::new();
         let mut renamed = HashMap::new();
         for zone in zones {
@@ -409,14 +409,14 @@ impl Zones {
         }
         for component in &mut rest {
             each_tzid(component, &mut |id| {
-                if let Some(other) = renamed.get(id) {
-                    id.clone_from(other);
-                }
+                let other = renamed.get(id);
+                let id = other.map_or(id, String::as_str);
                 if !brought.contains(id) {
                     let since = first.unwrap_or(Instant(0));
-                    let known = self.missing.entry(id.clone()).or_insert(since);
+                    let known = self.missing.entry(id.to_owned()).or_insert(since);
                     *known = since.min(*known);
                 }
+                other.cloned()
             });
         }
         rest
@@ -434,8 +434,10 @@ impl Zones {
                 Some(_) => name = format!("{id} ({number})"),
             }
         }
-        if let Some(property) = zone.properties.iter_mut().find(|p| p.name == "TZID") {
-            property.value.clone_from(&name);
+        if name != id
+            && let Some(property) = zone.properties.iter_mut().find(|p| p.name() == "TZID")
+        {
+            property.set_value(&name);
         }
         self.order.push(name.clone());
         self.defined.insert(name.clone(), zone);
@@ -455,12 +457,12 @@ impl Zones {
     }
 }
 
-fn each_tzid(component: &mut Component, f: &mut impl FnMut(&mut String)) {
+/// Shows `f` each TZID, and puts in its place what `f` gives.
+fn each_tzid(component: &mut Component, f: &mut impl FnMut(&str) -> Option<String>) {
     for property in &mut component.properties {
-        for (name, values) in &mut property.params {
-            if name == "TZID" {
-                values.iter_mut().for_each(&mut *f);
-            }
+        let other = property.param("TZID").and_then(|id| f(&id));
+        if let Some(other) = other {
+            property.set_param("TZID", &other);
         }
     }
     for inner in &mut component.components {

@@ -1,0 +1,129 @@
+//! The properties that RFCs define, with the type of their value: RFC 5545, 6321, 7808, 7953, 7986, 9073, 9074, 9253.
+
+/// A type of value (RFC 5545 3.3), as jCal spells it (RFC 7265 3.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Type {
+    CalAddress,
+    DateTime,
+    Duration,
+    Float,
+    Integer,
+    Period,
+    Recur,
+    Text,
+    Uri,
+    UtcOffset,
+}
+
+/// What is said of a property by its name alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    /// The type when no VALUE says another one.
+    pub value: Type,
+    /// What its value is made of.
+    pub shape: Shape,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// One value.
+    One,
+    /// Values with commas between.
+    List,
+    /// Fields with semicolons between.
+    Fields,
+}
+
+/// What a property of that name (upper case) holds; `None` for names that no RFC here defines.
+pub(super) fn known(name: &str) -> Option<Known> {
+    let at = PROPERTIES.binary_search_by(|(known, ..)| (*known).cmp(name)).ok()?;
+    let (_, value, shape) = PROPERTIES[at];
+    Some(Known { value, shape })
+}
+
+use Shape::{Fields, List, One};
+use Type::{CalAddress, DateTime, Duration, Float, Integer, Period, Recur, Text, Uri, UtcOffset};
+
+/// By name.
+const PROPERTIES: &[(&str, Type, Shape)] = &[
+    ("ACKNOWLEDGED", DateTime, One),
+    ("ACTION", Text, One),
+    ("ATTACH", Uri, One),
+    ("ATTENDEE", CalAddress, One),
+    ("BUSYTYPE", Text, One),
+    ("CALENDAR-ADDRESS", CalAddress, One),
+    ("CALSCALE", Text, One),
+    ("CATEGORIES", Text, List),
+    ("CLASS", Text, One),
+    ("COLOR", Text, One),
+    ("COMMENT", Text, One),
+    ("COMPLETED", DateTime, One),
+    ("CONCEPT", Uri, One),
+    ("CONFERENCE", Uri, One),
+    ("CONTACT", Text, One),
+    ("CREATED", DateTime, One),
+    ("DESCRIPTION", Text, One),
+    ("DTEND", DateTime, One),
+    ("DTSTAMP", DateTime, One),
+    ("DTSTART", DateTime, One),
+    ("DUE", DateTime, One),
+    ("DURATION", Duration, One),
+    ("EXDATE", DateTime, List),
+    ("EXRULE", Recur, One),
+    ("FREEBUSY", Period, List),
+    ("GEO", Float, Fields),
+    ("IMAGE", Uri, One),
+    ("LAST-MODIFIED", DateTime, One),
+    ("LINK", Uri, One),
+    ("LOCATION", Text, One),
+    ("LOCATION-TYPE", Text, List),
+    ("METHOD", Text, One),
+    ("NAME", Text, One),
+    ("ORGANIZER", CalAddress, One),
+    ("PARTICIPANT-TYPE", Text, One),
+    ("PERCENT-COMPLETE", Integer, One),
+    ("PRIORITY", Integer, One),
+    ("PRODID", Text, One),
+    ("PROXIMITY", Text, One),
+    ("RDATE", DateTime, List),
+    ("RECURRENCE-ID", DateTime, One),
+    ("REFID", Text, One),
+    ("REFRESH-INTERVAL", Duration, One),
+    ("RELATED-TO", Text, One),
+    ("REPEAT", Integer, One),
+    ("REQUEST-STATUS", Text, Fields),
+    ("RESOURCE-TYPE", Text, One),
+    ("RESOURCES", Text, List),
+    ("RRULE", Recur, One),
+    ("SEQUENCE", Integer, One),
+    ("SOURCE", Uri, One),
+    ("STATUS", Text, One),
+    ("STRUCTURED-DATA", Text, One),
+    ("STYLED-DESCRIPTION", Text, One),
+    ("SUMMARY", Text, One),
+    ("TRANSP", Text, One),
+    ("TRIGGER", Duration, One),
+    ("TZID", Text, One),
+    ("TZID-ALIAS-OF", Text, One),
+    ("TZNAME", Text, One),
+    ("TZOFFSETFROM", UtcOffset, One),
+    ("TZOFFSETTO", UtcOffset, One),
+    ("TZUNTIL", DateTime, One),
+    ("TZURL", Uri, One),
+    ("UID", Text, One),
+    ("URL", Uri, One),
+    ("VERSION", Text, One),
+    ("XML", Text, One),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_can_be_searched() {
+        assert!(PROPERTIES.is_sorted_by(|a, b| a.0 < b.0));
+        assert_eq!(known("CATEGORIES"), Some(Known { value: Type::Text, shape: Shape::List }));
+        assert_eq!(known("X-ANY"), None);
+    }
+}

@@ -1,0 +1,174 @@
+//! What is put right in reading, because every good client puts it right: each kind of damage by its name.
+
+use std::fmt;
+
+/// One thing that was wrong with a text and was read all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Repair {
+    /// The line of the text as it was sent, counted from 1; 0 when no one line is to blame.
+    pub line: usize,
+    pub damage: Damage,
+}
+
+/// Kinds of damage. Where [`Damage::alters`] holds, what is printed is the repaired text; the others are ways of reading
+/// what stands there, and the text stays as it came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Damage {
+    /// LF or CR alone ends a line (RFC 5545 3.1 wants CRLF).
+    LineEnds,
+    /// The text begins with a byte order mark.
+    ByteOrderMark,
+    /// Octets that are no UTF-8, read as Windows-1252.
+    Encoding,
+    /// Control characters, left out.
+    Control,
+    /// Lines between or behind the calendars, left out.
+    Outside,
+    /// No VCALENDAR around the components: one is put around them.
+    NoCalendar,
+    /// A component is not ended before the next thing begins or its parent ends.
+    MissingEnd,
+    /// An END without its BEGIN, left out.
+    StrayEnd,
+    /// A property name without colon and value: its value is empty.
+    NoValue,
+    /// White space around a property's name.
+    SpacedName,
+    /// A double quote in a parameter that is never closed: a character like any other.
+    OpenQuote,
+    /// A line that is no property, below a text that was broken without folding: it belongs to that text.
+    BrokenText,
+    /// A line that is no property, below nothing that it could belong to: left out.
+    StrayLine,
+    /// A component of a file that has no UID: it is given one, made of what it says.
+    NoUid,
+    /// PRODID, VERSION or DTSTAMP is missing.
+    Missing,
+    /// RRULE, DTEND, DUE, DURATION, URL or the like without a value: as if it were not there.
+    EmptyValue,
+    /// VALUE=DATE before a time, or a date without VALUE=DATE.
+    DateForm,
+    /// UNTIL is a date beside a timed DTSTART, local beside a zoned one, or a time beside a date (RFC 5545 3.3.10).
+    UntilForm,
+    /// EXDATE, RDATE or RECURRENCE-ID of another form than DTSTART.
+    InstanceForm,
+    /// COUNT and UNTIL in one rule: whichever ends first.
+    CountAndUntil,
+    /// INTERVAL=0: every one.
+    ZeroInterval,
+    /// DURATION beside DTEND or DUE: the end counts.
+    EndAndDuration,
+}
+
+impl Damage {
+    /// A short name for counts and logs: `missing-end`.
+    pub fn name(self) -> &'static str {
+        self.said().0
+    }
+
+    /// Whether the text had to be changed for it.
+    pub fn alters(self) -> bool {
+        use Damage::*;
+        matches!(
+            self,
+            ByteOrderMark
+                | Encoding
+                | Control
+                | Outside
+                | NoCalendar
+                | MissingEnd
+                | StrayEnd
+                | NoValue
+                | SpacedName
+                | OpenQuote
+                | BrokenText
+                | StrayLine
+                | NoUid
+        )
+    }
+
+    fn said(self) -> (&'static str, &'static str) {
+        use Damage::*;
+        match self {
+            LineEnds => ("line-ends", "a line does not end with CRLF"),
+            ByteOrderMark => ("byte-order-mark", "the text begins with a byte order mark; take it out"),
+            Encoding => ("encoding", "this is not UTF-8; send the text as UTF-8"),
+            Control => ("control-character", "there is a control character here; take it out"),
+            Outside => ("outside", "this line stands outside BEGIN:VCALENDAR … END:VCALENDAR; take it out"),
+            NoCalendar => ("no-calendar", "this component stands outside a VCALENDAR; begin with BEGIN:VCALENDAR"),
+            MissingEnd => ("missing-end", "the component that is open here has no END of its own; end it"),
+            StrayEnd => ("stray-end", "this END closes nothing; take it out"),
+            NoValue => ("no-value", "there is no colon on this line; write NAME:value"),
+            SpacedName => ("spaced-name", "there is white space beside the name of this property; take it out"),
+            OpenQuote => ("open-quote", "a double quote is opened here and never closed; close it, or write ^'"),
+            BrokenText => {
+                ("broken-text", "this is no property; fold a long text with a leading space, write \\n for a line end")
+            }
+            StrayLine => ("stray-line", "this is no property; write NAME:value, or take it out"),
+            NoUid => ("no-uid", "this component has no UID; give it one"),
+            Missing => {
+                ("missing-property", "VERSION:2.0 and PRODID belong to each calendar, DTSTAMP to each component")
+            }
+            EmptyValue => ("empty-value", "this property says nothing; take it out"),
+            DateForm => ("date-form", "write VALUE=DATE with a date, and only with a date"),
+            UntilForm => ("until-form", "UNTIL takes the form of DTSTART: a date with a date, UTC with a zone"),
+            InstanceForm => ("instance-form", "this takes the form of DTSTART: a date with a date, a time with a time"),
+            CountAndUntil => ("count-and-until", "a rule has COUNT or UNTIL; keep one of the two"),
+            ZeroInterval => ("zero-interval", "INTERVAL=0 means nothing; leave it out for every one"),
+            EndAndDuration => ("end-and-duration", "DURATION beside an end; keep one of the two"),
+        }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.said().1)
+    }
+}
+
+/// How much is put right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// What every good client repairs is repaired, and named.
+    #[default]
+    Tolerant,
+    /// The first damage is an error (`Prefer: handling=strict`).
+    Strict,
+}
+
+/// The repairs of one text, or the refusal to make one.
+#[derive(Debug)]
+pub(super) struct Repairs {
+    reading: Reading,
+    made: Vec<Repair>,
+}
+
+/// Repairs that are kept: a text of nothing but damage is not worth more.
+const MOST: usize = 1_000;
+
+impl Repairs {
+    pub fn new(reading: Reading) -> Repairs {
+        Repairs { reading, made: Vec::new() }
+    }
+
+    /// Notes one; a strict reader refuses.
+    pub fn make(&mut self, line: usize, damage: Damage) -> Result<(), super::Error> {
+        if self.reading == Reading::Strict {
+            return Err(super::Error { line, reason: damage.to_string() });
+        }
+        if self.made.len() < MOST {
+            self.made.push(Repair { line, damage });
+        }
+        Ok(())
+    }
+
+    pub fn alter(&self) -> bool {
+        self.made.iter().any(|r| r.damage.alters())
+    }
+
+    /// In the order of their lines.
+    pub fn into_made(mut self) -> Vec<Repair> {
+        self.made.sort_by_key(|r| r.line);
+        self.made
+    }
+}
