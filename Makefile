@@ -1,5 +1,5 @@
 # `make help` lists what can be made.
-.PHONY: help test ci clients crash bench
+.PHONY: help test ci clients crash bench bench-ical
 .DEFAULT_GOAL := help
 
 N ?= 200
@@ -25,3 +25,8 @@ crash: ## a long crash loop: make crash N=200 SEED=7
 bench: ## the figures of docs/performance.md, in under ten minutes
 	cargo build --release --package calgate --package bench --bin calgate --bin bench
 	target/release/bench --calgate target/release/calgate --python "$$(python3 tests/clients/environment.py)"
+
+bench-ical: ## calendar data beside other engines (libical: apt-get install libical-dev)
+	cargo build --release --package bench --bin ical
+	cc -O2 -o target/release/libical-peer tests/bench/peers/libical.c -lical
+	target/release/ical --libical target/release/libical-peer --python "$$(python3 tests/clients/environment.py)"

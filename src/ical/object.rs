@@ -316,38 +316,67 @@ fn no_time(p: &Property) -> String {
 /// Names what is read in spite of its form, each kind once a component.
 fn note_forms(component: &Component, master: Option<&Component>, repairs: &mut Repairs) -> Result<(), Error> {
     let form = |p: &Property| time::parse(p.value().split([',', '/']).next()?).map(|(_, written)| written);
-    let of_date = |p: &Property| form(p) == Some(Written::Date);
-    let says_date = |p: &Property| p.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE"));
-    let mut note = |property: Option<&Property>, damage: Damage| match property {
-        Some(property) => repairs.make(property.line_number(), damage),
-        None => Ok(()),
-    };
-    let lines = || component.properties.iter();
-    let lacks_stamp = component.property("DTSTAMP").is_none().then(|| lines().next()).flatten();
-    note(lacks_stamp, Damage::Missing)?;
-    let empties = ["RRULE", "EXRULE", "DTSTART", "DTEND", "DUE", "DURATION", "EXDATE", "RDATE", "URL"];
-    note(lines().find(|p| empties.contains(&p.name()) && p.value().trim().is_empty()), Damage::EmptyValue)?;
-    let dates = ["DTSTART", "DTEND", "DUE", "RECURRENCE-ID", "EXDATE", "RDATE"];
-    let is_date = |p: &&Property| dates.contains(&p.name()) && form(p).is_some();
-    note(lines().filter(is_date).find(|p| of_date(p) != says_date(p)), Damage::DateForm)?;
     let start = component.said("DTSTART");
-    let start_of_all = master.and_then(|m| m.said("DTSTART")).or(start);
-    let instances = ["EXDATE", "RDATE", "RECURRENCE-ID"];
-    let other = |p: &&Property| instances.contains(&p.name()) && start_of_all.is_some_and(|s| of_date(s) != of_date(p));
-    note(lines().filter(is_date).find(other), Damage::InstanceForm)?;
-    let end = component.said("DTEND").or(component.said("DUE"));
-    note(component.said("DURATION").filter(|_| end.is_some()), Damage::EndAndDuration)?;
-    let rules = || component.all("RRULE").filter_map(|p| Some((p, Rule::parse(p.value()).ok()?)));
-    let until = start.and_then(|s| match form(s)? {
-        Written::Local if s.param("TZID").is_some() => Some(Written::Utc),
-        form => Some(form),
-    });
-    let misfit = |rule: &Rule| rule.until.zip(until).is_some_and(|((_, form), wanted)| form != wanted);
-    note(rules().find(|(_, rule)| misfit(rule)).map(|(p, _)| p), Damage::UntilForm)?;
-    let both = |rule: &Rule| rule.count.is_some() && rule.until.is_some();
-    note(rules().find(|(_, rule)| both(rule)).map(|(p, _)| p), Damage::CountAndUntil)?;
-    let zero = |p: &&Property| p.value().to_ascii_uppercase().split(';').any(|part| part.trim() == "INTERVAL=0");
-    note(component.all("RRULE").find(zero), Damage::ZeroInterval)
+    let start_form = start.and_then(form);
+    let start_of_all = match master.filter(|m| !std::ptr::eq(*m, component)) {
+        Some(master) => master.said("DTSTART").and_then(form),
+        None => start_form,
+    };
+    // A zone asks for an end in UTC.
+    let until_form = match start_form {
+        Some(Written::Local) if start.is_some_and(|s| s.param("TZID").is_some()) => Some(Written::Utc),
+        form => form,
+    };
+    let mut noted: Vec<(Damage, &Property)> = Vec::new();
+    let mut note = |damage: Damage, p| {
+        if noted.iter().all(|(other, _)| *other != damage) {
+            noted.push((damage, p));
+        }
+    };
+    let mut stamped = false;
+    for p in &component.properties {
+        let empty = || p.value().trim_ascii().is_empty();
+        match p.name() {
+            "DTSTAMP" => stamped = true,
+            "RRULE" | "EXRULE" | "URL" | "DURATION" if empty() => note(Damage::EmptyValue, p),
+            "DURATION" if component.said("DTEND").or(component.said("DUE")).is_some() => {
+                note(Damage::EndAndDuration, p)
+            }
+            name @ ("DTSTART" | "DTEND" | "DUE" | "RECURRENCE-ID" | "EXDATE" | "RDATE") => {
+                let Some(form) = form(p) else {
+                    if empty() {
+                        note(Damage::EmptyValue, p);
+                    }
+                    continue;
+                };
+                let is_date = form == Written::Date;
+                if is_date != p.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE")) {
+                    note(Damage::DateForm, p);
+                }
+                let of_instance = matches!(name, "EXDATE" | "RDATE" | "RECURRENCE-ID");
+                if of_instance && start_of_all.is_some_and(|start| (start == Written::Date) != is_date) {
+                    note(Damage::InstanceForm, p);
+                }
+            }
+            "RRULE" => {
+                let Ok(rule) = Rule::parse(p.value()) else { continue };
+                if rule.until.zip(until_form).is_some_and(|((_, form), wanted)| form != wanted) {
+                    note(Damage::UntilForm, p);
+                }
+                if rule.count.is_some() && rule.until.is_some() {
+                    note(Damage::CountAndUntil, p);
+                }
+                if p.value().to_ascii_uppercase().split(';').any(|part| part.trim() == "INTERVAL=0") {
+                    note(Damage::ZeroInterval, p);
+                }
+            }
+            _ => {}
+        }
+    }
+    if !stamped {
+        repairs.make(component.line(), Damage::Missing)?;
+    }
+    noted.into_iter().try_for_each(|(damage, p)| repairs.make(p.line_number(), damage))
 }
 
 fn is_before(end: &When, start: &When) -> bool {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::repair::{Damage, Reading, Repairs};
 use super::text::{Component, PRODID, Place, Property, Source, end_of_param, escape, is_control};
@@ -115,7 +115,7 @@ fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error>
     }
     let mut repairs = Repairs::new(reading);
     let text = of_lines(text, &mut repairs)?;
-    let mut tree = Tree { text: text.clone(), open: Vec::new(), done: Vec::new(), components: 0, limits };
+    let mut tree = Tree { text: &text, open: Vec::new(), done: Vec::new(), components: 0, limits };
     let mut lines = Lines::new(&text);
     if lines.next > 0 {
         repairs.make(1, Damage::ByteOrderMark)?;
@@ -183,12 +183,15 @@ impl Line {
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Lines<'a> {
         let bytes = text.as_bytes();
-        // Without branches, so that the compiler may look at many octets at once.
-        let controls = bytes.iter().fold(false, |bad, b| bad | (is_control(*b) & (*b != b'\r') & (*b != b'\n')));
-        let returns = memchr_iter(b'\r', bytes).count() != memmem::find_iter(bytes, "\r\n").count();
-        let not_xml = ["\u{fffe}", "\u{ffff}"].iter().any(|bad| memmem::find(bytes, bad.as_bytes()).is_some());
+        // Without branches, so that the compiler may look at many octets at once. U+FFFE and U+FFFF begin with 0xef, as some
+        // good characters do: these are looked at again line by line.
+        let odd =
+            |a: u8, b: u8| (is_control(a) & (a != b'\n') & (a != b'\r')) | ((a == b'\r') & (b != b'\n')) | (a == 0xef);
+        let behind = bytes.get(1..).unwrap_or_default();
+        let mut clean = !bytes.iter().zip(behind).fold(false, |bad, (a, b)| bad | odd(*a, *b));
+        clean &= !bytes.last().is_some_and(|last| odd(*last, 0));
         let next = text.len() - text.trim_start_matches('\u{feff}').len();
-        Lines { text, next, number: 0, clean: !controls && !returns && !not_xml, bare: None }
+        Lines { text, next, number: 0, clean, bare: None }
     }
 
     /// The next line that says something.
@@ -228,7 +231,8 @@ impl<'a> Lines<'a> {
             if !self.clean {
                 line.clean(self.text);
             }
-            if !line.text(self.text).trim_ascii().is_empty() {
+            let says = line.text(self.text).as_bytes();
+            if says.first().is_some_and(|b| *b > b' ') || !says.trim_ascii().is_empty() {
                 return Ok(Some(line));
             }
         }
@@ -272,8 +276,8 @@ impl Line {
 }
 
 /// The components that are open, and those that are done.
-struct Tree {
-    text: Arc<str>,
+struct Tree<'t> {
+    text: &'t Arc<str>,
     open: Vec<Open>,
     done: Vec<Component>,
     components: usize,
@@ -288,16 +292,18 @@ struct Open {
     broken: bool,
 }
 
-impl Tree {
+impl<'t> Tree<'t> {
     fn take(&mut self, line: Line, repairs: &mut Repairs) -> Result<(), Error> {
-        let text = self.text.clone();
-        let content = line.text(&text);
-        let name = content.get(..4).unwrap_or_default();
-        if name.eq_ignore_ascii_case("END:") {
-            return self.take_end(&line, content[4..].trim(), repairs);
-        }
-        if name.eq_ignore_ascii_case("BEGI") && content.get(4..6).is_some_and(|n| n.eq_ignore_ascii_case("N:")) {
-            return self.take_begin(&line, content[6..].trim(), repairs);
+        let text = self.text;
+        let content = line.text(text);
+        match content.as_bytes() {
+            [b'E' | b'e', b'N' | b'n', b'D' | b'd', b':', ..] => {
+                return self.take_end(&line, content[4..].trim(), repairs);
+            }
+            [b'B' | b'b', b'E' | b'e', b'G' | b'g', b'I' | b'i', b'N' | b'n', b':', ..] => {
+                return self.take_begin(&line, content[6..].trim(), repairs);
+            }
+            _ => {}
         }
         let Some(open) = self.open.last_mut() else {
             // What begins with something else is something else: a page, a message, an object that was withheld.
@@ -314,7 +320,7 @@ impl Tree {
             Head::Plain { name, value } if line.own.is_none() => {
                 let place = Place { start: line.place.start, end: line.end as u32 };
                 open.push(Property {
-                    text,
+                    text: text.clone(),
                     line: place,
                     name: name as u32,
                     value: value as u32,
@@ -340,28 +346,28 @@ impl Tree {
 
     fn take_begin(&mut self, line: &Line, name: &str, repairs: &mut Repairs) -> Result<(), Error> {
         let number = line.number;
-        let name = name.to_ascii_uppercase();
-        if !is_name(&name) {
+        if !is_name(name) {
             return Err(error(number, "BEGIN names no component"));
         }
+        let name = names::component(name);
         if self.open.is_empty() && name != "VCALENDAR" {
             repairs.make(number, Damage::NoCalendar)?;
-            self.begin("VCALENDAR", number, None)?;
+            self.begin("VCALENDAR".into(), number, None)?;
             let lines = [Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID)];
             self.open[0].component.properties.extend(lines);
         }
         // These stand below a VCALENDAR and nowhere else.
         while self.open.len() > 1
-            && matches!(name.as_str(), "VEVENT" | "VTODO" | "VJOURNAL" | "VFREEBUSY" | "VTIMEZONE")
+            && matches!(name.as_ref(), "VEVENT" | "VTODO" | "VJOURNAL" | "VFREEBUSY" | "VTIMEZONE")
         {
             repairs.make(number, Damage::MissingEnd)?;
             self.close(None);
         }
         let place = (!line.controls).then_some(line.place);
-        self.begin(&name, number, place)
+        self.begin(name, number, place)
     }
 
-    fn begin(&mut self, name: &str, line: usize, begin: Option<Place>) -> Result<(), Error> {
+    fn begin(&mut self, name: Cow<'static, str>, line: usize, begin: Option<Place>) -> Result<(), Error> {
         if self.open.len() >= MAX_DEPTH {
             return Err(error(line, format!("components are nested deeper than {MAX_DEPTH}")));
         }
@@ -372,7 +378,7 @@ impl Tree {
         if let Some(parent) = self.open.last_mut() {
             parent.broken = false;
         }
-        self.open.push(Open { component: Component::new(name), line, begin, broken: false });
+        self.open.push(Open { component: Component::named(name), line, begin, broken: false });
         Ok(())
     }
 
@@ -467,8 +473,9 @@ enum Head {
 /// Looks at a line up to its value. The error is a limit.
 fn head(line: &str) -> Result<Head, String> {
     let bytes = line.as_bytes();
-    let Some(name) = memchr2(b':', b';', bytes) else { return Ok(without_value(line)) };
-    if !is_name(&line[..name]) {
+    let (name, mut unusual) = end_of_name(bytes, 0);
+    if name == 0 || !matches!(bytes.get(name), Some(b':' | b';')) {
+        let Some(name) = memchr2(b':', b';', bytes) else { return Ok(without_value(line)) };
         return match line[..name].trim_ascii() {
             trimmed if is_name(trimmed) => spaced(line, trimmed, &line[name..]),
             _ => Ok(Head::None),
@@ -478,7 +485,6 @@ fn head(line: &str) -> Result<Head, String> {
     if bytes[name..].starts_with(b"://") {
         return Ok(Head::None);
     }
-    let mut unusual = has_lower(&bytes[..name]);
     let mut at = name;
     let mut params = 0;
     while bytes[at] == b';' {
@@ -488,22 +494,32 @@ fn head(line: &str) -> Result<Head, String> {
         }
         let begin = at + 1;
         let Some(end) = end_of_param(bytes, begin) else { return Ok(unclosed(line, name)) };
-        let name_end = memchr2(b'=', b',', &bytes[begin..end]).map_or(end, |length| begin + length);
+        let (name_end, lower) = end_of_name(bytes, begin);
         let param = &line[begin..name_end];
         if param.is_empty() && name_end == end {
             // `;;` and `;:` say nothing.
             unusual = true;
-        } else if !is_name(param) {
+        } else if param.is_empty() || name_end != end && bytes[name_end] != b'=' {
             return Ok(Head::None);
         }
         if end - name_end > MAX_VALUES && memchr_iter(b',', &bytes[name_end..end]).count() >= MAX_VALUES {
             return Err(format!("{param} has more than {MAX_VALUES} values"));
         }
-        unusual |= has_lower(&bytes[begin..name_end]);
+        unusual |= lower;
         at = end;
     }
     let value = at + 1;
     Ok(if unusual { Head::Unusual { name, value } } else { Head::Plain { name, value } })
+}
+
+/// Where the name that begins at `at` ends, and whether any of it is in lower case.
+fn end_of_name(line: &[u8], at: usize) -> (usize, bool) {
+    let mut lower = false;
+    let length = line[at..].iter().position(|b| {
+        lower |= b.is_ascii_lowercase();
+        !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    });
+    (length.map_or(line.len(), |length| at + length), lower)
 }
 
 fn has_lower(bytes: &[u8]) -> bool {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
 use super::repair::{Reading, Repair};
-use super::{Error, read};
+use super::{Error, names, read};
 
 /// Octets of a content line without its line end (RFC 5545 3.1).
 const FOLD: usize = 75;
@@ -23,7 +23,7 @@ pub const PRODID: &str = "-//calgate//EN";
 /// Two are equal when they say the same line by line, however it is written.
 #[derive(Clone)]
 pub struct Component {
-    name: String,
+    name: Cow<'static, str>,
     pub properties: Vec<Property>,
     pub components: Vec<Component>,
     /// Its BEGIN and END in the text it was read from.
@@ -66,7 +66,11 @@ pub(super) enum Source {
 impl Component {
     /// An empty component of that name (upper case).
     pub fn new(name: &str) -> Component {
-        Component { name: name.to_owned(), properties: Vec::new(), components: Vec::new(), source: None }
+        Component::named(names::component(name))
+    }
+
+    pub(super) fn named(name: Cow<'static, str>) -> Component {
+        Component { name, properties: Vec::new(), components: Vec::new(), source: None }
     }
 
     /// The same with properties behind those it has.
