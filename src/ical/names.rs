@@ -3,11 +3,14 @@
 
 use std::borrow::Cow;
 
-/// The name of a component in upper case; no memory is spent for those that RFCs define.
+use super::text::is_of_name;
+
+/// The name of a component in upper case; no memory is spent for those that RFCs define. What no name may hold is left
+/// out.
 pub(super) fn component(name: &str) -> Cow<'static, str> {
     match COMPONENTS.iter().find(|known| known.eq_ignore_ascii_case(name)) {
         Some(known) => Cow::Borrowed(known),
-        None => Cow::Owned(name.to_ascii_uppercase()),
+        None => Cow::Owned(name.chars().filter(|c| is_of_name(*c)).map(|c| c.to_ascii_uppercase()).collect()),
     }
 }
 

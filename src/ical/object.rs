@@ -68,9 +68,11 @@ impl Object {
     pub fn read(text: &str, reading: Reading) -> Result<Object, Error> {
         let (calendar, read) = read::one(Arc::from(text), reading)?;
         let mut repairs = read.repairs;
-        let (uid, kind) = check(&calendar, &mut repairs)?;
-        let text = if repairs.alter() { Arc::from(calendar.print()) } else { read.text };
-        Ok(Object { text, calendar, uid, kind, repairs: repairs.into_made() })
+        let (uid, kind) = check(&calendar, &read.text, &mut repairs)?;
+        let altered = repairs.alter();
+        let repairs = repairs.into_made(&read.text);
+        let text = if altered { Arc::from(calendar.print()) } else { read.text };
+        Ok(Object { text, calendar, uid, kind, repairs })
     }
 
     /// The same for octets. A fold may split a character; what is no UTF-8 is read as Windows-1252.
@@ -167,7 +169,7 @@ pub fn split(text: &str) -> Result<Parts, Error> {
         let mut at: HashMap<String, usize> = HashMap::new();
         for mut component in contents.into_iter().filter(is_content) {
             if component.value("UID").is_none_or(|uid| uid.trim().is_empty()) {
-                repairs.make(component.line(), Damage::NoUid)?;
+                repairs.make_at(component.spot(), &read.text, Damage::NoUid)?;
                 let uid = format!("{}@calgate", change::digest_of(&component));
                 component.set(Property::new("UID", &uid));
             }
@@ -188,11 +190,11 @@ pub fn split(text: &str) -> Result<Parts, Error> {
             let mut own = calendar.clone();
             own.components.extend(zones.into_iter().chain(components));
             // First with the lines of the file; then by itself, so that it does not keep the whole file.
-            let checked = check(&own, &mut Repairs::new(Reading::Tolerant));
+            let checked = check(&own, &read.text, &mut Repairs::new(Reading::Tolerant));
             objects.push(checked.and_then(|_| Object::of(&own)));
         }
     }
-    Ok(Parts { objects, repairs: repairs.into_made() })
+    Ok(Parts { objects, repairs: repairs.into_made(&read.text) })
 }
 
 /// The TZIDs a component names, those below it included.
@@ -214,14 +216,14 @@ fn kind_of(component: &Component) -> Kind {
     }
 }
 
-/// The rules of RFC 4791 4.1; gives the UID and the kind.
-fn check(calendar: &Component, repairs: &mut Repairs) -> Result<(String, Kind), Error> {
+/// The rules of RFC 4791 4.1 for a calendar that was read from `text`; gives the UID and the kind.
+fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(String, Kind), Error> {
     if let Some(method) = calendar.property("METHOD") {
         let reason = "METHOD makes this an invitation on its way, not a calendar object; take METHOD out";
         return Err(Error { line: method.line_number(), reason: reason.to_owned() });
     }
     if calendar.value("VERSION").is_none_or(|v| v.trim() != "2.0") || calendar.property("PRODID").is_none() {
-        repairs.make(calendar.line(), Damage::Missing)?;
+        repairs.make_at(calendar.spot(), text, Damage::Missing)?;
     }
     let zones = Zones::of(calendar);
     let mut first: Option<&Component> = None;
@@ -258,7 +260,7 @@ fn check(calendar: &Component, repairs: &mut Repairs) -> Result<(String, Kind), 
         if let Err((property, reason)) = check_sizes(component).and_then(|()| check_times(component, &zones)) {
             return fail(Some(property), reason);
         }
-        note_forms(component, master, repairs)?;
+        note_forms(component, master, text, repairs)?;
     }
     let Some(first) = first else {
         let reason = "there is no VEVENT, VTODO or VJOURNAL in it; send one".to_owned();
@@ -314,7 +316,12 @@ fn no_time(p: &Property) -> String {
 }
 
 /// Names what is read in spite of its form, each kind once a component.
-fn note_forms(component: &Component, master: Option<&Component>, repairs: &mut Repairs) -> Result<(), Error> {
+fn note_forms(
+    component: &Component,
+    master: Option<&Component>,
+    text: &str,
+    repairs: &mut Repairs,
+) -> Result<(), Error> {
     let form = |p: &Property| time::parse(p.value().split([',', '/']).next()?).map(|(_, written)| written);
     let start = component.said("DTSTART");
     let start_form = start.and_then(form);
@@ -374,9 +381,9 @@ fn note_forms(component: &Component, master: Option<&Component>, repairs: &mut R
         }
     }
     if !stamped {
-        repairs.make(component.line(), Damage::Missing)?;
+        repairs.make_at(component.spot(), text, Damage::Missing)?;
     }
-    noted.into_iter().try_for_each(|(damage, p)| repairs.make(p.line_number(), damage))
+    noted.into_iter().try_for_each(|(damage, p)| repairs.make_at(p.spot(), text, damage))
 }
 
 fn is_before(end: &When, start: &When) -> bool {

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::repair::{Damage, Reading, Repairs};
-use super::text::{Component, PRODID, Place, Property, Source, end_of_param, escape, is_control};
+use super::text::{Component, PRODID, Place, Property, Source, end_of_param, escape, is_control, is_of_name};
 use super::{Error, names};
 
 /// Octets of one unfolded content line: what an object of the largest size may hold in one attachment.
 const MAX_LINE: usize = 2 << 20;
 /// Content lines and components of one object, VALARMs and observances included.
 const OBJECT: Limits = Limits { lines: 200_000, components: 5_000 };
-/// The same of a file that holds many objects.
-const FILE: Limits = Limits { lines: 10_000_000, components: 500_000 };
+/// The same of a file of many objects of that many octets: honest lines take more than 8 octets, components more than 64.
+fn of_file(octets: usize) -> Limits {
+    Limits { lines: OBJECT.lines + octets / 8, components: OBJECT.components + octets / 64 }
+}
 /// Properties of one component.
 const MAX_PROPERTIES: usize = 10_000;
 /// Parameters of one property, and values of one parameter.
@@ -43,6 +45,7 @@ pub(super) fn decode(octets: &[u8]) -> (Cow<'_, str>, Vec<usize>) {
     let mut out = String::new();
     let mut odd = Vec::new();
     let mut rest = octets;
+    let mut line = 1;
     loop {
         let (good, bad) = match std::str::from_utf8(rest) {
             Ok(text) if out.is_empty() => return (Cow::Borrowed(text), odd),
@@ -53,12 +56,13 @@ pub(super) fn decode(octets: &[u8]) -> (Cow<'_, str>, Vec<usize>) {
             Err(e) => rest.split_at(e.valid_up_to()),
         };
         out.push_str(std::str::from_utf8(good).unwrap_or_default());
+        line += memchr_iter(b'\n', good).count();
         if let Some((char, fold, used)) = split_character(bad) {
             out.push(char);
             out.push_str(fold);
+            line += 1;
             rest = &bad[used..];
         } else {
-            let line = 1 + memchr_iter(b'\n', &octets[..octets.len() - bad.len()]).count();
             if odd.last() != Some(&line) {
                 odd.push(line);
             }
@@ -106,7 +110,7 @@ pub(super) fn one(text: Arc<str>, reading: Reading) -> Result<(Component, Read),
 
 /// Reads a file of one or more VCALENDARs, as big as a whole calendar.
 pub(super) fn file(text: &str, reading: Reading) -> Result<Read, Error> {
-    read(Arc::from(text), reading, FILE)
+    read(Arc::from(text), reading, of_file(text.len()))
 }
 
 fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error> {
@@ -288,8 +292,8 @@ struct Open {
     component: Component,
     line: usize,
     begin: Option<Place>,
-    /// The last line was one of its properties: a broken text goes on in it.
-    broken: bool,
+    /// The last line was one of its properties: a text that was broken goes on in it, with this.
+    broken: Option<String>,
 }
 
 impl<'t> Tree<'t> {
@@ -376,9 +380,9 @@ impl<'t> Tree<'t> {
             return Err(error(line, format!("there are more than {} components", self.limits.components)));
         }
         if let Some(parent) = self.open.last_mut() {
-            parent.broken = false;
+            parent.mend();
         }
-        self.open.push(Open { component: Component::named(name), line, begin, broken: false });
+        self.open.push(Open { component: Component::named(name), line, begin, broken: None });
         Ok(())
     }
 
@@ -396,7 +400,9 @@ impl<'t> Tree<'t> {
 
     /// Closes the innermost component.
     fn close(&mut self, end: Option<Place>) {
-        let Some(Open { mut component, begin, .. }) = self.open.pop() else { return };
+        let Some(mut open) = self.open.pop() else { return };
+        open.mend();
+        let Open { mut component, begin, .. } = open;
         component.source = begin.zip(end).map(|(begin, end)| (self.text.clone(), begin, end));
         match self.open.last_mut() {
             Some(parent) => parent.component.components.push(component),
@@ -423,8 +429,18 @@ impl<'t> Tree<'t> {
 
 impl Open {
     fn push(&mut self, property: Property) {
+        self.mend();
         self.component.properties.push(property);
-        self.broken = true;
+        self.broken = Some(String::new());
+    }
+
+    /// Gives the last property what went on below it.
+    fn mend(&mut self) {
+        if let (Some(more), Some(text)) = (self.broken.take(), self.component.properties.last_mut())
+            && !more.is_empty()
+        {
+            text.set_value(&format!("{}{more}", text.value()));
+        }
     }
 
     /// A line that is no property: part of the text before it, when that is one.
@@ -435,22 +451,23 @@ impl Open {
             }
             None => true,
         };
-        match self.component.properties.last_mut().filter(|p| self.broken && free(p)) {
-            Some(text) => {
-                if text.value().len() + content.len() > MAX_LINE {
+        match (&mut self.broken, self.component.properties.last().filter(|p| free(p))) {
+            (Some(more), Some(text)) => {
+                if text.value().len() + more.len() + content.len() > MAX_LINE {
                     return Err(too_long(line));
                 }
                 repairs.make(line, Damage::BrokenText)?;
-                text.set_value(&format!("{}\\n{}", text.value(), escape(content)));
+                more.push_str("\\n");
+                more.push_str(&escape(content));
                 Ok(())
             }
-            None => repairs.make(line, Damage::StrayLine),
+            _ => repairs.make(line, Damage::StrayLine),
         }
     }
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    !name.is_empty() && name.chars().all(is_of_name)
 }
 
 /// What a line begins with, and where its value does.
@@ -517,7 +534,7 @@ fn end_of_name(line: &[u8], at: usize) -> (usize, bool) {
     let mut lower = false;
     let length = line[at..].iter().position(|b| {
         lower |= b.is_ascii_lowercase();
-        !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        !is_of_name(char::from(*b))
     });
     (length.map_or(line.len(), |length| at + length), lower)
 }
@@ -619,7 +636,7 @@ mod tests {
             Ok((c, read)) => {
                 let mut out = String::new();
                 show(&c, 0, &mut out);
-                for repair in read.repairs.into_made().iter().filter(|r| r.damage != Damage::LineEnds) {
+                for repair in read.repairs.into_made(text).iter().filter(|r| r.damage != Damage::LineEnds) {
                     out += &format!("{} {}\n", repair.line, repair.damage.name());
                 }
                 out

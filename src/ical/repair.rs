@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Error;
+
 /// One thing that was wrong with a text and was read all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Repair {
@@ -140,7 +142,24 @@ pub enum Reading {
 #[derive(Debug)]
 pub(super) struct Repairs {
     reading: Reading,
-    made: Vec<Repair>,
+    made: Vec<(Spot, Damage)>,
+    alter: bool,
+}
+
+/// Where a repair was made: a line, or an octet whose line is not counted yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot {
+    Line(usize),
+    Octet(usize),
+}
+
+impl Spot {
+    pub fn line(self, text: &str) -> usize {
+        match self {
+            Spot::Line(line) => line,
+            Spot::Octet(octet) => 1 + memchr::memchr_iter(b'\n', &text.as_bytes()[..octet]).count(),
+        }
+    }
 }
 
 /// Repairs that are kept: a text of nothing but damage is not worth more.
@@ -148,27 +167,60 @@ const MOST: usize = 1_000;
 
 impl Repairs {
     pub fn new(reading: Reading) -> Repairs {
-        Repairs { reading, made: Vec::new() }
+        Repairs { reading, made: Vec::new(), alter: false }
     }
 
     /// Notes one; a strict reader refuses.
-    pub fn make(&mut self, line: usize, damage: Damage) -> Result<(), super::Error> {
+    pub fn make(&mut self, line: usize, damage: Damage) -> Result<(), Error> {
         if self.reading == Reading::Strict {
-            return Err(super::Error { line, reason: damage.to_string() });
+            return Err(Error { line, reason: damage.to_string() });
         }
-        if self.made.len() < MOST {
-            self.made.push(Repair { line, damage });
-        }
+        self.note(Spot::Line(line), damage);
         Ok(())
     }
 
-    pub fn alter(&self) -> bool {
-        self.made.iter().any(|r| r.damage.alters())
+    /// Notes one of a line that `text` was read from.
+    pub fn make_at(&mut self, at: Spot, text: &str, damage: Damage) -> Result<(), Error> {
+        if self.reading == Reading::Strict {
+            return Err(Error { line: at.line(text), reason: damage.to_string() });
+        }
+        self.note(at, damage);
+        Ok(())
     }
 
-    /// In the order of their lines.
-    pub fn into_made(mut self) -> Vec<Repair> {
-        self.made.sort_by_key(|r| r.line);
-        self.made
+    fn note(&mut self, at: Spot, damage: Damage) {
+        self.alter |= damage.alters();
+        if self.made.len() < MOST {
+            self.made.push((at, damage));
+        }
+    }
+
+    /// Whether the text had to be changed.
+    pub fn alter(&self) -> bool {
+        self.alter
+    }
+
+    /// In the order of their lines in `text`, which they were made in.
+    pub fn into_made(mut self, text: &str) -> Vec<Repair> {
+        // Lines are counted in one walk.
+        self.made.sort_by_key(|(at, _)| match at {
+            Spot::Line(_) => 0,
+            Spot::Octet(octet) => *octet,
+        });
+        let (mut seen, mut line) = (0, 1);
+        let mut made: Vec<Repair> = Vec::with_capacity(self.made.len());
+        for (at, damage) in self.made {
+            let line = match at {
+                Spot::Line(line) => line,
+                Spot::Octet(octet) => {
+                    line += memchr::memchr_iter(b'\n', &text.as_bytes()[seen..octet]).count();
+                    seen = octet;
+                    line
+                }
+            };
+            made.push(Repair { line, damage });
+        }
+        made.sort_by_key(|r| r.line);
+        made
     }
 }

@@ -4,6 +4,8 @@ mod commands;
 mod dav;
 mod engine;
 mod ical;
+mod ical_fuzz;
+mod ical_hostile;
 mod kit;
 mod provider;
 mod store;
