@@ -1,5 +1,5 @@
 # `make help` lists what can be made.
-.PHONY: help test ci clients crash bench bench-ical fuzz
+.PHONY: help test ci instances clients crash bench bench-ical fuzz
 .DEFAULT_GOAL := help
 
 N ?= 200
@@ -18,6 +18,9 @@ test: ## the tests of the package (set CALGATE_TEST_POSTGRES=postgres://… to r
 
 ci: ## everything that must hold before a change is taken
 	.ci/run
+
+instances: ## the instances in fixtures/ical against another engine
+	"$$(python3 tests/clients/environment.py)" tests/oracle/instances.py
 
 clients: ## real servers and clients against the debug binary: Radicale, Xandikos, vdirsyncer, python-caldav
 	cargo build --bin calgate
