@@ -4,6 +4,7 @@
 
 pub mod change;
 pub mod filter;
+mod mend;
 mod names;
 pub mod object;
 mod read;

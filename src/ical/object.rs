@@ -1,5 +1,6 @@
 //! One UID: the master, its overrides, and the text they came from. The only model of an event.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::repair::{Damage, Reading, Repair, Repairs};
 use super::rule::Rule;
 use super::time::{self, Duration, Frame, When, Written};
 use super::zone::Zones;
-use super::{Component, Error, Instant, Property, change, read, recur};
+use super::{Component, Error, Instant, Property, change, mend, read, recur};
 
 /// Attendees of one component, alarms of one component (RFC 4791 5.2.9, and a limit of ours).
 const MAX_ATTENDEES: usize = 2_000;
@@ -66,8 +67,9 @@ impl Object {
 
     /// The same; a strict reader refuses what a tolerant one would put right.
     pub fn read(text: &str, reading: Reading) -> Result<Object, Error> {
-        let (calendar, read) = read::one(Arc::from(text), reading)?;
+        let (mut calendar, read) = read::one(Arc::from(text), reading)?;
         let mut repairs = read.repairs;
+        mend::mend(&mut calendar, &read.text, &mut repairs)?;
         let (uid, kind) = check(&calendar, &read.text, &mut repairs)?;
         let altered = repairs.alter();
         let repairs = repairs.into_made(&read.text);
@@ -151,50 +153,105 @@ pub struct Parts {
     pub repairs: Vec<Repair>,
 }
 
-/// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names. METHOD is taken
-/// away, and who has no UID is given one that says what it says. The error is one of the text as a whole.
+/// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names. Lines before the
+/// first calendar are passed over, METHOD is taken away (what cancels or answers is no object), who has no UID is given one
+/// that says what it says, and of two that are the same instance the newer one stays. The error is one of the text as a
+/// whole.
 pub fn split(text: &str) -> Result<Parts, Error> {
-    let mut objects = Vec::new();
     let read = read::file(text, Reading::Tolerant)?;
     let mut repairs = read.repairs;
+    let mut zones: HashMap<String, Component> = HashMap::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut at: HashMap<String, usize> = HashMap::new();
     for mut calendar in read.calendars {
-        let components = std::mem::take(&mut calendar.components);
+        mend::mend(&mut calendar, &read.text, &mut repairs)?;
+        let method = calendar.value("METHOD").unwrap_or_default().trim().to_ascii_uppercase();
         calendar.remove("METHOD");
-        let (zones, contents): (Vec<_>, Vec<_>) = components.into_iter().partition(|c| c.name() == "VTIMEZONE");
-        let mut zone_of: HashMap<&str, &Component> = HashMap::new();
-        for zone in &zones {
-            zone_of.entry(zone.value("TZID").unwrap_or_default()).or_insert(zone);
-        }
-        let mut order: Vec<Vec<Component>> = Vec::new();
-        let mut at: HashMap<String, usize> = HashMap::new();
-        for mut component in contents.into_iter().filter(is_content) {
-            if component.value("UID").is_none_or(|uid| uid.trim().is_empty()) {
+        let taken = matches!(method.as_str(), "" | "PUBLISH" | "REQUEST" | "ADD").then_some(()).ok_or(method);
+        for mut component in std::mem::take(&mut calendar.components) {
+            if component.name() == "VTIMEZONE" {
+                zones.entry(component.value("TZID").unwrap_or_default().to_owned()).or_insert(component);
+                continue;
+            }
+            if !is_content(&component) {
+                continue;
+            }
+            if component.said("UID").is_none() {
                 repairs.make_at(component.spot(), &read.text, Damage::NoUid)?;
                 let uid = format!("{}@calgate", change::digest_of(&component));
-                component.set(Property::new("UID", &uid));
+                component.set(Property::new("UID", uid));
             }
-            let next = order.len();
+            let next = groups.len();
             let index = *at.entry(component.value("UID").unwrap_or_default().to_owned()).or_insert(next);
             if index == next {
-                order.push(Vec::new());
+                groups.push(Group { calendar: calendar.clone(), components: Vec::new(), taken: taken.clone() });
             }
-            order[index].push(component);
-        }
-        for components in order {
-            let mut names = Vec::new();
-            components.iter().for_each(|c| zone_names(c, &mut names));
-            let mut seen: HashSet<&str> = HashSet::new();
-            let wanted = names.iter().map(|name| name.as_ref()).filter(|name| seen.insert(name));
-            let zones: Vec<Component> =
-                wanted.filter_map(|name| zone_of.get(name)).map(|zone| (*zone).clone()).collect();
-            let mut own = calendar.clone();
-            own.components.extend(zones.into_iter().chain(components));
-            // First with the lines of the file; then by itself, so that it does not keep the whole file.
-            let checked = check(&own, &read.text, &mut Repairs::new(Reading::Tolerant));
-            objects.push(checked.and_then(|_| Object::of(&own)));
+            groups[index].components.push(component);
         }
     }
+    let mut objects = Vec::with_capacity(groups.len());
+    for mut group in groups {
+        group.keep_the_newer(&read.text, &mut repairs)?;
+        objects.push(group.into_object(&zones, &read.text));
+    }
     Ok(Parts { objects, repairs: repairs.into_made(&read.text) })
+}
+
+/// What a file says of one UID.
+struct Group {
+    /// The calendar it first stands in, without its components.
+    calendar: Component,
+    components: Vec<Component>,
+    /// Or the METHOD that makes it no object.
+    taken: Result<(), String>,
+}
+
+impl Group {
+    fn keep_the_newer(&mut self, text: &str, repairs: &mut Repairs) -> Result<(), Error> {
+        let id = |c: &Component| {
+            let of = c.property("RECURRENCE-ID").map(|p| format!("{:?} {}", p.param("TZID"), p.value()));
+            (c.name().to_owned(), of)
+        };
+        let age = |c: &Component| {
+            let sequence: i64 = c.value("SEQUENCE").and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+            (sequence, c.value("DTSTAMP").unwrap_or_default().to_owned())
+        };
+        let mut newest: HashMap<(String, Option<String>), usize> = HashMap::new();
+        let mut gone = Vec::new();
+        for (at, component) in self.components.iter().enumerate() {
+            match newest.entry(id(component)) {
+                Entry::Vacant(free) => {
+                    free.insert(at);
+                }
+                Entry::Occupied(mut taken) if age(component) >= age(&self.components[*taken.get()]) => {
+                    gone.push(taken.insert(at));
+                }
+                Entry::Occupied(_) => gone.push(at),
+            }
+        }
+        gone.sort_unstable();
+        for at in gone.into_iter().rev() {
+            repairs.make_at(self.components[at].spot(), text, Damage::Twice)?;
+            self.components.remove(at);
+        }
+        Ok(())
+    }
+
+    fn into_object(self, zones: &HashMap<String, Component>, text: &str) -> Result<Object, Error> {
+        if let Err(method) = self.taken {
+            let reason = format!("METHOD:{method} cancels or answers; it is no event that takes place");
+            return Err(Error { line: self.components.first().map_or(0, Component::line), reason });
+        }
+        let mut names = Vec::new();
+        self.components.iter().for_each(|c| zone_names(c, &mut names));
+        let mut seen: HashSet<&str> = HashSet::new();
+        let wanted = names.iter().map(|name| name.as_ref()).filter(|name| seen.insert(name));
+        let zones: Vec<Component> = wanted.filter_map(|name| zones.get(name)).cloned().collect();
+        let own = self.calendar.with_components(zones.into_iter().chain(self.components));
+        // First with the lines of the file; then by itself, so that it does not keep the whole file.
+        check(&own, text, &mut Repairs::new(Reading::Tolerant))?;
+        Object::of(&own)
+    }
 }
 
 /// The TZIDs a component names, those below it included.
@@ -257,10 +314,13 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
             None => master = Some(component),
             _ => {}
         }
-        if let Err((property, reason)) = check_sizes(component).and_then(|()| check_times(component, &zones)) {
+        if let Err((property, reason)) = check_sizes(component).and_then(|()| check_times(component)) {
             return fail(Some(property), reason);
         }
         note_forms(component, master, text, repairs)?;
+        if let Some(end) = end_before_start(component, &zones) {
+            repairs.make_at(end.spot(), text, Damage::EndBeforeStart)?;
+        }
     }
     let Some(first) = first else {
         let reason = "there is no VEVENT, VTODO or VJOURNAL in it; send one".to_owned();
@@ -283,7 +343,7 @@ fn check_sizes(component: &Component) -> Result<(), Complaint> {
 }
 
 /// What must be readable of times before it is kept: the property to blame and why.
-fn check_times(component: &Component, zones: &Zones<'_>) -> Result<(), Complaint> {
+fn check_times(component: &Component) -> Result<(), Complaint> {
     if component.name() == "VEVENT" && component.said("DTSTART").is_none() {
         return Err(("DTSTART", "this VEVENT has no DTSTART; give it one".to_owned()));
     }
@@ -299,16 +359,17 @@ fn check_times(component: &Component, zones: &Zones<'_>) -> Result<(), Complaint
     if let Some(text) = component.said("DURATION").map(Property::value).filter(|d| Duration::parse(d).is_none()) {
         return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D")));
     }
-    let when = |name: &str| component.said(name).and_then(|p| recur::when(p, zones).ok());
-    if let (Some(start), Some(finish)) = (when("DTSTART"), when(end))
-        && is_before(&finish, &start)
-    {
-        return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
-    }
     for property in component.all("RRULE").filter(|p| !p.value().trim().is_empty()) {
         check_rule(property.value())?;
     }
     Ok(())
+}
+
+fn end_before_start<'a>(component: &'a Component, zones: &Zones<'_>) -> Option<&'a Property> {
+    let end = component.said(if component.name() == "VTODO" { "DUE" } else { "DTEND" })?;
+    let start = recur::when(component.said("DTSTART")?, zones).ok()?;
+    let finish = recur::when(end, zones).ok()?;
+    is_before(&finish, &start).then_some(end)
 }
 
 fn no_time(p: &Property) -> String {
@@ -373,8 +434,12 @@ fn note_forms(
                 if rule.count.is_some() && rule.until.is_some() {
                     note(Damage::CountAndUntil, p);
                 }
-                if p.value().to_ascii_uppercase().split(';').any(|part| part.trim() == "INTERVAL=0") {
+                let has = |wanted: &str| p.value().split(';').any(|part| part.trim().eq_ignore_ascii_case(wanted));
+                if has("INTERVAL=0") {
                     note(Damage::ZeroInterval, p);
+                }
+                if has("COUNT=0") {
+                    note(Damage::ZeroCount, p);
                 }
             }
             _ => {}
@@ -468,15 +533,11 @@ mod tests {
                 "line 10: a second override of the same instance",
             ),
             (event("DTSTART:tomorrow"), "line 5: DTSTART:tomorrow is no time"),
-            (event("DTSTART:20260105T100000Z\nDTEND:20260105T090000Z"), "line 6: DTEND lies before DTSTART"),
-            (event("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260104"), "line 6: DTEND lies before DTSTART"),
-            (event("DTSTART:20260105T100000Z\nDURATION:1h"), "line 6: DURATION:1h is no duration"),
             (event(&"ATTENDEE:mailto:a@example.org\n".repeat(2_001)), "line 5: there are more than 2000 attendees"),
             (
                 event(&format!("DTSTART:20260105{}", "\nBEGIN:VALARM\nEND:VALARM".repeat(101))),
                 "line 3: there are more than 100 alarms",
             ),
-            (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=0"), "line 6: the rule can not be read: COUNT=0"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;INTERVAL=10001"), "INTERVAL=10001 is not between"),
             (event("DTSTART:20260105\nRRULE:COUNT=1"), "the rule has no FREQ"),
@@ -529,6 +590,9 @@ mod tests {
             ("DTSTART;VALUE=DATE:20260105\nRRULE:FREQ=DAILY\nRDATE:20260106T000000Z", "7 instance-form"),
             ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;COUNT=3;UNTIL=20260110T080000Z", "6 count-and-until"),
             ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;INTERVAL=0", "6 zero-interval"),
+            ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;COUNT=0", "6 zero-count"),
+            ("DTSTART:20260105T100000Z\nDTEND:20260105T090000Z", "6 end-before-start"),
+            ("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260104", "6 end-before-start"),
         ];
         for (lines, expect) in cases {
             let text = calendar(&format!(

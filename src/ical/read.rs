@@ -12,10 +12,10 @@ use super::{Error, names};
 /// Octets of one unfolded content line: what an object of the largest size may hold in one attachment.
 const MAX_LINE: usize = 2 << 20;
 /// Content lines and components of one object, VALARMs and observances included.
-const OBJECT: Limits = Limits { lines: 200_000, components: 5_000 };
+const OBJECT: Limits = Limits { lines: 200_000, components: 5_000, file: false };
 /// The same of a file of many objects of that many octets: honest lines take more than 8 octets, components more than 64.
 fn of_file(octets: usize) -> Limits {
-    Limits { lines: OBJECT.lines + octets / 8, components: OBJECT.components + octets / 64 }
+    Limits { lines: OBJECT.lines + octets / 8, components: OBJECT.components + octets / 64, file: true }
 }
 /// Properties of one component.
 const MAX_PROPERTIES: usize = 10_000;
@@ -28,6 +28,8 @@ const MAX_DEPTH: usize = 32;
 struct Limits {
     lines: usize,
     components: usize,
+    /// It is a file: lines before the first calendar do not tell what the rest is.
+    file: bool,
 }
 
 /// What was read, and what had to be put right for it.
@@ -40,8 +42,19 @@ pub(super) struct Read {
 }
 
 /// Octets as text, and the lines (from 1) of what was no UTF-8. A fold may split a character (RFC 5545 3.1): such a fold
-/// is moved behind it. Other octets that are no UTF-8 are read as Windows-1252, which old programs write.
+/// is moved behind it. Other octets that are no UTF-8 are read as Windows-1252, which old programs write; UTF-16 by its mark.
 pub(super) fn decode(octets: &[u8]) -> (Cow<'_, str>, Vec<usize>) {
+    if let [0xff, 0xfe, rest @ ..] | [0xfe, 0xff, rest @ ..] = octets {
+        let little = octets[0] == 0xff;
+        let unit = |pair: &[u8]| {
+            let pair = [pair[0], pair.get(1).copied().unwrap_or(0)];
+            if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+        };
+        return (
+            Cow::Owned(char::decode_utf16(rest.chunks(2).map(unit)).map(|c| c.unwrap_or('\u{fffd}')).collect()),
+            vec![1],
+        );
+    }
     let mut out = String::new();
     let mut odd = Vec::new();
     let mut rest = octets;
@@ -128,10 +141,12 @@ fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error>
         if line.number > limits.lines {
             return Err(error(line.number, format!("there are more than {} lines", limits.lines)));
         }
-        if line.controls {
-            repairs.make(line.number, Damage::Control)?;
+        if let Some(damage) = line.damage {
+            repairs.make(line.number, damage)?;
         }
-        tree.take(line, &mut repairs)?;
+        if !line.text(&text).trim_ascii().is_empty() {
+            tree.take(line, &mut repairs)?;
+        }
     }
     if let Some(line) = lines.bare {
         repairs.make(line, Damage::LineEnds)?;
@@ -140,13 +155,20 @@ fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error>
     Ok(Read { calendars, repairs, text })
 }
 
-/// Old programs end lines with CR alone.
+/// Old programs end lines with CR alone, and templates indent them all.
 fn of_lines(text: Arc<str>, repairs: &mut Repairs) -> Result<Arc<str>, Error> {
+    let indent = text.len() - text.trim_start_matches([' ', '\t']).len();
+    if indent > 0 && text[indent..].get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("BEGIN:")) {
+        repairs.make(1, Damage::Indented)?;
+        let indent = &text[..indent];
+        let lines = text.split_inclusive('\n').map(|line| line.strip_prefix(indent).unwrap_or(line));
+        return Ok(Arc::from(lines.collect::<String>()));
+    }
     if memchr(b'\n', text.as_bytes()).is_some() || memchr(b'\r', text.as_bytes()).is_none() {
         return Ok(text);
     }
-    repairs.make(1, Damage::LineEnds)?;
-    Ok(Arc::from(text.replace('\r', "\n")))
+    repairs.make(1, Damage::Returns)?;
+    Ok(Arc::from(text.replace('\r', "\r\n")))
 }
 
 fn error(line: usize, reason: impl Into<String>) -> Error {
@@ -175,7 +197,8 @@ struct Line {
     end: usize,
     /// Its text, when it was folded or held control characters.
     own: Option<String>,
-    controls: bool,
+    /// What was wrong with it: its text as it came is not kept.
+    damage: Option<Damage>,
 }
 
 impl Line {
@@ -206,23 +229,36 @@ impl<'a> Lines<'a> {
                 return Ok(None);
             }
             let number = self.number + 1;
-            let mut end = self.physical();
-            let first = end;
+            let first = self.physical();
             let mut own: Option<String> = None;
-            while matches!(self.text.as_bytes().get(self.next), Some(b' ' | b'\t')) {
-                let own = own.get_or_insert_with(|| self.text[start..first].to_owned());
-                let more = self.next + 1;
-                end = self.physical();
-                if own.len() + (end - more) > MAX_LINE {
-                    return Err(too_long(number));
+            let mut damage = None;
+            loop {
+                match self.text.as_bytes().get(self.next..).unwrap_or_default() {
+                    [b' ' | b'\t', ..] => {
+                        let (more, after_nothing) = (self.next + 1, self.after_nothing());
+                        let end = self.physical();
+                        let more = &self.text[more..end];
+                        // White space below an empty line is an empty line too; anything else goes on with the fold.
+                        if after_nothing && more.trim_ascii().is_empty() {
+                            continue;
+                        }
+                        if after_nothing {
+                            damage = Some(Damage::BrokenFold);
+                        }
+                        let own = own.get_or_insert_with(|| self.text[start..first].to_owned());
+                        if own.len() + more.len() > MAX_LINE {
+                            return Err(too_long(number));
+                        }
+                        own.push_str(more);
+                    }
+                    [b'\n', ..] | [b'\r', b'\n', ..] => {
+                        self.physical();
+                    }
+                    _ => break,
                 }
-                own.push_str(&self.text[more..end]);
             }
-            if end - start > 2 * MAX_LINE || own.is_none() && end - start > MAX_LINE {
+            if first - start > MAX_LINE {
                 return Err(too_long(number));
-            }
-            while let [b'\n', ..] | [b'\r', b'\n', ..] = &self.text.as_bytes()[self.next..] {
-                self.physical();
             }
             let mut line = Line {
                 number,
@@ -230,16 +266,23 @@ impl<'a> Lines<'a> {
                 place: Place { start: start as u32, end: self.next as u32 },
                 end: first,
                 own,
-                controls: false,
+                damage,
             };
             if !self.clean {
                 line.clean(self.text);
             }
             let says = line.text(self.text).as_bytes();
-            if says.first().is_some_and(|b| *b > b' ') || !says.trim_ascii().is_empty() {
+            if says.first().is_some_and(|b| *b > b' ') || !says.trim_ascii().is_empty() || line.damage.is_some() {
                 return Ok(Some(line));
             }
         }
+    }
+
+    /// The line before the next one is empty.
+    fn after_nothing(&self) -> bool {
+        let before = self.text.as_bytes()[..self.next].strip_suffix(b"\n").unwrap_or_default();
+        let before = before.strip_suffix(b"\r").unwrap_or(before);
+        before.last() == Some(&b'\n')
     }
 
     /// Moves to the next physical line; gives where the text of this one ends.
@@ -266,15 +309,20 @@ fn too_long(number: usize) -> Error {
 }
 
 impl Line {
-    /// Leaves out what no line may hold. A return before the line end is part of it.
+    /// Leaves out what no line may hold, and the marks that files which were joined carry along. A return before the line
+    /// end is part of it.
     fn clean(&mut self, text: &str) {
-        let line = self.text(text).trim_end_matches('\r');
+        let given = self.text(text);
+        let marked = given.trim_start_matches('\u{feff}');
+        let line = marked.trim_end_matches('\r');
         let bad = |c: char| c.is_ascii() && is_control(c as u8) || matches!(c, '\u{fffe}' | '\u{ffff}');
-        if line.contains(bad) {
-            self.own = Some(line.replace(bad, ""));
-            self.controls = true;
-        } else if line.len() != self.text(text).len() {
-            self.own = Some(line.to_owned());
+        let controls = marked.len() < given.len() || line.contains(bad);
+        let own = (controls || line.len() < given.len()).then(|| line.replace(bad, ""));
+        if own.is_some() {
+            self.own = own;
+        }
+        if controls {
+            self.damage = Some(Damage::Control);
         }
     }
 }
@@ -310,8 +358,8 @@ impl<'t> Tree<'t> {
             _ => {}
         }
         let Some(open) = self.open.last_mut() else {
-            // What begins with something else is something else: a page, a message, an object that was withheld.
-            if self.done.is_empty() {
+            // An object that begins with something else is something else: a page, a message, one that was withheld.
+            if self.done.is_empty() && !self.limits.file {
                 return Err(error(line.number, Damage::Outside.to_string()));
             }
             return repairs.make(line.number, Damage::Outside);
@@ -333,9 +381,9 @@ impl<'t> Tree<'t> {
             }
             Head::Plain { name, value } | Head::Unusual { name, value } => {
                 let property = normal(content, name, value);
-                let source = match line.controls {
-                    true => Source::None,
-                    false => Source::There(text.clone(), line.place),
+                let source = match line.damage {
+                    Some(_) => Source::Was(text.clone(), line.place),
+                    None => Source::There(text.clone(), line.place),
                 };
                 open.push(Property { source, ..property });
             }
@@ -367,7 +415,7 @@ impl<'t> Tree<'t> {
             repairs.make(number, Damage::MissingEnd)?;
             self.close(None);
         }
-        let place = (!line.controls).then_some(line.place);
+        let place = line.damage.is_none().then_some(line.place);
         self.begin(name, number, place)
     }
 
@@ -394,7 +442,7 @@ impl<'t> Tree<'t> {
             repairs.make(line.number, Damage::MissingEnd)?;
             self.close(None);
         }
-        self.close((!line.controls).then_some(line.place));
+        self.close(line.damage.is_none().then_some(line.place));
         Ok(())
     }
 
@@ -499,7 +547,9 @@ fn head(line: &str) -> Result<Head, String> {
         };
     }
     // An address in a text that was broken: `https://…`.
-    if bytes[name..].starts_with(b"://") {
+    if bytes[name..].starts_with(b"://")
+        && matches!(&line[..name], "http" | "https" | "Http" | "Https" | "ftp" | "webcal")
+    {
         return Ok(Head::None);
     }
     let mut at = name;
@@ -679,7 +729,7 @@ mod tests {
     fn repairs_by_name_what_good_clients_repair() {
         let cases = [
             ("\u{feff}BEGIN:VCALENDAR\nX:1\nEND:VCALENDAR", "VCALENDAR\n  X = 1\n1 byte-order-mark\n"),
-            ("BEGIN:VCALENDAR\rX:1\rEND:VCALENDAR\r", "VCALENDAR\n  X = 1\n"),
+            ("BEGIN:VCALENDAR\rX:1\rEND:VCALENDAR\r", "VCALENDAR\n  X = 1\n1 returns\n"),
             (
                 &around("X:a\n \u{1}b\nY:\u{b}"),
                 "VCALENDAR\n  X = ab\n  Y = \n2 control-character\n4 control-character\n",

@@ -305,6 +305,11 @@ impl Property {
         &self.line()[self.value as usize..]
     }
 
+    /// Its name and parameters as they are written.
+    pub(super) fn raw_head(&self) -> &str {
+        &self.line()[..self.value as usize - 1]
+    }
+
     /// The value as TEXT with its escapes undone (RFC 5545 3.3.11).
     pub fn text(&self) -> String {
         unescape(self.value()).into_owned()
@@ -414,7 +419,7 @@ impl Property {
     }
 
     /// The same where another one stands or stood.
-    fn in_place_of(mut self, other: &Property) -> Property {
+    pub(super) fn in_place_of(mut self, other: &Property) -> Property {
         if let (Source::None, Some((text, place))) = (&self.source, other.stood()) {
             self.source = Source::Was(text.clone(), place);
         }

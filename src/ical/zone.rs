@@ -190,7 +190,7 @@ fn compile(component: &Component) -> Option<TimeZone> {
 }
 
 /// `+0100`, `-053000`, and `+01:00` as some write it. Seconds, less than a day either way.
-fn offset(text: &str) -> Option<i64> {
+pub(super) fn offset(text: &str) -> Option<i64> {
     let text = text.trim();
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),

@@ -20,7 +20,10 @@ pub fn text(octets: &[u8]) {
         assert!(again.repairs().iter().all(|r| !r.damage.alters()), "{:?}", again.repairs());
         assert_eq!(object.calendar().print(), object.text());
         if let Ok(strict) = strict {
-            assert_eq!(strict.text().as_bytes(), octets);
+            // A fold within a character can not be kept in a text.
+            if let Ok(sent) = std::str::from_utf8(octets) {
+                assert_eq!(strict.text(), sent);
+            }
             assert!(object.repairs().is_empty(), "{:?}", object.repairs());
         }
         use_object(&object);
