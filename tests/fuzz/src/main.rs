@@ -1,10 +1,15 @@
 //! `make fuzz T=text`: one target under libFuzzer, for as long as one likes.
 #![no_main]
+#![allow(dead_code)]
 
-use std::sync::LazyLock;
+extern crate self as calgate;
 
+#[path = "../../../src/ical/mod.rs"]
+pub mod ical;
 #[path = "../targets.rs"]
 mod targets;
+
+use std::sync::LazyLock;
 
 static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
     let name = std::env::var("T").unwrap_or_default();
