@@ -431,3 +431,444 @@ pub(super) fn as_events(of: &Object, available: &[&Component]) -> Option<Object>
     });
     Object::of(&Component::new("VCALENDAR").with_components(zones.chain(events))).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::zone;
+    use super::*;
+
+    static UTC: TimeZone = TimeZone::UTC;
+
+    fn window(from: &str, to: &str) -> Window {
+        let at = |text: &str| match text {
+            "-" => None,
+            text => Some(Instant(time::parse(text).unwrap().0)),
+        };
+        Window { start: at(from).unwrap_or(Instant::MIN), end: at(to).unwrap_or(Instant::MAX) }
+    }
+
+    fn calendar(inside: &str) -> Object {
+        let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\n{inside}END:VCALENDAR\n").replace("\n\n", "\n");
+        Object::parse(&text).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    }
+
+    fn object(kind: &str, lines: &str) -> Object {
+        calendar(&format!("BEGIN:{kind}\nUID:1\n{lines}\nEND:{kind}\n"))
+    }
+
+    fn rings(kind: &str, lines: &str, alarm: &str, from: &str, to: &str, reader: &TimeZone) -> bool {
+        let object = object(kind, &format!("{lines}BEGIN:VALARM\n{alarm}\nEND:VALARM"));
+        let own = object.components().next().unwrap();
+        Times::of(&object, reader).in_range(&own.components[0], Some(own), window(from, to))
+    }
+
+    /// Rows: the component's lines, a window, whether it overlaps. Each is a row of a table in RFC 4791 9.9.
+    fn check_ranges(kind: &str, rows: &[(&str, &str, &str, bool)]) {
+        for (lines, from, to, expect) in rows {
+            let object = object(kind, lines);
+            let component = object.components().next().unwrap();
+            let w = window(from, to);
+            let got = Times::of(&object, &UTC).in_range(component, None, w);
+            assert_eq!(got, *expect, "{lines:?} {from} {to}");
+            // What is in range is also found by the span that the store keeps.
+            let span = object.span();
+            let found = span.first.is_none_or(|f| f < w.end) && span.last.is_none_or(|l| l > w.start);
+            assert!(found || !expect, "{lines:?} {from} {to}: {span:?}");
+        }
+    }
+
+    #[test]
+    fn events_by_time() {
+        const NINE_TO_TEN: &str = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z";
+        check_ranges(
+            "VEVENT",
+            &[
+                (NINE_TO_TEN, "20260105T100000Z", "20260105T110000Z", false),
+                (NINE_TO_TEN, "20260105T095959Z", "20260105T110000Z", true),
+                (NINE_TO_TEN, "20260105T080000Z", "20260105T090000Z", false),
+                (NINE_TO_TEN, "20260105T080000Z", "20260105T090001Z", true),
+                (NINE_TO_TEN, "20260105T095959Z", "-", true),
+                (NINE_TO_TEN, "20260105T100000Z", "-", false),
+                (NINE_TO_TEN, "-", "20260105T090000Z", false),
+                (NINE_TO_TEN, "-", "20260105T090001Z", true),
+                ("DTSTART:20260105T090000Z\nDURATION:PT1H", "20260105T095959Z", "20260105T110000Z", true),
+                ("DTSTART:20260105T090000Z\nDURATION:PT0S", "20260105T090000Z", "20260105T110000Z", true),
+                ("DTSTART:20260105T090000Z\nDURATION:PT0S", "20260105T080000Z", "20260105T090000Z", false),
+                ("DTSTART:20260105T090000Z", "20260105T090000Z", "20260105T110000Z", true),
+                ("DTSTART;VALUE=DATE:20260105", "20260105T235959Z", "20260107T000000Z", true),
+                ("DTSTART;VALUE=DATE:20260105", "20260106T000000Z", "20260107T000000Z", false),
+                ("DTSTART:19700101T090000Z\nRRULE:FREQ=YEARLY", "21990101T000000Z", "21990102T000000Z", true),
+                ("DTSTART:19700101T090000Z\nRRULE:FREQ=YEARLY", "21990102T000000Z", "21991231T000000Z", false),
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY", "20300101T000000Z", "-", true),
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY;UNTIL=20260107T090000Z", "20300101T000000Z", "-", false),
+                // Unknown is not absent.
+                ("DTSTART;TZID=Nowhere:20260105T090000", "20300101T000000Z", "20310101T000000Z", true),
+                (
+                    "DTSTART:20260105T090000Z\nRRULE:FREQ=YEARLY;RSCALE=HEBREW",
+                    "20300101T000000Z",
+                    "20310101T000000Z",
+                    true,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn todos_by_time() {
+        const SPAN: &str = "DTSTART:20260105T090000Z\nDUE:20260105T100000Z";
+        const LONG: &str = "DTSTART:20260105T090000Z\nDURATION:PT1H";
+        const START: &str = "DTSTART:20260105T090000Z";
+        const DUE: &str = "DUE:20260105T100000Z";
+        const DONE: &str = "CREATED:20260105T090000Z\nCOMPLETED:20260105T100000Z";
+        check_ranges(
+            "VTODO",
+            &[
+                // DTSTART and DURATION
+                (LONG, "20260105T100000Z", "20260105T110000Z", true),
+                (LONG, "20260105T100001Z", "20260105T110000Z", false),
+                (LONG, "20260105T080000Z", "20260105T090000Z", false),
+                (LONG, "20260105T080000Z", "20260105T090001Z", true),
+                // DTSTART and DUE
+                (SPAN, "20260105T100000Z", "20260105T110000Z", false),
+                (SPAN, "20260105T095959Z", "20260105T110000Z", true),
+                (SPAN, "20260105T080000Z", "20260105T090000Z", false),
+                (SPAN, "20260105T080000Z", "20260105T090001Z", true),
+                // DTSTART alone
+                (START, "20260105T090000Z", "20260105T110000Z", true),
+                (START, "20260105T080000Z", "20260105T090000Z", false),
+                // DUE alone
+                (DUE, "20260105T100000Z", "20260105T110000Z", false),
+                (DUE, "20260105T090000Z", "20260105T100000Z", true),
+                (DUE, "20260105T080000Z", "20260105T095959Z", false),
+                // COMPLETED and CREATED
+                (DONE, "20260105T100000Z", "20260105T110000Z", true),
+                (DONE, "20260105T100001Z", "20260105T110000Z", false),
+                (DONE, "20260105T080000Z", "20260105T090000Z", true),
+                (DONE, "20260105T080000Z", "20260105T085959Z", false),
+                ("COMPLETED:20260105T100000Z", "20260105T100000Z", "20260105T110000Z", true),
+                ("COMPLETED:20260105T100000Z", "20260105T090000Z", "20260105T100000Z", true),
+                ("COMPLETED:20260105T100000Z", "20260105T100001Z", "20260105T110000Z", false),
+                ("CREATED:20260105T090000Z", "20300101T000000Z", "20310101T000000Z", true),
+                ("CREATED:20260105T090000Z", "20260105T080000Z", "20260105T090000Z", false),
+                ("SUMMARY:no time", "20300101T000000Z", "20310101T000000Z", true),
+                // An instance of one that recurs
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=WEEKLY", "20260112T090000Z", "20260112T100000Z", true),
+                ("DTSTART:20260105T090000Z\nRRULE:FREQ=WEEKLY", "20260112T090001Z", "20260119T090000Z", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn journals_and_freebusy_by_time() {
+        check_ranges(
+            "VJOURNAL",
+            &[
+                ("DTSTART:20260105T090000Z", "20260105T090000Z", "20260105T100000Z", true),
+                ("DTSTART:20260105T090000Z", "20260105T080000Z", "20260105T090000Z", false),
+                ("DTSTART;VALUE=DATE:20260105", "20260105T230000Z", "20260106T100000Z", true),
+                ("DTSTART;VALUE=DATE:20260105", "20260106T000000Z", "20260106T100000Z", false),
+                ("SUMMARY:no time", "20260105T000000Z", "20260106T000000Z", false),
+            ],
+        );
+        const BOUNDS: &str = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z";
+        const PERIODS: &str = "FREEBUSY:20260105T090000Z/PT1H,20260107T090000Z/20260107T100000Z";
+        check_ranges(
+            "VFREEBUSY",
+            &[
+                (BOUNDS, "20260105T100000Z", "20260105T110000Z", true),
+                (BOUNDS, "20260105T100001Z", "20260105T110000Z", false),
+                (BOUNDS, "20260105T080000Z", "20260105T090000Z", false),
+                (PERIODS, "20260105T095959Z", "20260106T000000Z", true),
+                (PERIODS, "20260105T100000Z", "20260107T090000Z", false),
+                (PERIODS, "20260105T100000Z", "20260107T090001Z", true),
+                ("COMMENT:nothing", "20260105T100000Z", "20260107T090001Z", false),
+            ],
+        );
+    }
+
+    #[test]
+    fn alarms_by_time() {
+        let event = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\n";
+        let weekly = "DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\nRRULE:FREQ=WEEKLY\n";
+        let nowhere = "DTSTART;TZID=Nowhere:20260105T090000\n";
+        let cases = [
+            (event, "TRIGGER:-PT15M", "20260105T084500Z", "20260105T084501Z", true),
+            (event, "TRIGGER:-PT15M", "20260105T084501Z", "20260105T100000Z", false),
+            (event, "TRIGGER:-PT15M", "20260105T080000Z", "20260105T084500Z", false),
+            (event, "TRIGGER;RELATED=END:PT5M", "20260105T100500Z", "20260105T100501Z", true),
+            (event, "TRIGGER;RELATED=END:PT5M", "20260105T090000Z", "20260105T100500Z", false),
+            (event, "TRIGGER;VALUE=DATE-TIME:20260101T120000Z", "20260101T120000Z", "20260101T130000Z", true),
+            (event, "TRIGGER;VALUE=DATE-TIME:20260101T120000Z", "20260105T000000Z", "20260106T000000Z", false),
+            (event, "TRIGGER:-PT15M\nREPEAT:3\nDURATION:PT5M", "20260105T085900Z", "20260105T090001Z", true),
+            (event, "TRIGGER:-PT15M\nREPEAT:3\nDURATION:PT5M", "20260105T090001Z", "20260105T100000Z", false),
+            (event, "TRIGGER:-PT15M\nREPEAT:3\nDURATION:PT5M", "20260105T085100Z", "20260105T085500Z", false),
+            (weekly, "TRIGGER:-P1D", "20270103T090000Z", "20270103T090001Z", true),
+            (weekly, "TRIGGER:-P1D", "20270103T090001Z", "20270104T090000Z", false),
+            (event, "ACTION:AUDIO", "20260105T000000Z", "20260106T000000Z", false),
+            // Unknown is not absent, and what is known is known.
+            (event, "TRIGGER:soon", "20260105T000000Z", "20260106T000000Z", true),
+            (nowhere, "TRIGGER:-PT5M", "20260105T000000Z", "20260106T000000Z", true),
+            (nowhere, "TRIGGER;VALUE=DATE-TIME:20260101T120000Z", "20260105T000000Z", "20260106T000000Z", false),
+            // Without both of them it does not ring again.
+            (event, "TRIGGER:-PT15M\nREPEAT:3", "20260105T084501Z", "20260105T100000Z", false),
+            (event, "TRIGGER:-PT15M\nDURATION:PT5M", "20260105T084501Z", "20260105T100000Z", false),
+            (event, "TRIGGER:-PT15M\nREPEAT:99999999\nDURATION:PT5M", "20300105T084501Z", "20300105T100000Z", true),
+        ];
+        for (lines, alarm, from, to, expect) in cases {
+            assert_eq!(rings("VEVENT", lines, alarm, from, to, &UTC), expect, "{alarm} {from} {to}");
+        }
+    }
+
+    #[test]
+    fn availability_by_time() {
+        const FROM: &str = "DTSTART:20260105T090000Z";
+        const TO: &str = "DTEND:20260107T090000Z";
+        const BOTH: &str = "DTSTART:20260105T090000Z\nDTEND:20260107T090000Z";
+        const LONG: &str = "DTSTART:20260105T090000Z\nDURATION:P2D";
+        let mut rows = vec![
+            (FROM, "20260101T000000Z", "20260105T090000Z", false),
+            (FROM, "20260101T000000Z", "20260105T090001Z", true),
+            (FROM, "20900101T000000Z", "20900105T090001Z", true),
+            (TO, "19700101T000000Z", "19700102T000000Z", true),
+            (TO, "20260107T090000Z", "-", false),
+            (TO, "20260107T085959Z", "-", true),
+            ("SUMMARY:always", "19700101T000000Z", "19700102T000000Z", true),
+            ("DURATION:P2D", "19700101T000000Z", "19700102T000000Z", true),
+            ("DTSTART;TZID=Nowhere:20260105T090000", "19700101T000000Z", "19700102T000000Z", true),
+        ];
+        for closed in [BOTH, LONG] {
+            rows.extend([
+                (closed, "20260101T000000Z", "20260105T090000Z", false),
+                (closed, "20260101T000000Z", "20260105T090001Z", true),
+                (closed, "20260107T090000Z", "20260108T000000Z", false),
+                (closed, "20260107T085959Z", "20260108T000000Z", true),
+            ]);
+        }
+        check_ranges("VAVAILABILITY", &rows);
+        let available = calendar(
+            "BEGIN:VAVAILABILITY\nUID:1\n\
+             BEGIN:AVAILABLE\nUID:a\nDTSTART;TZID=Europe/Berlin:20260105T090000\nDURATION:PT3H\nRRULE:FREQ=WEEKLY\nEND:AVAILABLE\n\
+             BEGIN:AVAILABLE\nUID:a\nRECURRENCE-ID;TZID=Europe/Berlin:20260112T090000\n\
+             DTSTART;TZID=Europe/Berlin:20260113T090000\nDURATION:PT3H\nEND:AVAILABLE\n\
+             BEGIN:AVAILABLE\nDTSTART:20260107T090000Z\nEND:AVAILABLE\n\
+             BEGIN:AVAILABLE\nUID:b\nSUMMARY:when?\nEND:AVAILABLE\nEND:VAVAILABILITY\n",
+        );
+        let own = available.components().next().unwrap();
+        let times = Times::of(&available, &UTC);
+        let cases = [
+            (0, "20260105T080000Z", "20260105T110000Z", true),
+            (0, "20260112T080000Z", "20260112T110000Z", false),
+            (1, "20260112T080000Z", "20260112T110000Z", false),
+            (1, "20260113T080000Z", "20260113T110000Z", true),
+            (0, "20300701T000000Z", "20300708T000000Z", true),
+            (2, "20260107T090000Z", "20260107T090001Z", true),
+            (2, "20260107T090001Z", "20260108T090001Z", false),
+            // What can not be an instance may be one.
+            (3, "20300701T000000Z", "20300708T000000Z", true),
+        ];
+        for (at, from, to, expect) in cases {
+            assert_eq!(times.in_range(&own.components[at], Some(own), window(from, to)), expect, "{at} {from}");
+        }
+    }
+
+    /// RFC 5545 3.3.6: a day before is the same time of the day before, whatever the clocks do between.
+    #[test]
+    fn alarms_follow_the_wall_clock() {
+        const BERLIN: &str = "DTSTART;TZID=Europe/Berlin:20260329T090000\n";
+        const TOKYO_END: &str = "DTSTART;TZID=Europe/Berlin:20260328T230000\nDTEND;TZID=Asia/Tokyo:20260329T160000\n";
+        const DAY_LONG: &str = "DTSTART;VALUE=DATE:20260329\n";
+        const FLOATING: &str = "DTSTART:20260329T090000\n";
+        const DUE: &str = "DUE;TZID=Europe/Berlin:20260329T090000\n";
+        const TODO: &str = "DTSTART;TZID=Europe/Berlin:20260328T080000\nDURATION:P1D\n";
+        let cases = [
+            // The night of summer time lies between.
+            ("VEVENT", BERLIN, "TRIGGER:-P1D", "20260328T080000Z"),
+            ("VEVENT", BERLIN, "TRIGGER:-PT24H", "20260328T070000Z"),
+            ("VEVENT", BERLIN, "TRIGGER:-P1DT1H", "20260328T070000Z"),
+            ("VEVENT", BERLIN, "TRIGGER:-P2D\nREPEAT:2\nDURATION:P1D", "20260328T080000Z"),
+            ("VEVENT", BERLIN, "TRIGGER:-P2D\nREPEAT:2\nDURATION:P1D", "20260329T070000Z"),
+            ("VEVENT", BERLIN, "TRIGGER:-P2D\nREPEAT:2\nDURATION:PT24H", "20260329T080000Z"),
+            // The end has a clock of its own.
+            ("VEVENT", TOKYO_END, "TRIGGER;RELATED=END:-P1D", "20260328T070000Z"),
+            ("VEVENT", TOKYO_END, "TRIGGER;RELATED=START:P1D", "20260329T210000Z"),
+            // Midnights of the reader.
+            ("VEVENT", DAY_LONG, "TRIGGER:PT9H", "20260329T080000Z"),
+            ("VEVENT", DAY_LONG, "TRIGGER;RELATED=END:-PT1H", "20260329T210000Z"),
+            ("VEVENT", DAY_LONG, "TRIGGER:-P1W", "20260321T230000Z"),
+            ("VEVENT", FLOATING, "TRIGGER:-P1D", "20260328T080000Z"),
+            // DUE stands for a start that is not there.
+            ("VTODO", DUE, "TRIGGER:-P1D", "20260328T080000Z"),
+            ("VTODO", DUE, "TRIGGER;RELATED=END:-PT1H", "20260329T060000Z"),
+            ("VTODO", TODO, "TRIGGER;RELATED=END:PT0S", "20260329T060000Z"),
+        ];
+        let berlin = zone::named("Europe/Berlin").unwrap();
+        for (kind, lines, alarm, at) in cases {
+            let second = |by: i64| time::format_utc(Instant(time::parse(at).unwrap().0 + by));
+            assert!(rings(kind, lines, alarm, at, &second(1), &berlin), "{lines}{alarm} {at}");
+            let before = alarm.contains("REPEAT") || !rings(kind, lines, alarm, "-", at, &berlin);
+            assert!(before && !rings(kind, lines, alarm, &second(1), &second(3600), &berlin), "{lines}{alarm} {at}");
+        }
+    }
+
+    const MOVED: &str = "BEGIN:VEVENT\nUID:1\nDTSTART:20260105T090000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY\n\
+        EXDATE:20260107T090000Z\nBEGIN:VALARM\nTRIGGER:-PT15M\nEND:VALARM\nEND:VEVENT\n\
+        BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260106T090000Z\nDTSTART:20260301T120000Z\nDURATION:PT1H\n\
+        BEGIN:VALARM\nTRIGGER:-PT5M\nEND:VALARM\nEND:VEVENT\n\
+        BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260107T090000Z\nDTSTART:20260107T120000Z\nEND:VEVENT\n";
+
+    /// An alarm belongs to the instances of the component that it stands in, and so does the time.
+    #[test]
+    fn overrides_answer_for_themselves() {
+        let object = calendar(MOVED);
+        let times = Times::of(&object, &UTC);
+        // Component, its alarm or itself, and a window.
+        let cases = [
+            (0, false, "20260106T000000Z", "20260107T000000Z", false),
+            (1, false, "20260106T000000Z", "20260107T000000Z", false),
+            (1, false, "20260301T120000Z", "20260301T120001Z", true),
+            // EXDATE takes an instance away, overridden or not.
+            (2, false, "20260107T000000Z", "20260108T000000Z", false),
+            (0, true, "20260105T084500Z", "20260105T084501Z", true),
+            (0, true, "20260106T000000Z", "20260107T000000Z", false),
+            (0, true, "20260301T084500Z", "20260301T084501Z", true),
+            (0, true, "20260301T114500Z", "20260301T115501Z", false),
+            (1, true, "20260301T115500Z", "20260301T115501Z", true),
+            (1, true, "20260301T084500Z", "20260301T084501Z", false),
+            // A rule without end says nothing of an override that is over.
+            (1, false, "20270101T000000Z", "-", false),
+            (1, false, "-", "20260301T120000Z", false),
+            (1, true, "20270101T000000Z", "-", false),
+            (0, false, "20270101T000000Z", "-", true),
+            (0, false, "-", "20260105T090000Z", false),
+            (0, false, "-", "20260105T090001Z", true),
+        ];
+        for (at, alarm, from, to, expect) in cases {
+            let own = object.components().nth(at).unwrap();
+            let got = match alarm {
+                true => times.in_range(&own.components[0], Some(own), window(from, to)),
+                false => times.in_range(own, None, window(from, to)),
+            };
+            assert_eq!(got, expect, "{at} {alarm} {from} {to}");
+        }
+    }
+
+    #[test]
+    fn all_that_follow_move_with_their_override() {
+        let object = calendar(
+            "BEGIN:VEVENT\nUID:1\nDTSTART:19900105T090000Z\nRRULE:FREQ=DAILY\nEND:VEVENT\n\
+             BEGIN:VEVENT\nUID:1\nRECURRENCE-ID;RANGE=THISANDFUTURE:20280105T090000Z\nDTSTART:20280105T120000Z\nEND:VEVENT\n",
+        );
+        let times = Times::of(&object, &UTC);
+        let turn = object.components().nth(1).unwrap();
+        let cases = [
+            ("20300105T120000Z", "20300105T120001Z", true),
+            ("20300105T090000Z", "20300105T120000Z", false),
+            ("20270105T000000Z", "20270106T000000Z", false),
+            ("-", "20280105T120000Z", false),
+            ("-", "20280105T120001Z", true),
+            ("20900101T000000Z", "-", true),
+        ];
+        for (from, to, expect) in cases {
+            assert_eq!(times.in_range(turn, None, window(from, to)), expect, "{from} {to}");
+        }
+    }
+
+    /// A VTODO whose components do not all have a time may be anywhere, and its span says so.
+    #[test]
+    fn to_dos_with_and_without_a_time() {
+        const MASTER: &str = "BEGIN:VTODO\nUID:1\nDTSTART:20260105T090000Z\nRRULE:FREQ=DAILY\nEND:VTODO\n";
+        let object = calendar(&format!(
+            "{MASTER}BEGIN:VTODO\nUID:1\nRECURRENCE-ID:20260107T090000Z\nCOMPLETED:20200101T000000Z\nEND:VTODO\n"
+        ));
+        let times = Times::of(&object, &UTC);
+        let done = object.overrides().next().unwrap();
+        assert!(times.in_range(done, None, window("20260107T090000Z", "20260107T090001Z")));
+        assert!(!times.in_range(done, None, window("20260107T090001Z", "20260108T000000Z")));
+        assert!(!times.in_range(done, None, window("20200101T000000Z", "20200102T000000Z")));
+        assert_eq!((object.span().first, object.span().last), (None, None));
+        let unread = "BEGIN:VTODO\nUID:1\nCOMPLETED:soon\nEND:VTODO\n";
+        assert!(Times::of(&calendar(unread), &UTC).in_range(
+            calendar(unread).components().next().unwrap(),
+            None,
+            window("20200101T000000Z", "20200102T000000Z")
+        ));
+    }
+
+    #[test]
+    fn what_has_no_table_is_in_range_when_an_object_is_made_of_it() {
+        let object = calendar(
+            "BEGIN:VTIMEZONE\nTZID:x\nBEGIN:STANDARD\nDTSTART:19700101T000000\nEND:STANDARD\nEND:VTIMEZONE\n\
+             BEGIN:X-OURS\nDTSTART:20260105T090000Z\nEND:X-OURS\nBEGIN:VPOLL\nUID:1\nDTSTART:20260105T090000Z\nEND:VPOLL\n",
+        );
+        let times = Times::of(&object, &UTC);
+        let of = &object.calendar().components;
+        let got: Vec<_> = of.iter().map(|c| times.in_range(c, None, window("20300101T000000Z", "-"))).collect();
+        assert_eq!(got, [false, false, true]);
+        assert!(!times.in_range(&of[0].components[0], Some(&of[0]), window("-", "20300101T000000Z")));
+    }
+
+    #[test]
+    fn values_of_properties() {
+        const DAILY: &str =
+            "DTSTART;TZID=Europe/Berlin:20260105T090000\nDTEND;TZID=Europe/Berlin:20260105T100000\nRRULE:FREQ=DAILY";
+        const LONG: &str = "DTSTART:20260105T090000Z\nDURATION:PT1H";
+        const STAMPS: &str = "DTSTART:20260105T090000Z\nCREATED:20260101T000000Z\nX-WHEN:20260102T000000Z\nSUMMARY:20260102\n\
+            DTSTAMP:yesterday\nLAST-MODIFIED;TZID=Nowhere:20260101T000000\n\
+            RDATE;VALUE=PERIOD:20260201T090000Z/PT2H,20260202T090000Z/20260202T100000Z\n\
+            EXDATE;VALUE=DATE:20260301,20260305";
+        // Lines, the property, a window in which it is, and one beside.
+        let cases = [
+            (DAILY, "DTSTART", "20260105T080000Z", "20260105T080001Z", true),
+            (DAILY, "DTSTART", "20300705T070000Z", "20300705T070001Z", true),
+            (DAILY, "DTSTART", "20300705T070001Z", "20300706T070000Z", false),
+            (DAILY, "DTEND", "20300705T080000Z", "20300705T080001Z", true),
+            (DAILY, "DTEND", "20300705T070000Z", "20300705T080000Z", false),
+            (LONG, "DTEND", "20260105T100000Z", "20260105T100001Z", true),
+            (LONG, "DTEND", "20260105T090000Z", "20260105T100000Z", false),
+            (LONG, "DUE", "20260105T100000Z", "20260105T100001Z", false),
+            (STAMPS, "DTEND", "20260105T090000Z", "20260105T100000Z", false),
+            (STAMPS, "CREATED", "20260101T000000Z", "20260101T000001Z", true),
+            (STAMPS, "CREATED", "20251231T000000Z", "20260101T000000Z", false),
+            (STAMPS, "X-WHEN", "20260101T000000Z", "20260102T000001Z", true),
+            (STAMPS, "DTSTAMP", "20200101T000000Z", "20200102T000000Z", true),
+            (STAMPS, "LAST-MODIFIED", "20200101T000000Z", "20200102T000000Z", true),
+            (STAMPS, "RDATE", "20260201T105959Z", "20260201T120000Z", true),
+            (STAMPS, "RDATE", "20260201T110000Z", "20260202T090000Z", false),
+            (STAMPS, "RDATE", "20260201T110000Z", "20260202T090001Z", true),
+            // A DATE is its midnight.
+            (STAMPS, "EXDATE", "20260305T000000Z", "20260305T000001Z", true),
+            (STAMPS, "EXDATE", "20260305T000001Z", "20260306T000000Z", false),
+            (STAMPS, "UID", "-", "20300101T000000Z", false),
+        ];
+        for (lines, name, from, to, expect) in cases {
+            let object = object("VEVENT", lines);
+            let own = object.components().next().unwrap();
+            let times = Times::of(&object, &UTC);
+            let w = window(from, to);
+            let got = match own.property(name) {
+                Some(property) => times.value_in_range(property, own, w),
+                None => times.effective_in_range(name, own, w),
+            };
+            assert_eq!(got, expect, "{name} {from} {to}");
+        }
+    }
+
+    /// What does not recur is decided without expanding; a long window is gone through no further than it must be.
+    #[test]
+    fn work_is_bounded() {
+        let single = object("VEVENT", "DTSTART:20260105T090000Z");
+        let times = Times::of(&single, &UTC);
+        assert!(times.in_range(single.components().next().unwrap(), None, window("-", "20900101T000000Z")));
+        assert!(times.last.borrow().is_none());
+        let daily = object("VEVENT", "DTSTART:19700105T090000Z\nRRULE:FREQ=DAILY");
+        let times = Times::of(&daily, &UTC);
+        assert!(times.in_range(daily.components().next().unwrap(), None, window("20260101T000000Z", "-")));
+        let last = times.last.borrow();
+        let (of, found) = last.as_ref().unwrap();
+        assert_eq!((of.end.0 - of.start.0, found.as_ref().unwrap().len()), (YEAR, 366));
+        // More than is gone through: it is busy as far as anybody knows.
+        let seconds = object("VEVENT", "DTSTART:19700105T090000Z\nRRULE:FREQ=SECONDLY");
+        let times = Times::of(&seconds, &UTC);
+        assert!(times.in_range(seconds.components().next().unwrap(), None, window("20260101T000000Z", "-")));
+    }
+}
