@@ -365,6 +365,102 @@ mod tests {
         assert!(!matches(&within(CompFilter { props: vec![both], ..comp("VEVENT") }), &object, &TimeZone::UTC));
     }
 
+    /// What a text is compared with: TEXT without its escapes, lists value by value and as a whole.
+    #[test]
+    fn values_of_text() {
+        let event = object(
+            "VEVENT",
+            "DTSTART:20260105T090000Z\nCATEGORIES:Work\\, paid,Übung\nCATEGORIES:Home\nSUMMARY:one\\, two\\ntwo\n\
+             URL:https://example.org/a\\nb\nX-OURS:a\\;b\nRESOURCES:room,beamer\\\\,key",
+        );
+        let cases = [
+            ("SUMMARY", "one, two", MatchType::Contains, false, true),
+            ("SUMMARY", "one, two\ntwo", MatchType::Equals, false, true),
+            ("SUMMARY", "one", MatchType::Equals, false, false),
+            ("SUMMARY", "one", MatchType::StartsWith, false, true),
+            ("SUMMARY", "TWO", MatchType::EndsWith, false, true),
+            ("SUMMARY", "two", MatchType::StartsWith, false, false),
+            ("SUMMARY", "one", MatchType::StartsWith, true, false),
+            ("CATEGORIES", "work, paid", MatchType::Equals, false, true),
+            ("CATEGORIES", "Übung", MatchType::Equals, false, true),
+            ("CATEGORIES", "home", MatchType::Equals, false, true),
+            ("CATEGORIES", "paid,", MatchType::Contains, false, true),
+            ("CATEGORIES", "paid", MatchType::StartsWith, false, false),
+            // Of one property none of the values; another property is another matter.
+            ("CATEGORIES", "Übung", MatchType::Equals, true, true),
+            ("RESOURCES", "room", MatchType::Equals, true, false),
+            ("RESOURCES", "key", MatchType::Equals, false, true),
+            ("RESOURCES", "beamer\\", MatchType::Equals, false, true),
+            ("X-OURS", "a;b", MatchType::Equals, false, true),
+            ("URL", "a\\nb", MatchType::EndsWith, false, true),
+            ("DTSTART", "20260105", MatchType::StartsWith, false, true),
+        ];
+        for (name, sought, match_type, negate, expect) in cases {
+            let text = TextMatch { text: sought.to_owned(), match_type, negate, ..TextMatch::default() };
+            let filter = PropFilter { text: Some(text), ..prop(name) };
+            let filter = within(CompFilter { props: vec![filter], ..comp("VEVENT") });
+            assert_eq!(matches(&filter, &event, &TimeZone::UTC), expect, "{name} {sought}");
+        }
+    }
+
+    /// draft-daboo-caldav-extensions 3.1: one of the conditions is enough, a time range among them.
+    #[test]
+    fn any_of_the_conditions() {
+        let event =
+            object("VEVENT", "DTSTART:20260105T090000Z\nSUMMARY:x\nATTENDEE;PARTSTAT=ACCEPTED:mailto:a@example.org");
+        let hit = Some(window("20260105", "20260106"));
+        let miss = Some(window("20260106", "20260107"));
+        let any = |time_range, props: &[&str]| CompFilter {
+            test: Test::Any,
+            time_range,
+            props: props.iter().map(|name| prop(name)).collect(),
+            ..comp("VEVENT")
+        };
+        let attendee = |sought: &str, param: &str, test| {
+            let params = vec![ParamFilter { name: param.to_owned(), ..ParamFilter::default() }];
+            let text = text(sought, Collation::AsciiCasemap, false);
+            CompFilter { props: vec![PropFilter { test, text, params, ..prop("ATTENDEE") }], ..comp("VEVENT") }
+        };
+        let cases = [
+            (within(any(hit, &["LOCATION"])), true),
+            (within(any(miss, &["SUMMARY"])), true),
+            (within(any(miss, &["LOCATION", "URL"])), false),
+            (within(any(None, &[])), true),
+            (within(any(miss, &[])), false),
+            (within(CompFilter { comps: vec![comp("VALARM")], ..any(miss, &[]) }), false),
+            (CompFilter { test: Test::Any, comps: vec![comp("VTODO"), comp("VEVENT")], ..comp("VCALENDAR") }, true),
+            (CompFilter { test: Test::Any, comps: vec![comp("VTODO"), comp("VJOURNAL")], ..comp("VCALENDAR") }, false),
+            (within(attendee("a@", "ROLE", Test::Any)), true),
+            (within(attendee("b@", "partstat", Test::Any)), true),
+            (within(attendee("b@", "ROLE", Test::Any)), false),
+            (within(attendee("a@", "ROLE", Test::All)), false),
+            (within(CompFilter { props: vec![prop("SUMMARY")], ..comp("*") }), true),
+            (within(CompFilter { is_not_defined: true, ..comp("*") }), false),
+        ];
+        for (filter, expect) in cases {
+            assert_eq!(matches(&filter, &event, &TimeZone::UTC), expect, "{filter:?}");
+        }
+    }
+
+    /// Floating and all-day times are those of the zone that is asked in.
+    #[test]
+    fn floating_times_by_the_zone_of_the_question() {
+        let tokyo = crate::ical::zone::named("Asia/Tokyo").unwrap();
+        let ask = |lines: &str, from, to, zone: &TimeZone| {
+            let filter = within(CompFilter { time_range: Some(window(from, to)), ..comp("VEVENT") });
+            matches(&filter, &object("VEVENT", lines), zone)
+        };
+        for (lines, from, to) in [
+            ("DTSTART:20260105T090000", "20260105T000000Z", "20260105T000001Z"),
+            ("DTSTART;VALUE=DATE:20260105", "20260104T150000Z", "20260104T150001Z"),
+            ("DTSTART;VALUE=DATE:20260105", "20260105T145959Z", "20260105T150000Z"),
+        ] {
+            assert!(ask(lines, from, to, &tokyo), "{lines}");
+        }
+        assert!(!ask("DTSTART:20260105T090000", "20260105T000000Z", "20260105T000001Z", &TimeZone::UTC));
+        assert!(!ask("DTSTART;VALUE=DATE:20260105", "20260105T150000Z", "20260105T150001Z", &tokyo));
+    }
+
     #[test]
     fn components() {
         let event = object("VEVENT", "DTSTART:20260105T090000Z\nBEGIN:VALARM\nACTION:AUDIO\nEND:VALARM");
@@ -415,6 +511,9 @@ mod tests {
         let w = window("20260101", "20260201");
         let ranged = |name: &str| CompFilter { time_range: Some(w), ..comp(name) };
         let more = CompFilter { props: vec![prop("SUMMARY")], ..ranged("VEVENT") };
+        let any = |comps| CompFilter { test: Test::Any, comps, ..comp("VCALENDAR") };
+        let later = |name: &str| CompFilter { time_range: Some(window("20260301", "20260401")), ..comp(name) };
+        let both = window("20260101", "20260401");
         let cases = [
             (within(ranged("VEVENT")), Some(w), Some(w), Some(Kind::Event)),
             (within(comp("VEVENT")), None, None, Some(Kind::Event)),
@@ -424,6 +523,20 @@ mod tests {
             (within(CompFilter { is_not_defined: true, ..comp("VEVENT") }), None, None, None),
             (comp("VCALENDAR"), None, None, None),
             (CompFilter { props: vec![prop("X")], ..within(ranged("VEVENT")) }, None, Some(w), Some(Kind::Event)),
+            (within(ranged("*")), None, Some(w), None),
+            (CompFilter { time_range: Some(w), ..comp("VCALENDAR") }, None, Some(w), None),
+            // One of several is enough: all of them have to be where it is looked.
+            (any(vec![ranged("VEVENT"), ranged("vevent")]), None, Some(w), Some(Kind::Event)),
+            (any(vec![ranged("VEVENT"), later("VTODO")]), None, Some(both), None),
+            (any(vec![ranged("VEVENT"), comp("VEVENT")]), None, None, Some(Kind::Event)),
+            (any(vec![ranged("VEVENT")]), Some(w), Some(w), Some(Kind::Event)),
+            (CompFilter { props: vec![prop("X")], ..any(vec![ranged("VEVENT")]) }, None, None, None),
+            (
+                within(CompFilter { test: Test::Any, props: vec![prop("X")], ..ranged("VEVENT") }),
+                None,
+                None,
+                Some(Kind::Event),
+            ),
         ];
         for (filter, only, outer, kind) in cases {
             assert_eq!((filter.only_event_window(), filter.window(), filter.kind()), (only, outer, kind), "{filter:?}");

@@ -364,7 +364,7 @@ impl Rings<'_> {
 }
 
 /// `at` and `length`: days along the clock of `frame`, then the rest exactly (RFC 5545 3.3.6).
-fn shifted(at: Instant, length: Duration, frame: &Frame, reader: &TimeZone) -> Instant {
+pub(super) fn shifted(at: Instant, length: Duration, frame: &Frame, reader: &TimeZone) -> Instant {
     let at = match length.days {
         0 => at,
         days => frame.at(frame.wall(at, reader).saturating_add(days.saturating_mul(DAY)), reader),

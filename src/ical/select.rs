@@ -116,7 +116,11 @@ fn expanded_other(
     zone: &TimeZone,
     limits: Limits,
 ) -> Result<Component, Error> {
-    let mut out = in_utc(component, &Zones::of(object.calendar()));
+    let zones = Zones::of(object.calendar());
+    let mut out = in_utc(component, &zones);
+    if let Some(end) = end_of_availability(component, &zones) {
+        out.properties.iter_mut().filter(|p| p.name() == "DURATION").for_each(|p| *p = end.clone());
+    }
     let mut done: Vec<Option<&str>> = Vec::new();
     let mut instances: Vec<Component> = Vec::new();
     for uid in component.components.iter().filter(|c| c.name() == "AVAILABLE").map(|c| c.value("UID")) {
@@ -136,6 +140,15 @@ fn expanded_other(
     out.components.retain(|c| c.name() != "AVAILABLE");
     out.components.extend(instances);
     Ok(out)
+}
+
+/// DTEND in place of a DURATION of days along the clock of a zone, which in UTC are others.
+fn end_of_availability(component: &Component, zones: &Zones<'_>) -> Option<Property> {
+    let length = component.said("DURATION").and_then(|p| Duration::parse(p.value())).filter(|d| d.days != 0)?;
+    let start = recur::when(component.said("DTSTART")?, zones).ok().filter(|when| !when.frame.floats())?;
+    let utc = &TimeZone::UTC;
+    let end = range::shifted(start.at(utc), length, &start.frame, utc);
+    (component.name() == "VAVAILABILITY").then(|| Property::new("DTEND", time::format_utc(end)))
 }
 
 /// One instance as a component of its own.
@@ -370,6 +383,151 @@ mod tests {
         );
     }
 
+    fn of(kind: &str, lines: &str) -> String {
+        format!("BEGIN:VCALENDAR\nBEGIN:{kind}\nUID:1\n{lines}\nEND:{kind}\nEND:VCALENDAR\n").replace("\n\n", "\n")
+    }
+
+    /// What an instance looks like by itself: the component's lines, the window, and the lines of the first instance.
+    #[test]
+    fn instances_stand_alone() {
+        let cases = [
+            // The night of summer time is 23 hours long; in UTC a day is not.
+            (
+                "VEVENT",
+                "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:P1D\nRRULE:FREQ=DAILY",
+                "20260328",
+                "DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z DTEND:20260329T100000Z",
+            ),
+            (
+                "VEVENT",
+                "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:PT24H\nRRULE:FREQ=DAILY",
+                "20260328",
+                "DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z DURATION:PT24H",
+            ),
+            ("VEVENT", "DTSTART:20260328T120000\nDURATION:P1D", "20260328", "DTSTART:20260328T120000 DURATION:P1D"),
+            (
+                "VEVENT",
+                "DTSTART;VALUE=DATE:20260328\nDURATION:P1D\nRRULE:FREQ=DAILY",
+                "20260329",
+                "DTSTART;VALUE=DATE:20260329 RECURRENCE-ID;VALUE=DATE:20260329 DURATION:P1D",
+            ),
+            ("VEVENT", "DTSTART:20260328", "20260328", "DTSTART;VALUE=DATE:20260328"),
+            // Parameters stay, the zone goes; a line that says it already stays as it is written.
+            (
+                "VEVENT",
+                "DTSTART;X-A=1;TZID=Europe/Berlin:20260328T120000\nDTEND;TZID=Asia/Tokyo;X-B=2:20260328T203000\nX-C:1",
+                "20260328",
+                "DTSTART;X-A=1:20260328T110000Z DTEND;X-B=2:20260328T113000Z X-C:1",
+            ),
+            ("VEVENT", "dtstart:20260328T1100\n 00Z", "20260328", "dtstart:20260328T1100 00Z"),
+            // Lists and periods name zones too.
+            (
+                "VEVENT",
+                "DTSTART:20260328T110000Z\nX-L;TZID=Europe/Berlin:20260328T120000,20260329T120000/P1D\nX-M;TZID=Europe/Berlin:noon",
+                "20260328",
+                "DTSTART:20260328T110000Z X-L:20260328T110000Z,20260329T100000Z/P1D X-M;TZID=Europe/Berlin:noon",
+            ),
+            // The length of a PERIOD is that of its instance alone.
+            (
+                "VEVENT",
+                "DTSTART:20260301T110000Z\nDTEND:20260301T120000Z\nRDATE;VALUE=PERIOD:20260328T110000Z/PT3H",
+                "20260328",
+                "DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z DTEND:20260328T140000Z",
+            ),
+            (
+                "VEVENT",
+                "DTSTART:20260301T110000Z\nDURATION:PT1H\nRDATE;VALUE=PERIOD:20260328T110000Z/PT3H",
+                "20260328",
+                "DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z DTEND:20260328T140000Z",
+            ),
+            (
+                "VEVENT",
+                "DTSTART:20260301T110000Z\nRDATE;VALUE=PERIOD:20260328T110000Z/PT3H",
+                "20260328",
+                "DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z DTEND:20260328T140000Z",
+            ),
+            // A relative alarm stays one; an absolute one is in UTC.
+            (
+                "VEVENT",
+                "DTSTART;TZID=Europe/Berlin:20260328T120000\nBEGIN:VALARM\nTRIGGER:-P1D\nEND:VALARM\n\
+                 BEGIN:VALARM\nTRIGGER;VALUE=DATE-TIME;TZID=Europe/Berlin:20260328T110000\nEND:VALARM",
+                "20260328",
+                "DTSTART:20260328T110000Z \nVALARM TRIGGER:-P1D /VALARM \nVALARM TRIGGER;VALUE=DATE-TIME:20260328T100000Z /VALARM",
+            ),
+            ("VJOURNAL", "DTSTART;VALUE=DATE:20260328", "20260328", "DTSTART;VALUE=DATE:20260328"),
+            // The tables of VTODO decide: due at the very end of the window, or without a time.
+            ("VTODO", "DUE:20260329T000000Z", "20260328", "DUE:20260329T000000Z"),
+            (
+                "VTODO",
+                "DTSTART:20260328T110000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY",
+                "20260328",
+                "DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z DURATION:PT1H",
+            ),
+            ("VTODO", "SUMMARY:some day", "20260328", "SUMMARY:some day"),
+            ("VTODO", "COMPLETED:20260328T110000Z", "20260328", "COMPLETED:20260328T110000Z"),
+            ("VTODO", "COMPLETED:20260330T110000Z", "20260328", "-"),
+            ("VEVENT", "DTSTART:20260329T000000Z", "20260328", "-"),
+        ];
+        for (kind, lines, day, expect) in cases {
+            let start = Instant(time::parse(day).unwrap().0);
+            let ask = Select { expand: Some(Window { start, end: start.plus(time::DAY) }), ..Select::default() };
+            let text = selected(&of(kind, lines), &ask);
+            let first =
+                text.split(&format!("\n{kind} UID:1 ")).nth(1).and_then(|t| t.split(&format!(" /{kind}")).next());
+            assert_eq!(first.unwrap_or("-"), expect, "{lines}");
+        }
+    }
+
+    #[test]
+    fn availability_loses_its_zone() {
+        let source = of(
+            "VAVAILABILITY",
+            "DTSTART;TZID=Europe/Berlin:20260328T120000\nDURATION:P1D\nBEGIN:AVAILABLE\n\
+             DTSTART;TZID=Europe/Berlin:20260328T120000\nRRULE:FREQ=HOURLY;INTERVAL=2;COUNT=2\nEND:AVAILABLE",
+        );
+        let ask = Select { expand: Some(window("20260328", "20260330")), ..Select::default() };
+        assert_eq!(
+            selected(&source, &ask),
+            "VCALENDAR \nVAVAILABILITY UID:1 DTSTART:20260328T110000Z DTEND:20260329T100000Z BEGIN:AVAILABLE \
+             DTSTART:20260328T110000Z RECURRENCE-ID:20260328T110000Z /AVAILABLE BEGIN:AVAILABLE DTSTART:20260328T130000Z \
+             RECURRENCE-ID:20260328T130000Z /AVAILABLE /VAVAILABILITY /VCALENDAR"
+        );
+        let few = Limits { instances: 1, steps: 1_000 };
+        let object = Object::parse(&source).unwrap();
+        assert_eq!(select(&object, &ask, &TimeZone::UTC, few), Err(Error::TooMany));
+        let ask = Select { expand: Some(window("20260401", "20260402")), ..Select::default() };
+        assert_eq!(selected(&source, &ask), "VCALENDAR /VCALENDAR");
+    }
+
+    /// What takes nothing away gives the text itself; what takes something leaves the rest octet for octet.
+    #[test]
+    fn what_is_not_touched_keeps_its_octets() {
+        let source = "begin:vcalendar\nVersion:2.0\r\nPRODID:x\nBEGIN:VEVENT\nuid:1\nDTSTART:20260105T090000Z\n\
+            RRULE:FREQ=DAILY\nSummary:fol\n ded\nBEGIN:VALARM\nEND:VALARM\nX-BEHIND:1\nEND:VEVENT\n\
+            BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260106T090000Z\nDTSTART:20260106T100000Z\nEND:VEVENT\nEND:VCALENDAR";
+        let object = Object::parse(source).unwrap();
+        let text = |ask: &Select| select(&object, ask, &TimeZone::UTC, Limits::default()).unwrap();
+        let limited = |from, to| Select { limit_recurrence_set: Some(window(from, to)), ..Select::default() };
+        assert_eq!(text(&limited("20260106", "20260107")), source);
+        let override_ = &source[source.rfind("BEGIN:VEVENT").unwrap()..source.rfind("END:VCALENDAR").unwrap()];
+        assert_eq!(text(&limited("20260107", "20260108")), source.replace(override_, ""));
+        let all = CompSelect { name: "vcalendar".to_owned(), props: None, comps: None };
+        assert_eq!(text(&Select { comp: Some(all.clone()), ..Select::default() }), source);
+        let prop = |name: &str, novalue| PropSelect { name: name.to_owned(), novalue };
+        let event = CompSelect {
+            name: "VEVENT".to_owned(),
+            props: Some(["UID", "DTSTART", "RECURRENCE-ID", "SUMMARY"].map(|name| prop(name, false)).to_vec()),
+            comps: Some(Vec::new()),
+        };
+        let expect = source.replace("RRULE:FREQ=DAILY\n", "").replace("BEGIN:VALARM\nEND:VALARM\nX-BEHIND:1\n", "");
+        let within = CompSelect { comps: Some(vec![event.clone()]), ..all };
+        assert_eq!(text(&Select { comp: Some(within), ..Select::default() }), expect);
+        // A component alone is meant within its calendar.
+        assert_eq!(text(&Select { comp: Some(event), ..Select::default() }), expect);
+        let freebusy = Select { limit_freebusy_set: Some(window("20260106", "20260107")), ..Select::default() };
+        assert_eq!(text(&freebusy), source);
+    }
+
     #[test]
     fn limits_the_recurrence_set() {
         let ask = |from, to| Select { limit_recurrence_set: Some(window(from, to)), ..Select::default() };
@@ -379,6 +537,56 @@ mod tests {
         assert!(has("20260107T083000Z", "20260107T090000Z"));
         assert!(!has("20260107T093000Z", "20260107T100000Z"));
         assert!(selected(SERIES, &ask("20300101", "20300102")).contains("RRULE"));
+        // Beside expand there are no overrides any more.
+        let both = Select { expand: Some(window("20260107", "20260108")), ..ask("20300101", "20300102") };
+        assert!(selected(SERIES, &both).contains("SUMMARY:b"));
+    }
+
+    /// RFC 4791 9.6.6: an override for all that follow stays when any of its instances is, or would have been, there.
+    #[test]
+    fn overrides_for_all_that_follow() {
+        let turn = |id: &str, start: &str| {
+            format!(
+                "BEGIN:VEVENT\nUID:1\nRECURRENCE-ID;RANGE=THISANDFUTURE:{id}\nDTSTART:{start}\nSUMMARY:{id}\nEND:VEVENT\n"
+            )
+        };
+        let source = format!(
+            "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:20260101T090000Z\nRRULE:FREQ=DAILY;UNTIL=20260131T090000Z\n\
+             END:VEVENT\n{}{}END:VCALENDAR\n",
+            turn("20260110T090000Z", "20260110T150000Z"),
+            turn("20260120T090000Z", "20260121T150000Z")
+        );
+        // The window, and whether the first and the second stay.
+        let cases = [
+            ("20260105", "20260106", false, false),
+            ("20260112T150000Z", "20260112T150001Z", true, false),
+            ("20260112T090000Z", "20260112T090001Z", true, false),
+            ("20260112T100000Z", "20260112T110000Z", false, false),
+            // Where its first instance would have been, and where it now is.
+            ("20260120T090000Z", "20260120T090001Z", false, true),
+            ("20260120T150000Z", "20260120T150001Z", false, false),
+            ("20260201T150000Z", "20260201T150001Z", false, true),
+            ("20260202", "20270202", false, false),
+        ];
+        for (from, to, first, second) in cases {
+            let text = selected(&source, &Select { limit_recurrence_set: Some(window(from, to)), ..Select::default() });
+            let has = |id: &str| text.contains(&format!("SUMMARY:{id}"));
+            assert_eq!((has("20260110T090000Z"), has("20260120T090000Z")), (first, second), "{from}");
+        }
+    }
+
+    /// Without what would have been, what is decides.
+    #[test]
+    fn overrides_that_can_not_be_told_stay() {
+        let single = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDTEND;TZID=Europe/Berlin:20260105T100000";
+        let orphan = |zone: &str| {
+            of("VEVENT", &format!("RECURRENCE-ID:20260201T090000Z\n{}", single.replace("Europe/Berlin", zone)))
+        };
+        let ask = |from, to| Select { limit_recurrence_set: Some(window(from, to)), ..Select::default() };
+        let stays = |source: &str, from, to| selected(source, &ask(from, to)).contains("RECURRENCE-ID");
+        assert!(stays(&orphan("Europe/Berlin"), "20260105", "20260106"));
+        assert!(!stays(&orphan("Europe/Berlin"), "20260106", "20260107"));
+        assert!(stays(&orphan("Nowhere"), "20260106", "20260107"));
     }
 
     #[test]
@@ -409,5 +617,9 @@ mod tests {
             selected(SERIES, &Select { comp: Some(comp), ..Select::default() }),
             "VCALENDAR VERSION:2.0 \nVEVENT UID:1 SUMMARY: /VEVENT \nVEVENT UID:1 SUMMARY: /VEVENT /VCALENDAR"
         );
+        // RFC 4791 9.6.4: without the value, and with the parameters.
+        let start = CompSelect { name: "VEVENT".to_owned(), props: Some(vec![prop("DTSTART", true)]), comps: None };
+        let text = selected(SERIES, &Select { comp: Some(start), ..Select::default() });
+        assert!(text.contains("VEVENT DTSTART;TZID=Europe/Berlin: /VEVENT"), "{text}");
     }
 }
