@@ -419,7 +419,7 @@ mod tests {
                 "20260328",
                 "DTSTART;X-A=1:20260328T110000Z DTEND;X-B=2:20260328T113000Z X-C:1",
             ),
-            ("VEVENT", "dtstart:20260328T1100\n 00Z", "20260328", "dtstart:20260328T1100 00Z"),
+            ("VEVENT", "dtstart:20260328T1100\n 00Z", "20260328", "dtstart:20260328T1100  00Z"),
             // Lists and periods name zones too.
             (
                 "VEVENT",

@@ -91,8 +91,11 @@ impl Zone {
     }
 }
 
-/// From when to when it is summer in Berlin and in New York, by the years since 1970 (and by the rules of today).
-static SUMMERS: LazyLock<Vec<((i64, i64), (i64, i64))>> = LazyLock::new(|| {
+/// From one instant to another.
+type Stretch = (i64, i64);
+
+/// When it is summer in Berlin and in New York, by the years since 1970 (and by the rules of today).
+static SUMMERS: LazyLock<Vec<(Stretch, Stretch)>> = LazyLock::new(|| {
     // The first Sunday on or after a day.
     let sunday = |year, month, day| (day_of(year, month, day)..).find(|d| weekday(*d) == 6).unwrap_or_default();
     let of_year = |year| {
