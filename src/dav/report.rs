@@ -18,7 +18,8 @@ use super::sheet::{Data, Sheet};
 use super::xml::escape;
 use super::{Asked, Error};
 use crate::busy;
-use crate::ical::filter::{self, CompFilter, Select};
+use crate::ical::filter::{self, CompFilter};
+use crate::ical::select::{self, Select};
 use crate::ical::{Component, Kind, Object, Window, recur, zone};
 use crate::store::Tx;
 use crate::store::calendars::{self, Calendar, Need};
@@ -135,7 +136,7 @@ impl<'a> Page<'a> {
                 Err(_) => return self.row(place, row, &Data::Text(&resource.body)),
             },
         };
-        match filter::select(object, self.select, &place.zone, recur::Limits::default()) {
+        match select::select(object, self.select, &place.zone, recur::Limits::default()) {
             Ok(text) => {
                 self.selected += text.len();
                 if self.selected > MAX_SELECTED {

@@ -9,7 +9,8 @@ use jiff::tz::TimeZone;
 use super::Error;
 use super::response::Ns;
 use super::xml::{self, Element};
-use crate::ical::filter::{Collation, CompFilter, CompSelect, ParamFilter, PropFilter, PropSelect, Select, TextMatch};
+use crate::ical::filter::{Collation, CompFilter, MatchType, ParamFilter, PropFilter, Test, TextMatch};
+use crate::ical::select::{CompSelect, PropSelect, Select};
 use crate::ical::{Instant, Reading, Window};
 use crate::ids::Etag;
 use crate::sync::write::Condition;
@@ -293,17 +294,19 @@ fn select(data: &Element<'_>) -> Result<Select, Error> {
 }
 
 fn comp_select(comp: &Element<'_>) -> Result<CompSelect, Error> {
+    let all = |name| comp.child(CALDAV, name).is_some();
+    // Who says nothing of its content wants all of it: RFC 4791 7.8.1 asks so for a VTIMEZONE.
+    let said = ["prop", "allprop", "comp", "allcomp"].into_iter().any(all);
     let props = comp
         .children()
         .filter(|e| e.is(CALDAV, "prop"))
         .map(|e| Ok(PropSelect { name: name_of(e)?, novalue: e.attribute("novalue") == Some("yes") }))
         .collect::<Result<Vec<_>, Error>>()?;
     let comps = comp.children().filter(|e| e.is(CALDAV, "comp")).map(comp_select).collect::<Result<Vec<_>, _>>()?;
-    let all = |name| comp.child(CALDAV, name).is_some();
     Ok(CompSelect {
         name: name_of(comp)?,
-        props: (!all("allprop")).then_some(props),
-        comps: (!all("allcomp")).then_some(comps),
+        props: (said && !all("allprop")).then_some(props),
+        comps: (said && !all("allcomp")).then_some(comps),
     })
 }
 
@@ -314,6 +317,7 @@ fn comp_filter(element: &Element<'_>, count: &mut usize) -> Result<CompFilter, E
     let filter = CompFilter {
         name: name_of(element)?,
         is_not_defined: element.child(CALDAV, "is-not-defined").is_some(),
+        test: test(element)?,
         time_range: element.child(CALDAV, "time-range").map(time_range).transpose()?,
         props: children("prop-filter").map(|e| prop_filter(e, count)).collect::<Result<_, _>>()?,
         comps: children("comp-filter").map(|e| comp_filter(e, count)).collect::<Result<_, _>>()?,
@@ -330,6 +334,7 @@ fn prop_filter(element: &Element<'_>, count: &mut usize) -> Result<PropFilter, E
     Ok(PropFilter {
         name: name_of(element)?,
         is_not_defined: element.child(CALDAV, "is-not-defined").is_some(),
+        test: test(element)?,
         time_range: element.child(CALDAV, "time-range").map(time_range).transpose()?,
         text: element.child(CALDAV, "text-match").map(text_match).transpose()?,
         params: element
@@ -358,8 +363,24 @@ fn text_match(element: &Element<'_>) -> Result<TextMatch, Error> {
             return Err(Error::refused("<C:supported-collation/>", message));
         }
     };
+    let match_type = match element.attribute("match-type") {
+        None | Some("contains") => MatchType::Contains,
+        Some("equals") => MatchType::Equals,
+        Some("starts-with") => MatchType::StartsWith,
+        Some("ends-with") => MatchType::EndsWith,
+        Some(_) => return Err(invalid("match-type must be equals, contains, starts-with or ends-with")),
+    };
     let negate = element.attribute("negate-condition") == Some("yes");
-    Ok(TextMatch { text: element.text().into_owned(), collation, negate })
+    Ok(TextMatch { text: element.text().into_owned(), collation, match_type, negate })
+}
+
+/// draft-daboo-caldav-extensions 3.1: RFC 4791 knows no other test than the default.
+fn test(element: &Element<'_>) -> Result<Test, Error> {
+    match element.attribute("test") {
+        None | Some("allof") => Ok(Test::All),
+        Some("anyof") => Ok(Test::Any),
+        Some(_) => Err(invalid("test must be allof or anyof")),
+    }
 }
 
 fn tick(count: &mut usize) -> Result<(), Error> {

@@ -3,15 +3,18 @@
 //! Begin with `object.rs`: an [`Object`] is the only model of an event from PUT to push.
 
 pub mod change;
+pub mod collation;
 pub mod filter;
 mod mend;
 mod names;
 pub mod object;
+mod range;
 mod read;
 pub mod recur;
 pub mod redact;
 pub mod repair;
 mod rule;
+pub mod select;
 pub mod text;
 mod time;
 mod windows_zones;

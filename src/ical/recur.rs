@@ -62,7 +62,7 @@ pub fn instances<'a>(
     limits: Limits,
 ) -> Result<Vec<Instance<'a>>, Error> {
     let Some(series) = Series::of(object)? else { return Ok(Vec::new()) };
-    Ok(series.expand(window, zone, 0, limits)?.into_iter().map(|found| found.instance).collect())
+    series.instances(window, zone, limits)
 }
 
 /// What an instance does to the time of a person (RFC 5545 3.2.9).
@@ -173,6 +173,8 @@ fn span_of(object: &Object, series: &Result<Option<Series<'_>>, Error>) -> Span 
     const OPEN: Span = Span { first: None, last: None };
     let (first, last) = match (object.kind(), series) {
         (Kind::Other, _) | (_, Err(_) | Ok(None)) => return OPEN,
+        // What has no time of its own may be in any window (RFC 4791 9.9), whenever the others are.
+        (Kind::Todo, _) if object.components().any(|c| c.said("DTSTART").or(c.said("DUE")).is_none()) => return OPEN,
         (_, Ok(Some(series))) => series.bounds(),
     };
     match object.kind() {
@@ -208,14 +210,6 @@ pub(super) fn when_of(wall: i64, written: Written, property: &Property, zones: &
         },
     };
     Ok(When { wall, frame })
-}
-
-/// When a component says it is itself, its rule and overrides aside. `None`: it does not say, or not so that it can
-/// be read.
-pub(super) fn own_window(component: &Component, zones: &Zones<'_>, reader: &TimeZone) -> Option<Window> {
-    let timed = Timed::of(component, zones).ok()??;
-    let start = timed.start.at(reader);
-    Some(Window { start, end: timed.length.end(timed.start.wall, &timed.start.frame, start, reader) })
 }
 
 /// How long an instance is: first along the wall clock, then exactly.
@@ -298,7 +292,7 @@ struct Override<'a> {
 }
 
 /// An object's times, read.
-struct Series<'a> {
+pub(super) struct Series<'a> {
     master: Option<Timed<'a>>,
     rules: Vec<Rule>,
     exrules: Vec<Rule>,
@@ -352,7 +346,7 @@ impl Named {
 
 impl<'a> Series<'a> {
     /// `None`: nothing in it has a time.
-    fn of(object: &'a Object) -> Result<Option<Series<'a>>, Error> {
+    pub(super) fn of(object: &'a Object) -> Result<Option<Series<'a>>, Error> {
         let zones = Zones::of(object.calendar());
         let mut series = Series {
             master: None,
@@ -378,6 +372,74 @@ impl<'a> Series<'a> {
             series.overrides.push(Override { timed, id: when(id, &zones)?, future });
         }
         Ok((series.master.is_some() || !series.overrides.is_empty()).then_some(series))
+    }
+
+    /// See [`instances`].
+    pub(super) fn instances(
+        &self,
+        window: Window,
+        reader: &TimeZone,
+        limits: Limits,
+    ) -> Result<Vec<Instance<'a>>, Error> {
+        Ok(self.expand(window, reader, 0, limits)?.into_iter().map(|found| found.instance).collect())
+    }
+
+    /// Whether there may be more instances than components.
+    pub(super) fn recurs(&self) -> bool {
+        !self.rules.is_empty() || !self.rdates.is_empty() || self.overrides.iter().any(|o| o.future)
+    }
+
+    /// What stands in the object by itself, whenever it is: DTSTART and the overrides, without rules and RDATEs.
+    pub(super) fn alone(&self, reader: &TimeZone) -> Vec<Instance<'a>> {
+        let utc = Frame::Zone(TimeZone::UTC);
+        let frame = self.master.as_ref().map_or(&utc, |m| &m.start.frame);
+        let gone = Named::of(self.exdates.iter(), frame, reader);
+        let taken = Named::of(self.overrides.iter().map(|o| &o.id), frame, reader);
+        let instance = |timed: &Timed<'a>, id: Option<Instant>| {
+            let start = timed.start.at(reader);
+            let end = timed.length.end(timed.start.wall, &timed.start.frame, start, reader);
+            let all_day = timed.start.is_date();
+            Instance { start, end, all_day, recurrence_id: id, component: timed.component }
+        };
+        let mut found = Vec::with_capacity(self.overrides.len() + 1);
+        if let Some(master) = &self.master {
+            let start = Start { at: master.start.at(reader), wall: master.start.wall, length: None };
+            let recurs = self.recurs() || !self.overrides.is_empty();
+            if !gone.has(&start) && !taken.has(&start) {
+                found.push(instance(master, recurs.then_some(start.at)));
+            }
+        }
+        for o in &self.overrides {
+            let id = self.start_named(&o.id, reader);
+            if self.master.is_none() || !gone.has(&id) {
+                found.push(instance(&o.timed, Some(id.at)));
+            }
+        }
+        found
+    }
+
+    /// What the master would make of the instance that `component` overrides. `None`: there is no master.
+    pub(super) fn original(&self, component: &Component, reader: &TimeZone) -> Option<Instance<'a>> {
+        let o = self.overrides.iter().find(|o| std::ptr::eq(o.timed.component, component))?;
+        let master = self.master.as_ref()?;
+        let id = self.start_named(&o.id, reader);
+        let end = master.length.end(id.wall, &master.start.frame, id.at, reader);
+        let all_day = master.start.is_date();
+        Some(Instance { start: id.at, end, all_day, recurrence_id: Some(id.at), component: master.component })
+    }
+
+    /// The overrides that stand for all that follows, and from which instant on.
+    pub(super) fn turns(&self, reader: &TimeZone) -> Vec<(Instant, &'a Component)> {
+        let future = self.overrides.iter().filter(|o| o.future);
+        let mut turns: Vec<_> = future.map(|o| (self.start_named(&o.id, reader).at, o.timed.component)).collect();
+        turns.sort_by_key(|(from, _)| *from);
+        turns
+    }
+
+    /// The same without its overrides.
+    pub(super) fn without_overrides(mut self) -> Series<'a> {
+        self.overrides.clear();
+        self
     }
 
     /// The instances that overlap `window`, those of floating times when they do so widened by `widen` seconds.
