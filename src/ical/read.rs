@@ -10,22 +10,22 @@ use super::text::{Component, PRODID, Place, Property, Source, end_of_param, esca
 use super::{Error, names};
 
 /// Octets of one unfolded content line: what an object of the largest size may hold in one attachment.
-const MAX_LINE: usize = 2 << 20;
+pub(super) const MAX_LINE: usize = 2 << 20;
 /// Content lines and components of one object, VALARMs and observances included.
-const OBJECT: Limits = Limits { lines: 200_000, components: 5_000 };
+pub(super) const OBJECT: Limits = Limits { lines: 200_000, components: 5_000 };
 /// The same of a file that holds many objects.
-const FILE: Limits = Limits { lines: 10_000_000, components: 500_000 };
+pub(super) const FILE: Limits = Limits { lines: 10_000_000, components: 500_000 };
 /// Properties of one component.
-const MAX_PROPERTIES: usize = 10_000;
+pub(super) const MAX_PROPERTIES: usize = 10_000;
 /// Parameters of one property, and values of one parameter.
-const MAX_PARAMS: usize = 100;
-const MAX_VALUES: usize = 5_000;
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_PARAMS: usize = 100;
+pub(super) const MAX_VALUES: usize = 5_000;
+pub(super) const MAX_DEPTH: usize = 32;
 
 #[derive(Clone, Copy)]
-struct Limits {
-    lines: usize,
-    components: usize,
+pub(super) struct Limits {
+    pub lines: usize,
+    pub components: usize,
 }
 
 /// What was read, and what had to be put right for it.
@@ -443,7 +443,7 @@ impl Open {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
