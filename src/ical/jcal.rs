@@ -3,10 +3,10 @@
 //! What is said stays the same; how it is written does not. From text to jCal and back these may differ: folds, quotes,
 //! the case of names, line ends; which escapes TEXT is written with (NEL, LS and PS come back as `\n`); how a number, a
 //! date, a time and a rule are spelled (`+05` is `5`, FREQ comes first); the place of VALUE among the parameters, and
-//! whether it is written where it says what goes without saying. A date where VALUE says that it is a time (or the other
-//! way round) gets the VALUE that is right. A parameter given twice becomes one of several values. What is not of the type
-//! it should be travels as `unknown`, as it stands, without its VALUE. Binary without ENCODING gets one, and what is
-//! text in BASE64 is text (RFC 7265 3.2).
+//! whether it is written where it says what goes without saying. A date where VALUE says that it is a time (or the
+//! other way round) gets the VALUE that is right. A parameter given twice becomes one of several values. What is not
+//! of the type it should be travels as `unknown`, as it stands, without its VALUE. Binary without ENCODING gets one,
+//! and what is text in BASE64 is text (RFC 7265 3.2).
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -27,8 +27,8 @@ use super::{Component, Error, Property};
 /// A property whose type is not known carries its value as it stands in the text (RFC 7265 5).
 const UNKNOWN: &str = "unknown";
 
-/// The component as jCal: `["vcalendar", [property, …], [component, …]]`, without white space. Controls and what some
-/// readers take for line ends (NEL, LS, PS) are escaped.
+/// The component as jCal: `["vcalendar", [property, …], [component, …]]`, without white space. Controls and what
+/// some readers take for line ends (NEL, LS, PS) are escaped.
 pub fn print(component: &Component) -> String {
     let mut out = String::new();
     component_to(component, &mut out);

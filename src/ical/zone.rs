@@ -190,7 +190,7 @@ fn compile(component: &Component) -> Option<TimeZone> {
 }
 
 /// `+0100`, `-053000`, and `+01:00` as some write it. Seconds, less than a day either way.
-fn offset(text: &str) -> Option<i64> {
+pub(super) fn offset(text: &str) -> Option<i64> {
     let text = text.trim();
     let (sign, digits) = match text.as_bytes().first()? {
         b'-' => (-1, &text[1..]),
@@ -361,7 +361,7 @@ fn observance(group: &[&Change], end: i64) -> Component {
     out
 }
 
-fn format_offset(seconds: i64) -> String {
+pub(super) fn format_offset(seconds: i64) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let s = seconds.abs();
     let tail = if s % 60 == 0 { String::new() } else { format!("{:02}", s % 60) };

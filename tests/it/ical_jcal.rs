@@ -1,7 +1,7 @@
 //! jCal (RFC 7265): what each kind of line is in JSON and back, the corpus both ways, and JSON that means harm.
 //!
-//! `JCAL=FOLDER cargo test --test it ical_jcal` writes the jCal of the corpus, for tests/oracle/jcal.mjs to compare, and
-//! `CORPUS=FOLDER` takes another corpus.
+//! `JCAL=FOLDER cargo test --test it ical_jcal` writes the jCal of the corpus, for tests/oracle/jcal.mjs to compare,
+//! and `CORPUS=FOLDER` takes another corpus.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -259,7 +259,8 @@ fn json_is_read_however_it_is_written() {
 /// A whole object as RFC 7265 B.1 has it, with what stands below it.
 #[test]
 fn a_calendar_is_its_components() {
-    let text = "BEGIN:VCALENDAR\r\nCALSCALE:GREGORIAN\r\nPRODID:-//Example Inc.//Example Calendar//EN\r\nVERSION:2.0\r\n\
+    let text = "BEGIN:VCALENDAR\r\nCALSCALE:GREGORIAN\r\nPRODID:-//Example Inc.//Example Calendar//EN\r\n\
+        VERSION:2.0\r\n\
         BEGIN:VEVENT\r\nDTSTAMP:20080205T191224Z\r\nDTSTART;VALUE=DATE:20081006\r\nSUMMARY:Planning meeting\r\n\
         UID:4088E990AD89CB3DBB484909\r\nBEGIN:VALARM\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
     let json = concat!(
@@ -632,7 +633,8 @@ proptest! {
         cut in 0usize..400,
     ) {
         let _ = jcal::parse(&json);
-        let whole = jcal::print(&around("DTSTART;TZID=X:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=3\r\nGEO:1;2\r\nX-A;P=1,2:b"));
+        let whole = jcal::print(&around("DTSTART;TZID=X:20260105T090000\r\nRRULE:FREQ=DAILY;COUNT=3\r\nGEO:1;2\r\n\
+            X-A;P=1,2:b"));
         let cut = cut.min(whole.len());
         let mixed = format!("{}{json}{}", &whole[..cut], &whole[cut..]);
         if let Ok(calendar) = jcal::parse(&mixed) {

@@ -5,6 +5,7 @@ mod dav;
 mod engine;
 mod ical;
 mod ical_jcal;
+mod ical_redact;
 mod kit;
 mod provider;
 mod store;
