@@ -480,6 +480,15 @@ impl Reader {
     }
 }
 
+/// What a parameter takes of its line, quotes and escapes aside.
+fn length_of(name: &str, values: &[String]) -> usize {
+    1 + name.len() + values.iter().map(|value| 1 + value.len()).sum::<usize>()
+}
+
+fn too_long<E: serde::de::Error>() -> E {
+    E::custom(format!("the line is longer than {MAX_LINE} octets"))
+}
+
 /// As much of a text as an error may show.
 fn shortened(text: &str) -> String {
     text.chars().take(40).collect::<String>().escape_debug().to_string()
@@ -677,19 +686,18 @@ impl OfProperty<'_> {
         if values.kind == Some(Type::Binary) && !params.iter().any(|(name, _)| name == "ENCODING") {
             property = property.with_param("ENCODING", "BASE64");
         }
-        let mut length = name.len();
         // VALUE is told by the type (RFC 7265 3.5.1).
         for (name, values) in params.iter().filter(|(name, _)| name != "VALUE") {
-            length += name.len() + values.iter().map(|v| v.len() + 3).sum::<usize>();
             property = property.with_values(name, values.iter().map(String::as_str));
         }
+        let head: usize = name.len() + params.iter().map(|(name, values)| length_of(name, values)).sum::<usize>();
         let mut value = String::new();
         let mut at = 3;
         while let Some(raw) = reader.next(&mut seq, at, std::marker::PhantomData::<&RawValue>)? {
             reader.below(Step::At(at), || {
                 values.add(at - 3, raw.get(), &mut value).map_err(A::Error::custom)?;
-                match length + value.len() > MAX_LINE {
-                    true => Err(A::Error::custom(format!("the line is longer than {MAX_LINE} octets"))),
+                match head + value.len() > MAX_LINE {
+                    true => Err(too_long()),
                     false => Ok(()),
                 }
             })?;
@@ -739,6 +747,7 @@ impl<'de> Visitor<'de> for Params<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named, A::Error> {
         let reader = self.reader;
         let mut params = Named::new();
+        let mut length = 0;
         while let Some(name) = map.next_key::<String>()? {
             let values = reader.below(Step::Named(name.clone()), || map.next_value_seed(OfParam { reader }))?;
             reader.below(Step::Named(name.clone()), || {
@@ -748,6 +757,10 @@ impl<'de> Visitor<'de> for Params<'_> {
                 }
                 if params.len() >= MAX_PARAMS {
                     return Err(A::Error::custom(format!("there are more than {MAX_PARAMS} parameters")));
+                }
+                length += length_of(&name, &values);
+                if length > MAX_LINE {
+                    return Err(too_long());
                 }
                 params.push((name, values));
                 Ok(())

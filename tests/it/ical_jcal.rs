@@ -62,8 +62,8 @@ fn lines_are_what_rfc_7265_makes_of_them() {
         "",
     );
     check(
-        "ATTENDEE;CN=\"Doe, J\";DELEGATED-TO=\"mailto:a@x.org\",\"mailto:b@x.org\":mailto:c@x.org",
-        r#"["attendee",{"cn":"Doe, J","delegated-to":["mailto:a@x.org","mailto:b@x.org"]},"cal-address","mailto:c@x.org"]"#,
+        "ATTENDEE;CN=\"Doe, J\";DELEGATED-TO=\"mailto:a@x.org\",\"mailto:b@x.org\":mailto:c@x",
+        r#"["attendee",{"cn":"Doe, J","delegated-to":["mailto:a@x.org","mailto:b@x.org"]},"cal-address","mailto:c@x"]"#,
         "",
     );
     check(
@@ -88,7 +88,10 @@ fn lines_are_what_rfc_7265_makes_of_them() {
     check("PERCENT-COMPLETE:42", r#"["percent-complete",{},"integer",42]"#, "");
     check(
         "FREEBUSY;FBTYPE=FREE:19970308T160000Z/PT3H,19970308T200000Z/19970308T210000Z",
-        r#"["freebusy",{"fbtype":"FREE"},"period",["1997-03-08T16:00:00Z","PT3H"],["1997-03-08T20:00:00Z","1997-03-08T21:00:00Z"]]"#,
+        concat!(
+            r#"["freebusy",{"fbtype":"FREE"},"period",["1997-03-08T16:00:00Z","PT3H"],"#,
+            r#"["1997-03-08T20:00:00Z","1997-03-08T21:00:00Z"]]"#
+        ),
         "",
     );
     check(
@@ -107,8 +110,8 @@ fn lines_are_what_rfc_7265_makes_of_them() {
         "",
     );
     check(
-        "RRULE:FREQ=YEARLY;RSCALE=CHINESE;SKIP=FORWARD;BYMONTH=5L,7;X-MORE=a,b",
-        r#"["rrule",{},"recur",{"freq":"YEARLY","rscale":"CHINESE","skip":"FORWARD","bymonth":["5L",7],"x-more":"a,b"}]"#,
+        "RRULE:FREQ=YEARLY;RSCALE=CHINESE;SKIP=FORWARD;BYMONTH=5L,7;X-M=a,b",
+        r#"["rrule",{},"recur",{"freq":"YEARLY","rscale":"CHINESE","skip":"FORWARD","bymonth":["5L",7],"x-m":"a,b"}]"#,
         "",
     );
     check("DESCRIPTION:a\\nb\\, \\\"c", r#"["description",{},"text","a\nb, \"c"]"#, "DESCRIPTION:a\\nb\\, \"c");
@@ -264,14 +267,51 @@ fn a_calendar_is_its_components() {
         BEGIN:VEVENT\r\nDTSTAMP:20080205T191224Z\r\nDTSTART;VALUE=DATE:20081006\r\nSUMMARY:Planning meeting\r\n\
         UID:4088E990AD89CB3DBB484909\r\nBEGIN:VALARM\r\nTRIGGER:-PT5M\r\nEND:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
     let json = concat!(
-        r#"["vcalendar",[["calscale",{},"text","GREGORIAN"],["prodid",{},"text","-//Example Inc.//Example Calendar//EN"],"#,
-        r#"["version",{},"text","2.0"]],[["vevent",[["dtstamp",{},"date-time","2008-02-05T19:12:24Z"],"#,
+        r#"["vcalendar",[["calscale",{},"text","GREGORIAN"],"#,
+        r#"["prodid",{},"text","-//Example Inc.//Example Calendar//EN"],["version",{},"text","2.0"]],"#,
+        r#"[["vevent",[["dtstamp",{},"date-time","2008-02-05T19:12:24Z"],"#,
         r#"["dtstart",{},"date","2008-10-06"],["summary",{},"text","Planning meeting"],"#,
         r#"["uid",{},"text","4088E990AD89CB3DBB484909"]],[["valarm",[["trigger",{},"duration","-PT5M"]],[]]]]]]"#
     );
     let object = Object::parse(text).unwrap();
     assert_eq!(jcal::print(object.calendar()), json);
     assert_eq!(Object::of(&jcal::parse(json).unwrap()).unwrap().text(), text);
+}
+
+/// However big it is, harm is known before much is read of it.
+#[test]
+fn harmful_json_ends_soon() {
+    let of_size = |octets: usize, one: &str| one.repeat(octets / one.len());
+    const SIZE: usize = 8 << 20;
+    let around = |property: &str| format!("[\"vcalendar\",[{property}],[]]");
+    let values = of_size(SIZE / 100, "\"ab\",");
+    let params: Vec<String> = (0..100).map(|n| format!("\"p{n}\":[{values}\"\"]")).collect();
+    let cases = [
+        of_size(SIZE, "["),
+        of_size(SIZE, "[["),
+        format!("[\"vcalendar\",[],{}", of_size(SIZE, "[[\"x\",[],")),
+        around(&of_size(SIZE, "[\"x\",{},\"text\",\"\"],")),
+        around(&format!("[\"x\",{{}},\"text\",{}", of_size(SIZE, "["))),
+        around(&format!("[\"x\",{{}},\"text\",[{}1]]", of_size(SIZE, "1,"))),
+        around(&format!("[\"x\",{{}},\"integer\",{}1]", of_size(SIZE, "1,"))),
+        around(&format!("[\"x\",{{}},\"integer\",{}]", of_size(SIZE, "1"))),
+        around(&format!("[\"x\",{{}},\"float\",1e{}]", of_size(SIZE, "9"))),
+        around(&format!("[\"x\",{{}},\"text\",\"{}\"]", of_size(SIZE, "\\n"))),
+        around(&format!("[\"x\",{{\"p\":[{}\"\"]}},\"text\",\"\"]", of_size(SIZE, "\"\","))),
+        around(&format!("[\"x\",{{{}}},\"text\",\"\"]", params.join(","))),
+        around(&format!("[\"x\",{{{}\"a\":\"\"}},\"text\",\"\"]", of_size(SIZE, "\"a\":\"\","))),
+        around(&format!("[\"rrule\",{{}},\"recur\",{{{}\"a\":1}}]", of_size(SIZE, "\"a\":1,"))),
+        around(&format!("[\"rrule\",{{}},\"recur\",{{\"byday\":[{}1]}}]", of_size(SIZE, "1,"))),
+        format!("[\"{}\",[],[]]", of_size(SIZE, "x")),
+    ];
+    for json in &cases {
+        let began = std::time::Instant::now();
+        let refused = jcal::parse(json).map(|_| ()).unwrap_err();
+        let took = began.elapsed();
+        // The bound is for a machine with other work to do and a build without optimization.
+        assert!(took.as_secs() < 5, "{took:?}: {:.60} {refused}", json);
+        assert!(refused.to_string().len() < 300, "{refused}");
+    }
 }
 
 #[test]
