@@ -24,6 +24,9 @@ use super::text::{escape, is_control, unescape};
 use super::time::{self, Duration};
 use super::{Component, Error, Property};
 
+/// Values of one property. A content line that is not too long can hardly hold more dates.
+const MOST_VALUES: usize = 200_000;
+
 /// A property whose type is not known carries its value as it stands in the text (RFC 7265 5).
 const UNKNOWN: &str = "unknown";
 
@@ -695,6 +698,9 @@ impl OfProperty<'_> {
         let mut at = 3;
         while let Some(raw) = reader.next(&mut seq, at, std::marker::PhantomData::<&RawValue>)? {
             reader.below(Step::At(at), || {
+                if at - 3 >= MOST_VALUES {
+                    return Err(A::Error::custom(format!("there are more than {MOST_VALUES} values")));
+                }
                 values.add(at - 3, raw.get(), &mut value).map_err(A::Error::custom)?;
                 match head + value.len() > MAX_LINE {
                     true => Err(too_long()),

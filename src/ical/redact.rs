@@ -80,20 +80,28 @@ pub fn redact(object: &Object, mask: Mask, viewer: &Viewer, me: &[String]) -> St
     if mask == Mask::Full {
         return object.text().to_owned();
     }
-    let mut masked = Masked { mask, uid: masked_uid(object.uid(), viewer), me, zones: Vec::new(), ids: Vec::new() };
+    let mut masked = Masked {
+        calendar: object.calendar(),
+        mask,
+        uid: masked_uid(object.uid(), viewer),
+        me,
+        zones: Vec::new(),
+        ids: Vec::new(),
+    };
     let mut components: Vec<&Component> = object.components().collect();
     // The order in which they came is the order in which they were made.
     components.sort_by_cached_key(|c| c.value("RECURRENCE-ID").and_then(time::parse).map(|(wall, _)| wall));
     let components: Vec<Component> = components.into_iter().map(|c| masked.component(c)).collect();
     Component::new("VCALENDAR")
         .with([Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID)])
-        .with_components(masked.definitions(object.calendar()))
+        .with_components(masked.definitions())
         .with_components(components)
         .print()
 }
 
 /// One object while it is written anew.
 struct Masked<'a> {
+    calendar: &'a Component,
     mask: Mask,
     uid: String,
     me: &'a [String],
@@ -228,20 +236,26 @@ impl Masked<'_> {
         }
         let name = match zone::named(&tzid) {
             Some(zone) => zone.iana_name().unwrap_or("UTC").to_owned(),
-            None => format!("Zone-{}", 1 + self.zones.iter().filter(|(_, name)| name.starts_with("Zone-")).count()),
+            None => {
+                // A zone that nothing defines must not be taken for one of another object in the same file.
+                let kind = if self.definition(&tzid).is_some() { "Zone" } else { "Unknown" };
+                format!("{kind}-{}", self.zones.len() + 1)
+            }
         };
         self.zones.push((tzid.into_owned(), name.clone()));
         Some(name)
     }
 
+    fn definition(&self, tzid: &str) -> Option<&Component> {
+        self.calendar.components.iter().find(|c| c.name() == "VTIMEZONE" && c.value("TZID") == Some(tzid))
+    }
+
     /// The VTIMEZONEs of the zones that are named, as far as the object has them, each once.
-    fn definitions(&self, calendar: &Component) -> Vec<Component> {
+    fn definitions(&self) -> Vec<Component> {
         let mut done: Vec<&str> = Vec::new();
         let mut out = Vec::new();
         for (tzid, name) in &self.zones {
-            let definition =
-                calendar.components.iter().find(|c| c.name() == "VTIMEZONE" && c.value("TZID") == Some(tzid));
-            if let Some(definition) = definition
+            if let Some(definition) = self.definition(tzid)
                 && !done.contains(&name.as_str())
             {
                 done.push(name);

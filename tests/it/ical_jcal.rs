@@ -411,6 +411,10 @@ fn harmful_json_is_an_error_with_its_place() {
             "/1/0/3: there are more than 5000 values",
         ),
         (
+            around(&format!("[\"x\",{{}},\"integer\",{}]", many("1", 200_001))),
+            "/1/0/200003: there are more than 200000 values",
+        ),
+        (
             around(&format!("[\"x\",{{}},\"text\",\"{}\"]", "a".repeat(2 << 20))),
             "the line is longer than 2097152 octets",
         ),

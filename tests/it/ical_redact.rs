@@ -93,7 +93,7 @@ fn a_zone_is_named_by_its_iana_name_or_by_a_number() {
     let unknown = object(&event("\"Boss's home\""));
     assert_eq!(times(&unknown, &me()), None);
     let alone =
-        "BEGIN:VEVENT\nDTSTART;TZID=Zone-1:20260601T100000\nDURATION:PT1H\nTRANSP:OPAQUE\nSUMMARY:Busy\nEND:VEVENT";
+        "BEGIN:VEVENT\nDTSTART;TZID=Unknown-1:20260601T100000\nDURATION:PT1H\nTRANSP:OPAQUE\nSUMMARY:Busy\nEND:VEVENT";
     check(&unknown, Mask::Busy, alone);
 }
 
