@@ -446,7 +446,7 @@ fn no_value_becomes_lines() {
     }
 }
 
-fn corpus() -> Vec<PathBuf> {
+pub(super) fn corpus() -> Vec<PathBuf> {
     let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/ical");
     let mut folders = vec![std::env::var_os("CORPUS").map_or_else(own, PathBuf::from)];
     let mut found = Vec::new();

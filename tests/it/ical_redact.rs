@@ -1,13 +1,17 @@
 //! Masks: nothing of what is hidden leaves by any place that a text has, and the time stays what it was.
 
+use std::fs;
+
 use calgate::ical::recur::{self, Limits, instances};
 use calgate::ical::redact::{Viewer, redact};
 use calgate::ical::text::Param;
-use calgate::ical::{Component, Instant, Mask, Object, Property, Window};
+use calgate::ical::{Component, Instant, Mask, Object, Property, Reading, Window};
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+
+use crate::ical_jcal::corpus;
 
 /// Stands in every place that the owner's text can have.
 const MARK: &str = "SECRET";
@@ -44,7 +48,9 @@ fn times(object: &Object, me: &[String]) -> Option<Vec<Time>> {
     let window = Window::new(Instant(1_770_000_000), Instant(1_800_000_000)).unwrap();
     let zone = TimeZone::get("America/New_York").unwrap();
     let found = instances(object, window, &zone, Limits::default()).ok()?;
-    Some(found.iter().map(|i| (i.start, i.end, i.all_day, i.recurrence_id, recur::busy(i.component, me))).collect())
+    // What is no event takes no time.
+    let busy = |c: &Component| if c.name() == "VEVENT" { recur::busy(c, me) } else { recur::Busy::Free };
+    Some(found.iter().map(|i| (i.start, i.end, i.all_day, i.recurrence_id, busy(i.component))).collect())
 }
 
 /// What is written under a mask, in the order it is.
@@ -259,6 +265,31 @@ fn no_octet_of_the_original_is_printed() {
     };
     assert_eq!(masked(&object, Mask::Busy).0, expect("Busy"));
     assert_eq!(masked(&object, Mask::Title).0, expect("Title"));
+}
+
+/// What real programs write: the times are the same, and what people wrote is not there.
+#[test]
+fn the_corpus_keeps_its_times_and_loses_its_words() {
+    let mut with_times = 0;
+    for path in corpus() {
+        let Ok(object) = Object::read_octets(&fs::read(&path).unwrap(), Reading::Tolerant) else { continue };
+        let (shown, again) = masked(&object, Mask::Busy);
+        let before = times(&object, &me());
+        with_times += usize::from(before.as_ref().is_some_and(|times| !times.is_empty()));
+        assert_eq!(times(&again, &me()), before, "{}\n{shown}", path.display());
+        assert_eq!(times(&masked(&object, Mask::Title).1, &[]), before, "{}", path.display());
+        assert!(!again.repairs().iter().any(|repair| repair.damage.alters()), "{}", path.display());
+        let words =
+            ["UID", "SUMMARY", "DESCRIPTION", "LOCATION", "ATTENDEE", "ORGANIZER", "URL", "ATTACH", "X-ALT-DESC"];
+        for p in object.components().flat_map(|c| &c.properties).filter(|p| words.contains(&p.name())) {
+            let params = p.params().flat_map(|param| param.values()).map(|value| value.into_owned());
+            let hidden = params.chain([p.value().to_owned()]).filter(|text| text.len() > 8);
+            for text in hidden {
+                assert!(!shown.contains(&text), "{}: {text}\n{shown}", path.display());
+            }
+        }
+    }
+    assert!(with_times > 10);
 }
 
 /// One line with the mark somewhere, as RFC 5545 and those after it let it stand in a VEVENT.
