@@ -5,6 +5,7 @@
 pub mod change;
 pub mod collation;
 pub mod filter;
+pub mod jcal;
 mod mend;
 mod names;
 pub mod object;
@@ -66,7 +67,7 @@ impl Window {
 /// Why a text is not calendar data, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
-    /// The line of the text as it was sent, counted from 1; 0 when no one line is to blame.
+    /// The line of the text (or the JSON) as it was sent, counted from 1; 0 when no one line is to blame.
     pub line: usize,
     pub reason: String,
 }

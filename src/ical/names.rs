@@ -33,10 +33,13 @@ const COMPONENTS: [&str; 15] = [
     "VPATCH",
 ];
 
-/// A type of value (RFC 5545 3.3), as jCal spells it (RFC 7265 3.6).
+/// A type of value (RFC 5545 3.3, RFC 9253 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Type {
+    Binary,
+    Boolean,
     CalAddress,
+    Date,
     DateTime,
     Duration,
     Float,
@@ -44,8 +47,43 @@ pub(super) enum Type {
     Period,
     Recur,
     Text,
+    Time,
+    Uid,
     Uri,
     UtcOffset,
+    XmlReference,
+}
+
+/// As VALUE spells them, in the lower case of jCal (RFC 7265 3.6).
+const TYPES: &[(&str, Type)] = &[
+    ("binary", Type::Binary),
+    ("boolean", Type::Boolean),
+    ("cal-address", Type::CalAddress),
+    ("date", Type::Date),
+    ("date-time", Type::DateTime),
+    ("duration", Type::Duration),
+    ("float", Type::Float),
+    ("integer", Type::Integer),
+    ("period", Type::Period),
+    ("recur", Type::Recur),
+    ("text", Type::Text),
+    ("time", Type::Time),
+    ("uid", Type::Uid),
+    ("uri", Type::Uri),
+    ("utc-offset", Type::UtcOffset),
+    ("xml-reference", Type::XmlReference),
+];
+
+impl Type {
+    /// Lower case: `date-time`.
+    pub fn name(self) -> &'static str {
+        TYPES.iter().find(|(_, of)| *of == self).map_or("text", |(name, _)| name)
+    }
+
+    /// By its name in any case.
+    pub fn of(name: &str) -> Option<Type> {
+        TYPES.iter().find(|(of, _)| of.eq_ignore_ascii_case(name)).map(|(_, of)| *of)
+    }
 }
 
 /// What is said of a property by its name alone.
@@ -53,6 +91,8 @@ pub(super) enum Type {
 pub(super) struct Known {
     /// The type when no VALUE says another one.
     pub value: Type,
+    /// Its RFC names no type that goes without saying: VALUE is always written.
+    pub stated: bool,
     /// What its value is made of.
     pub shape: Shape,
 }
@@ -70,9 +110,13 @@ pub(super) enum Shape {
 /// What a property of that name (upper case) holds; `None` for names that no RFC here defines.
 pub(super) fn known(name: &str) -> Option<Known> {
     let at = PROPERTIES.binary_search_by(|(known, ..)| (*known).cmp(name)).ok()?;
-    let (_, value, shape) = PROPERTIES[at];
-    Some(Known { value, shape })
+    let (name, value, shape) = PROPERTIES[at];
+    Some(Known { value, stated: STATED.contains(&name), shape })
 }
+
+/// RFC 7986 5.7, 5.8, 5.10, 5.11; RFC 9073 6.5, 6.6; RFC 9253 8.2.
+const STATED: &[&str] =
+    &["CONFERENCE", "IMAGE", "LINK", "REFRESH-INTERVAL", "SOURCE", "STRUCTURED-DATA", "STYLED-DESCRIPTION"];
 
 use Shape::{Fields, List, One};
 use Type::{CalAddress, DateTime, Duration, Float, Integer, Period, Recur, Text, Uri, UtcOffset};
@@ -156,7 +200,9 @@ mod tests {
     #[test]
     fn the_table_can_be_searched() {
         assert!(PROPERTIES.is_sorted_by(|a, b| a.0 < b.0));
-        assert_eq!(known("CATEGORIES"), Some(Known { value: Type::Text, shape: Shape::List }));
+        assert_eq!(known("CATEGORIES"), Some(Known { value: Type::Text, stated: false, shape: Shape::List }));
         assert_eq!(known("X-ANY"), None);
+        assert!(STATED.iter().all(|name| known(name).unwrap().stated));
+        assert!(TYPES.iter().all(|(name, of)| of.name() == *name && Type::of(&name.to_uppercase()) == Some(*of)));
     }
 }

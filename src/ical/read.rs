@@ -10,24 +10,24 @@ use super::text::{Component, PRODID, Place, Property, Source, end_of_param, esca
 use super::{Error, names};
 
 /// Octets of one unfolded content line: what an object of the largest size may hold in one attachment.
-const MAX_LINE: usize = 2 << 20;
+pub(super) const MAX_LINE: usize = 2 << 20;
 /// Content lines and components of one object, VALARMs and observances included.
-const OBJECT: Limits = Limits { lines: 200_000, components: 5_000, file: false };
+pub(super) const OBJECT: Limits = Limits { lines: 200_000, components: 5_000, file: false };
 /// The same of a file of many objects of that many octets: honest lines take more than 8 octets, components more than 64.
-fn of_file(octets: usize) -> Limits {
+pub(super) fn of_file(octets: usize) -> Limits {
     Limits { lines: OBJECT.lines + octets / 8, components: OBJECT.components + octets / 64, file: true }
 }
 /// Properties of one component.
-const MAX_PROPERTIES: usize = 10_000;
+pub(super) const MAX_PROPERTIES: usize = 10_000;
 /// Parameters of one property, and values of one parameter.
-const MAX_PARAMS: usize = 100;
-const MAX_VALUES: usize = 5_000;
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_PARAMS: usize = 100;
+pub(super) const MAX_VALUES: usize = 5_000;
+pub(super) const MAX_DEPTH: usize = 32;
 
 #[derive(Clone, Copy)]
-struct Limits {
-    lines: usize,
-    components: usize,
+pub(super) struct Limits {
+    pub lines: usize,
+    pub components: usize,
     /// It is a file: lines before the first calendar do not tell what the rest is.
     file: bool,
 }
@@ -514,7 +514,7 @@ impl Open {
     }
 }
 
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.chars().all(is_of_name)
 }
 

@@ -1,9 +1,19 @@
 //! The same event as others may see it: full, title, busy.
+//!
+//! Under a mask nothing is passed on: what is shown is read, and written anew from what it was read as. So no text of
+//! the owner's comes through in a place that was not thought of: not in a parameter, a rule part, the name of a zone
+//! or of a component, and not as it stood in the original. What can not be read is shown as such, and not as what it
+//! says: the time stays unknown to whoever reads the masked text.
 
-use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 
 use super::recur::{self, Busy};
-use super::{Component, Object, Property};
+use super::text::PRODID;
+use super::time::{self, Duration, Written};
+use super::{Component, Object, Property, zone};
 
 /// What a viewer may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,90 +40,405 @@ impl Mask {
     }
 }
 
-/// `object` under `mask`, as `viewer` sees it. `Full` gives the text itself. Otherwise only what the mask allows is
-/// written, by an allow-list: times, rule, and for `Title` SUMMARY. The UID becomes [`masked_uid`].
-/// What a VEVENT does to the time of the person with the addresses `me` (as [`recur::busy`] takes them) is said in
-/// plain words, and what it follows from is not: [`recur::busy`] finds the same in what is written, whoever asks.
-pub fn redact(object: &Object, mask: Mask, viewer: &str, me: &[String]) -> String {
+/// Who looks: the key that the UIDs they see are made with. Who does not have it can neither find the UID behind a
+/// masked one nor confirm a guess, and two viewers can not tell by their UIDs that they see the same event.
+pub struct Viewer([u8; 32]);
+
+impl Viewer {
+    /// `secret` is known to no viewer and stays the same for ever; `who` parts the viewers under one secret.
+    pub fn new(secret: &[u8], who: &str) -> Viewer {
+        Viewer(hmac(secret, who))
+    }
+}
+
+fn hmac(key: &[u8], text: &str) -> [u8; 32] {
+    let mut mac = <Hmac<Sha256> as KeyInit>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+/// What stands for a UID under a mask: HMAC-SHA-256 by the viewer's key. The same for one viewer always, and another
+/// one for every other viewer. 40 hexadecimal digits.
+pub fn masked_uid(uid: &str, viewer: &Viewer) -> String {
+    hmac(&viewer.0, uid)[..20].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// When a masked component was made: always the same moment, because the true one tells when the owner was at work on
+/// what is hidden. SEQUENCE is left out for the same reason.
+const STAMP: &str = "19700101T000000Z";
+
+/// `object` under `mask`, as `viewer` sees it. `Full` gives the text itself. Otherwise what the mask allows is written
+/// anew: times, rules, and for `Title` SUMMARY and the STATUS of a to-do. The UID becomes [`masked_uid`].
+///
+/// [`recur::instances`] finds the same times in what is written, or like before can not read them. What a VEVENT does
+/// to the time of the person with the addresses `me` (as [`recur::busy`] takes them) is said in plain words, and what
+/// it follows from is not: [`recur::busy`] finds the same in what is written, whoever asks.
+///
+/// What is not hidden: times and rules with their zones, how many instances differ from their series, and the kind of
+/// component. A zone is named by its IANA name; one that has none is numbered.
+pub fn redact(object: &Object, mask: Mask, viewer: &Viewer, me: &[String]) -> String {
     if mask == Mask::Full {
         return object.text().to_owned();
     }
-    let uid = masked_uid(object.uid(), viewer);
-    let mut calendar = Component::new("VCALENDAR");
-    calendar.properties.push(Property::new("VERSION", "2.0"));
-    calendar.properties.push(Property::new("PRODID", "-//calgate//EN"));
-    calendar.components.extend(object.calendar().components.iter().filter(|c| c.name() == "VTIMEZONE").map(zone));
-    calendar.components.extend(object.components().map(|c| masked(c, mask, &uid, me)));
-    calendar.print()
+    let mut masked = Masked {
+        calendar: object.calendar(),
+        mask,
+        uid: masked_uid(object.uid(), viewer),
+        me,
+        zones: Vec::new(),
+        ids: Vec::new(),
+    };
+    let mut components: Vec<&Component> = object.components().collect();
+    // The order in which they came is the order in which they were made.
+    components.sort_by_cached_key(|c| c.value("RECURRENCE-ID").and_then(time::parse).map(|(wall, _)| wall));
+    let components: Vec<Component> = components.into_iter().map(|c| masked.component(c)).collect();
+    Component::new("VCALENDAR")
+        .with([Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID)])
+        .with_components(masked.definitions())
+        .with_components(components)
+        .print()
 }
 
-/// What stands for a UID under a mask: the same for one viewer always, and another one for every other viewer.
-pub fn masked_uid(uid: &str, viewer: &str) -> String {
-    let mut hash = Sha256::new();
-    // The length keeps two pairs apart that only read the same one after the other.
-    hash.update((viewer.len() as u64).to_be_bytes());
-    hash.update(viewer);
-    hash.update(uid);
-    hash.finalize().iter().take(20).map(|b| format!("{b:02x}")).collect()
+/// One object while it is written anew.
+struct Masked<'a> {
+    calendar: &'a Component,
+    mask: Mask,
+    uid: String,
+    me: &'a [String],
+    /// TZIDs as the object has them, and what stands for them.
+    zones: Vec<(String, String)>,
+    /// The RECURRENCE-IDs that were written.
+    ids: Vec<Property>,
 }
 
-fn masked(component: &Component, mask: Mask, uid: &str, me: &[String]) -> Component {
-    let mut out = Component::new(component.name());
-    out.properties.push(Property::new("UID", uid));
-    let event = component.name() == "VEVENT";
-    for property in &component.properties {
-        match property.name() {
-            "DTSTAMP" | "DTSTART" | "DTEND" | "DUE" | "DURATION" | "COMPLETED" | "RECURRENCE-ID" | "RRULE"
-            | "EXRULE" | "RDATE" | "EXDATE" | "SEQUENCE" | "FREEBUSY" => {
-                out.properties.push(with_params(property, &["TZID", "VALUE", "RANGE", "FBTYPE"]));
-            }
-            // What is to be done takes no time; whether it is done is not said in any other way.
-            "STATUS" if !event => out.properties.push(with_params(property, &[])),
-            "SUMMARY" if mask == Mask::Title => out.properties.push(with_params(property, &["LANGUAGE"])),
+impl Masked<'_> {
+    fn component(&mut self, component: &Component) -> Component {
+        // A name that nobody knows is a text like any other; what it names takes no time.
+        let known = ["VEVENT", "VTODO", "VJOURNAL", "VFREEBUSY", "VAVAILABILITY"];
+        let name = known.into_iter().find(|name| *name == component.name()).unwrap_or("VFREEBUSY");
+        let mut lines = vec![Property::new("UID", &self.uid), Property::new("DTSTAMP", STAMP)];
+        lines.extend(component.property("RECURRENCE-ID").and_then(|id| self.recurrence_id(id)));
+        let end = if name == "VTODO" { "DUE" } else { "DTEND" };
+        let one = |masked: &mut Self, name: &str| component.said(name).and_then(|p| masked.time(p));
+        lines.extend(one(self, "DTSTART"));
+        match one(self, end) {
+            Some(end) => lines.push(end),
+            None => lines.extend(component.said("DURATION").and_then(duration)),
+        }
+        for name in ["RRULE", "EXRULE"] {
+            lines.extend(component.all(name).filter_map(|p| rule(p.value())).map(|rule| Property::new(name, rule)));
+        }
+        lines.extend(self.times(component, "RDATE"));
+        lines.extend(self.times(component, "EXDATE"));
+        match name {
+            "VEVENT" => lines.extend(self.busy(component)),
+            "VFREEBUSY" => lines.extend(component.all("FREEBUSY").filter_map(free_busy)),
+            // What is to be done takes no time; whether it is done belongs to the title.
+            _ if self.mask == Mask::Title => lines.extend(component.value("STATUS").and_then(status)),
             _ => {}
         }
+        lines.extend(match self.mask {
+            Mask::Busy if name == "VEVENT" && recur::busy(component, self.me) == Busy::Free => {
+                Some(Property::new("SUMMARY", "Free"))
+            }
+            Mask::Busy => Some(Property::new("SUMMARY", "Busy")),
+            _ => component.property("SUMMARY").map(title),
+        });
+        Component::new(name).with(lines)
     }
-    let busy = event.then(|| recur::busy(component, me));
-    if let Some(busy) = busy {
+
+    /// What a VEVENT does to its owner's time, and not why.
+    fn busy(&self, component: &Component) -> Vec<Property> {
+        let busy = recur::busy(component, self.me);
         let cancelled = component.value("STATUS").is_some_and(|v| v.trim().eq_ignore_ascii_case("CANCELLED"));
         // Who may read the title of an event is not to wait for it in vain.
         let status = match busy {
             Busy::Tentative => Some("TENTATIVE"),
-            Busy::Free if cancelled && mask == Mask::Title => Some("CANCELLED"),
+            Busy::Free if cancelled && self.mask == Mask::Title => Some("CANCELLED"),
             _ => None,
         };
-        out.properties.extend(status.map(|status| Property::new("STATUS", status)));
         let transparency = if busy == Busy::Free { "TRANSPARENT" } else { "OPAQUE" };
-        out.properties.push(Property::new("TRANSP", transparency));
+        let mut lines: Vec<Property> = status.map(|status| Property::new("STATUS", status)).into_iter().collect();
+        lines.push(Property::new("TRANSP", transparency));
         if busy == Busy::Unavailable {
-            out.properties.push(Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"));
+            lines.push(Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"));
         }
+        lines
     }
-    if mask == Mask::Busy {
-        let title = if busy == Some(Busy::Free) { "Free" } else { "Busy" };
-        out.properties.push(Property::new("SUMMARY", title));
+
+    /// A property of one time.
+    fn time(&mut self, property: &Property) -> Option<Property> {
+        let (text, written) = moment(property.value(), property)?;
+        let out = Property::new(property.name(), text);
+        Some(match written {
+            Written::Date => out.with_param("VALUE", "DATE"),
+            Written::Utc => out,
+            Written::Local => match self.zone(property) {
+                Some(name) => out.with_param("TZID", &name),
+                None => out,
+            },
+        })
     }
-    out
+
+    fn recurrence_id(&mut self, property: &Property) -> Option<Property> {
+        let mut out = self.time(property)?;
+        if property.param("RANGE").is_some_and(|range| range.eq_ignore_ascii_case("THISANDFUTURE")) {
+            out = out.with_param("RANGE", "THISANDFUTURE");
+        }
+        // Two that were written in two ways may be one now, and then the object would be none.
+        while self.ids.iter().any(|id| id.value() == out.value() && id.param("TZID") == out.param("TZID")) {
+            out.set_value(&format!("{} ", out.value()));
+        }
+        self.ids.push(out.clone());
+        Some(out)
+    }
+
+    /// The times of all properties of a name, in order of time: the order in which they came tells in which they were
+    /// made. One property for each form and zone.
+    fn times(&mut self, component: &Component, name: &str) -> Vec<Property> {
+        let mut forms: BTreeMap<(&str, Option<String>), Vec<String>> = BTreeMap::new();
+        let mut unreadable = false;
+        for property in component.all(name) {
+            for value in property.value().split(',').map(str::trim).filter(|value| !value.is_empty()) {
+                let Some((text, form, local)) = moment_or_period(value, property) else {
+                    // An EXDATE that can not be read takes nothing away.
+                    unreadable |= name == "RDATE";
+                    continue;
+                };
+                let zone = if local { self.zone(property) } else { None };
+                forms.entry((form, zone)).or_default().push(text);
+            }
+        }
+        let mut out: Vec<Property> = Vec::new();
+        for ((form, zone), mut texts) in forms {
+            texts.sort_unstable();
+            texts.dedup();
+            let mut line = Property::new(name, texts.join(","));
+            if form != "DATE-TIME" {
+                line = line.with_param("VALUE", form);
+            }
+            out.extend([match zone {
+                Some(zone) => line.with_param("TZID", &zone),
+                None => line,
+            }]);
+        }
+        if unreadable {
+            out.push(Property::new(name, HIDDEN).with_param("VALUE", HIDDEN));
+        }
+        out
+    }
+
+    /// What stands for the zone of a property.
+    fn zone(&mut self, property: &Property) -> Option<String> {
+        let tzid = property.param("TZID").filter(|tzid| !tzid.is_empty())?;
+        if let Some((_, name)) = self.zones.iter().find(|(known, _)| *known == tzid) {
+            return Some(name.clone());
+        }
+        let name = match zone::named(&tzid) {
+            Some(zone) => zone.iana_name().unwrap_or("UTC").to_owned(),
+            None => {
+                // A zone that nothing defines must not be taken for one of another object in the same file.
+                let kind = if self.definition(&tzid).is_some() { "Zone" } else { "Unknown" };
+                format!("{kind}-{}", self.zones.len() + 1)
+            }
+        };
+        self.zones.push((tzid.into_owned(), name.clone()));
+        Some(name)
+    }
+
+    fn definition(&self, tzid: &str) -> Option<&Component> {
+        self.calendar.components.iter().find(|c| c.name() == "VTIMEZONE" && c.value("TZID") == Some(tzid))
+    }
+
+    /// The VTIMEZONEs of the zones that are named, as far as the object has them, each once.
+    fn definitions(&self) -> Vec<Component> {
+        let mut done: Vec<&str> = Vec::new();
+        let mut out = Vec::new();
+        for (tzid, name) in &self.zones {
+            if let Some(definition) = self.definition(tzid)
+                && !done.contains(&name.as_str())
+            {
+                done.push(name);
+                out.push(vtimezone(definition, name));
+            }
+        }
+        out
+    }
 }
 
-/// A VTIMEZONE says when, not what: the lines that RFC 5545 3.6.5 knows stay, comments and a maker's own do not.
-fn zone(component: &Component) -> Component {
-    let mut out = Component::new(component.name());
-    let known = ["TZID", "DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "RRULE", "RDATE", "TZNAME", "TZUNTIL"];
-    let lines = component.properties.iter().filter(|p| known.contains(&p.name()));
-    out.properties.extend(lines.map(|p| with_params(p, &["VALUE", "TZID"])));
-    let observances = component.components.iter().filter(|c| c.name() == "STANDARD" || c.name() == "DAYLIGHT");
-    out.components.extend(observances.map(zone));
-    out
+/// Stands for what can not be read. It can not be read either.
+const HIDDEN: &str = "X-HIDDEN";
+
+/// A DATE or DATE-TIME as it is meant, and its form. A time where VALUE says DATE means its day.
+fn moment(text: &str, property: &Property) -> Option<(String, Written)> {
+    let (wall, written) = time::parse(text)?;
+    let says_date = property.param("VALUE").is_some_and(|v| v.eq_ignore_ascii_case("DATE"));
+    Some(match written {
+        Written::Utc if !says_date => (time::format_local(wall) + "Z", Written::Utc),
+        Written::Local if !says_date => (time::format_local(wall), Written::Local),
+        _ => (time::format_date(wall), Written::Date),
+    })
 }
 
-fn with_params(property: &Property, allowed: &[&str]) -> Property {
-    let mut out = Property::new(property.name(), property.value());
-    for param in property.params().filter(|param| allowed.contains(&param.name())) {
-        let values: Vec<_> = param.values().collect();
-        out = out.with_values(param.name(), values.iter().map(|v| v.as_ref()));
+/// The same of what may be a PERIOD: its text, its type, and whether a zone matters.
+fn moment_or_period(text: &str, property: &Property) -> Option<(String, &'static str, bool)> {
+    let Some((start, end)) = text.split_once('/') else {
+        let (text, written) = moment(text, property)?;
+        let form = if written == Written::Date { "DATE" } else { "DATE-TIME" };
+        return Some((text, form, written == Written::Local));
+    };
+    let (start, written) = moment(start, property)?;
+    let (end, local) = match moment(end, property) {
+        Some((end, written)) => (end, written == Written::Local),
+        None => (length(end)?, false),
+    };
+    Some((format!("{start}/{end}"), "PERIOD", written == Written::Local || local))
+}
+
+fn duration(property: &Property) -> Option<Property> {
+    length(property.value()).map(|length| Property::new("DURATION", length))
+}
+
+/// A DURATION as it is written: signs, digits and the letters of units are all it can hold.
+fn length(text: &str) -> Option<String> {
+    Duration::parse(text).map(|_| text.trim().to_ascii_uppercase())
+}
+
+/// What a VFREEBUSY says. A type that is not known is busy (RFC 5545 3.2.9).
+fn free_busy(property: &Property) -> Option<Property> {
+    let periods = property.value().split(',').filter_map(|period| moment_or_period(period.trim(), property));
+    let mut periods: Vec<String> =
+        periods.filter(|(_, form, _)| *form == "PERIOD").map(|(period, ..)| period).collect();
+    periods.sort_unstable();
+    let kind = property.param("FBTYPE").unwrap_or_default().to_ascii_uppercase();
+    let kinds = ["FREE", "BUSY-TENTATIVE", "BUSY-UNAVAILABLE"];
+    let kind = kinds.into_iter().find(|known| *known == kind).unwrap_or("BUSY");
+    (!periods.is_empty()).then(|| Property::new("FREEBUSY", periods.join(",")).with_param("FBTYPE", kind))
+}
+
+/// How far a VTODO or a VJOURNAL is.
+fn status(text: &str) -> Option<Property> {
+    let text = text.trim().to_ascii_uppercase();
+    let known = ["NEEDS-ACTION", "IN-PROCESS", "COMPLETED", "CANCELLED", "DRAFT", "FINAL"];
+    known.into_iter().find(|known| *known == text).map(|status| Property::new("STATUS", status))
+}
+
+/// The title, and the language it is in: no more of its parameters.
+fn title(property: &Property) -> Property {
+    let out = Property::new("SUMMARY", property.value());
+    match property.param("LANGUAGE").filter(|language| is_language(language)) {
+        Some(language) => out.with_param("LANGUAGE", &language),
+        None => out,
     }
-    out
+}
+
+/// Language, script and region (RFC 5646): `de`, `zh-Hant-TW`. Longer tags may say anything.
+fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let letters = |part: &str| part.bytes().all(|b| b.is_ascii_alphabetic());
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    let language = parts.next().is_some_and(|part| matches!(part.len(), 2 | 3) && letters(part));
+    let mut rest = parts.peekable();
+    rest.next_if(|part| part.len() == 4 && letters(part));
+    rest.next_if(|part| part.len() == 2 && letters(part) || part.len() == 3 && digits(part));
+    language && rest.next().is_none()
+}
+
+/// A rule with the parts that say when; `None`: it is empty. Where anything else stands in it, it is a rule that can
+/// not be followed, like before.
+fn rule(text: &str) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    let mut hidden = false;
+    for part in text.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        let part = part.split_once('=').and_then(|(name, value)| rule_part(name.trim(), value.trim()));
+        hidden |= part.is_none();
+        parts.extend(part);
+    }
+    if hidden {
+        parts.push(format!("{HIDDEN}=1"));
+    }
+    (!parts.is_empty()).then(|| parts.join(";"))
+}
+
+/// Calendars that RSCALE may name (RFC 7529, CLDR).
+const CALENDARS: &[&str] = &[
+    "BUDDHIST",
+    "CHINESE",
+    "COPTIC",
+    "DANGI",
+    "ETHIOAA",
+    "ETHIOPIC",
+    "GREGORIAN",
+    "HEBREW",
+    "INDIAN",
+    "ISLAMIC",
+    "ISLAMIC-CIVIL",
+    "ISLAMIC-TBLA",
+    "ISLAMIC-UMALQURA",
+    "JAPANESE",
+    "PERSIAN",
+    "ROC",
+];
+const FREQUENCIES: &[&str] = &["YEARLY", "MONTHLY", "WEEKLY", "DAILY", "HOURLY", "MINUTELY", "SECONDLY"];
+const WEEKDAYS: &[&str] = &["MO", "TU", "WE", "TH", "FR", "SA", "SU"];
+
+fn rule_part(name: &str, value: &str) -> Option<String> {
+    let name = name.to_ascii_uppercase();
+    let value = value.to_ascii_uppercase();
+    let word = |known: &[&str]| known.contains(&value.as_str()).then(|| value.clone());
+    let number = |text: &str| text.parse::<i64>().ok().map(|n| n.to_string());
+    let list = |read: &dyn Fn(&str) -> Option<String>| {
+        let items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(read).collect::<Option<Vec<_>>>().map(|items| items.join(","))
+    };
+    let value = match name.as_str() {
+        "FREQ" => word(FREQUENCIES),
+        "WKST" => word(WEEKDAYS),
+        "RSCALE" => word(CALENDARS),
+        "SKIP" => word(&["OMIT", "BACKWARD", "FORWARD"]),
+        "INTERVAL" | "COUNT" => number(&value),
+        "UNTIL" => time::parse(&value).map(|(wall, written)| match written {
+            Written::Date => time::format_date(wall),
+            Written::Local => time::format_local(wall),
+            Written::Utc => time::format_local(wall) + "Z",
+        }),
+        "BYDAY" => list(&|day| {
+            let (ordinal, day) = day.split_at_checked(day.len().checked_sub(2)?)?;
+            let ordinal = if ordinal.is_empty() { String::new() } else { number(ordinal)? };
+            WEEKDAYS.contains(&day).then(|| ordinal + day)
+        }),
+        // A leap month (RFC 7529).
+        "BYMONTH" => list(&|month| match month.strip_suffix('L') {
+            Some(month) => Some(number(month)? + "L"),
+            None => number(month),
+        }),
+        "BYSECOND" | "BYMINUTE" | "BYHOUR" | "BYMONTHDAY" | "BYYEARDAY" | "BYWEEKNO" | "BYSETPOS" => list(&number),
+        _ => None,
+    };
+    value.map(|value| format!("{name}={value}"))
+}
+
+/// A VTIMEZONE says when, not what: its observances with their offsets and onsets, under the name that is given.
+fn vtimezone(definition: &Component, name: &str) -> Component {
+    let observances = definition.components.iter().filter_map(|observance| {
+        let name = ["STANDARD", "DAYLIGHT"].into_iter().find(|name| *name == observance.name())?;
+        let first = |name: &str| observance.value(name);
+        let local = |text: &str| time::parse(text).map(|(wall, _)| time::format_local(wall));
+        let mut lines: Vec<Property> =
+            first("DTSTART").and_then(local).map(|start| Property::new("DTSTART", start)).into_iter().collect();
+        for name in ["TZOFFSETFROM", "TZOFFSETTO"] {
+            let offset = first(name).and_then(zone::offset).map(zone::format_offset);
+            lines.extend(offset.map(|offset| Property::new(name, offset)));
+        }
+        lines.extend(observance.all("RRULE").filter_map(|p| rule(p.value())).map(|r| Property::new("RRULE", r)));
+        for property in observance.all("RDATE") {
+            let starts = property.value().split(',').filter_map(|value| value.split('/').next());
+            let starts: Vec<String> = starts.filter_map(local).collect();
+            lines.extend((!starts.is_empty()).then(|| Property::new("RDATE", starts.join(","))));
+        }
+        Some(Component::new(name).with(lines))
+    });
+    Component::new("VTIMEZONE").with([Property::new("TZID", name)]).with_components(observances)
 }
 
 #[cfg(test)]
@@ -134,12 +459,16 @@ mod tests {
         RECURRENCE-ID;TZID=Europe/Berlin:20260106T090000\nDTSTART;TZID=Europe/Berlin:20260106T120000\n\
         DURATION:PT1H\nSUMMARY:other title\nSTATUS:TENTATIVE\nEND:VEVENT\nEND:VCALENDAR\n";
 
+    fn viewer(who: &str) -> Viewer {
+        Viewer::new(&[7; 32], who)
+    }
+
     #[test]
     fn hides_all_but_what_the_mask_allows() {
         let object = Object::parse(TEXT).unwrap();
-        assert_eq!(redact(&object, Mask::Full, "v", &[]), TEXT);
+        assert_eq!(redact(&object, Mask::Full, &viewer("v"), &[]), TEXT);
         for (mask, titles) in [(Mask::Busy, false), (Mask::Title, true)] {
-            let text = redact(&object, mask, "v", &[]);
+            let text = redact(&object, mask, &viewer("v"), &[]);
             assert!(!text.to_lowercase().contains("secret"), "{text}");
             assert_eq!(text.contains("title"), titles, "{text}");
             let masked = Object::parse(&text).unwrap();
@@ -158,12 +487,18 @@ mod tests {
 
     #[test]
     fn masks_the_uid_for_each_viewer() {
-        let uid = |viewer| {
+        let uid = |who| {
             let object = Object::parse(TEXT).unwrap();
-            Object::parse(&redact(&object, Mask::Busy, viewer, &[])).unwrap().uid().to_owned()
+            Object::parse(&redact(&object, Mask::Busy, &viewer(who), &[])).unwrap().uid().to_owned()
         };
         assert_eq!(uid("a"), uid("a"));
         assert_ne!(uid("a"), uid("b"));
+        // Without the key nothing that is known leads to it.
+        let by = |secret: &[u8]| masked_uid("secret@example.org", &Viewer::new(secret, "a"));
+        assert_eq!(by(&[7; 32]), uid("a"));
+        assert_ne!(by(&[8; 32]), uid("a"));
+        // RFC 4231, test case 2, and what is made of it.
+        assert_eq!(hmac(b"Jefe", "what do ya want for nothing?")[..4], [0x5b, 0xdc, 0xc1, 0x46]);
     }
 
     /// An event with these lines; `/` begins an override.
@@ -189,7 +524,7 @@ mod tests {
     #[test]
     fn says_what_the_time_is_and_not_why() {
         let check = |lines: &str, mask: Mask, expect: &[&str]| {
-            let text = redact(&series(lines), mask, "v", &anna());
+            let text = redact(&series(lines), mask, &viewer("v"), &anna());
             let said: Vec<String> = Component::parse(&text)
                 .unwrap()
                 .components
@@ -237,7 +572,7 @@ mod tests {
         ) {
             let object = series(&parts.iter().map(|lines| lines.join(" ")).collect::<Vec<_>>().join("/"));
             let mask = if title { Mask::Title } else { Mask::Busy };
-            let text = redact(&object, mask, "v", &anna());
+            let text = redact(&object, mask, &viewer("v"), &anna());
             let masked = Object::parse(&text).unwrap();
             let time = |object: &Object, me: &[String]| {
                 let all = crate::ical::Window::ALL;

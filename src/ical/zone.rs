@@ -361,7 +361,7 @@ fn observance(group: &[&Change], end: i64) -> Component {
     out
 }
 
-fn format_offset(seconds: i64) -> String {
+pub(super) fn format_offset(seconds: i64) -> String {
     let sign = if seconds < 0 { '-' } else { '+' };
     let s = seconds.abs();
     let tail = if s % 60 == 0 { String::new() } else { format!("{:02}", s % 60) };

@@ -5,6 +5,7 @@ use std::fmt;
 use super::tx::{Row, Value};
 use super::users::Actor;
 use super::{Error, Result, Tx, accounts::Account, resources, unified};
+use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Kind, zone};
 use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
 
@@ -490,10 +491,10 @@ pub(super) fn insert(
 ) -> Result<CalendarId> {
     let kinds = write_components(given.components);
     let id = tx.one(
-        "INSERT INTO calendars (user_id, slug, source, account_id, declared, active, epoch, seq, floor, changed_at,
+        "INSERT INTO calendars (user_id, slug, source, account_id, declared, active, epoch, masking, seq, floor, changed_at,
                                 given_name, given_color, given_text, timezone, zone, components, writable,
                                 indexed_from, indexed_until, shape)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, 0, 0, ?7, ?8, ?9, ?10, '', '', ?11, ?12, ?13, ?14, '')
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, '', '', ?12, ?13, ?14, ?15, '')
          RETURNING id",
         &[
             user.into(),
@@ -502,6 +503,7 @@ pub(super) fn insert(
             account.into(),
             declared.into(),
             crate::secrets::random_epoch().into(),
+            crate::secrets::random::<32>().as_slice().into(),
             now.into(),
             given.name.into(),
             given.color.into(),
@@ -514,6 +516,16 @@ pub(super) fn insert(
         |row| row.int(0).map(CalendarId),
     )?;
     id.ok_or_else(|| Error::Broken("an insert gave no id".to_owned()))
+}
+
+/// The key of the UIDs that `who` sees where a mask hides something in this calendar. It stays the same through restarts,
+/// changes of the key file, and backups.
+pub fn viewer(tx: &mut Tx<'_>, calendar: CalendarId, who: &str) -> Result<Viewer> {
+    let masking = tx.one("SELECT masking FROM calendars WHERE id = ?1", &[calendar.into()], |row| row.opt_blob(0))?;
+    let masking = masking.flatten().filter(|masking| !masking.is_empty());
+    masking
+        .map(|secret| Viewer::new(&secret, who))
+        .ok_or_else(|| Error::Broken("calendars.masking is empty".to_owned()))
 }
 
 /// Where the next pull of a mirror goes on; `None` once a day, so that everything is listed: some servers take any token,

@@ -9,9 +9,10 @@
 
 use std::collections::HashSet;
 
-use super::calendars::Calendar;
+use super::calendars::{self, Calendar};
 use super::tx::Value;
 use super::{Error, Result, Tx, instances, resources};
+use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
 use crate::secrets;
@@ -81,29 +82,35 @@ pub fn reserve(tx: &mut Tx<'_>, unified: &Calendar, name: &Name, uid: &str, now:
 }
 
 fn over(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Unified>> {
-    tx.query(
-        "SELECT u.id, u.epoch FROM members m JOIN calendars u ON u.id = m.unified_id
+    let found = tx.query(
+        "SELECT u.id FROM members m JOIN calendars u ON u.id = m.unified_id
           WHERE m.slug = ?2 AND u.user_id = ?1 ORDER BY u.id",
         &[calendar.user.into(), (&calendar.slug).into()],
-        |row| Ok(Unified { id: CalendarId(row.int(0)?), user: calendar.user, epoch: row.int(1)? }),
-    )
+        |row| row.int(0).map(CalendarId),
+    )?;
+    found.into_iter().map(|id| Unified::of(tx, id, calendar.user)).collect()
+}
+
+/// Who sees a unified calendar, as masked UIDs are made.
+pub fn viewer(tx: &mut Tx<'_>, unified: CalendarId) -> Result<Viewer> {
+    calendars::viewer(tx, unified, "unified")
 }
 
 struct Unified {
     id: CalendarId,
     user: UserId,
-    /// Masked UIDs are hashed with it: they say nothing in another calendar.
-    epoch: i64,
+    /// Masked UIDs are made with it: they say nothing in another calendar.
+    viewer: Viewer,
 }
 
 impl Unified {
-    fn viewer(&self) -> String {
-        format!("{:x}", self.epoch)
+    fn of(tx: &mut Tx<'_>, id: CalendarId, user: UserId) -> Result<Unified> {
+        Ok(Unified { id, user, viewer: viewer(tx, id)? })
     }
 
     /// The names that a row of `uid` can have where a mask hides something, the first that is free first.
     fn masked_names(&self, uid: &str) -> [Name; 2] {
-        names(&redact::masked_uid(uid, &self.viewer()))
+        names(&redact::masked_uid(uid, &self.viewer))
     }
 }
 
@@ -262,7 +269,7 @@ fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Re
     let body = body.ok_or_else(|| Error::Broken("a unified row has lost its origin".to_owned()))?;
     let object = Object::parse(&body).map_err(|e| Error::Broken(format!("a stored object can not be read: {e}")))?;
     let me = instances::addresses(tx, origin.calendar)?;
-    Ok(redact::redact(&object, mask, &unified.viewer(), &me))
+    Ok(redact::redact(&object, mask, &unified.viewer, &me))
 }
 
 /// A new row under the first of `names` that is free.
@@ -286,11 +293,12 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now:
 /// Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
     let unified = tx.query(
-        "SELECT id, epoch, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' ORDER BY id",
+        "SELECT id, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' ORDER BY id",
         &[user.into()],
-        |row| Ok((Unified { id: CalendarId(row.int(0)?), user, epoch: row.int(1)? }, row.text(2)?)),
+        |row| Ok((CalendarId(row.int(0)?), row.text(1)?)),
     )?;
-    for (unified, before) in unified {
+    for (id, before) in unified {
+        let unified = Unified::of(tx, id, user)?;
         let shape = shape(tx, &unified)?;
         if shape == before {
             continue;

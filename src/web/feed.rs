@@ -21,6 +21,7 @@ use super::throttle::Block;
 use super::{Web, router, say, say_later, store_trouble};
 use crate::busy::{self, Member};
 use crate::config;
+use crate::ical::redact::Viewer;
 use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact, text, zone};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
@@ -91,7 +92,7 @@ struct FreeBusy {
 struct Events {
     feed: Feed,
     /// For the UIDs of masked events: they say nothing to who has another feed.
-    viewer: String,
+    viewer: Viewer,
     /// Under which the owner is invited in any of the members.
     addresses: Vec<String>,
     resources: Vec<Resource>,
@@ -217,7 +218,7 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
             };
             let events = Events {
                 addresses,
-                viewer: secrets::hex(&asked.token[16..]),
+                viewer: calendars::viewer(tx, feed.calendar.id, &secrets::hex(&asked.token))?,
                 resources,
                 unknown: members.iter().any(|member| member.known.is_none()),
                 window,
@@ -365,7 +366,8 @@ impl Events {
     /// The event that says that the time is not known.
     fn not_known(&self, window: Window) -> Component {
         let properties = vec![
-            Property::new("UID", format!("{}-unknown@calgate", self.viewer)),
+            // No object has an empty UID.
+            Property::new("UID", format!("{}-unknown@calgate", redact::masked_uid("", &self.viewer))),
             Property::new("DTSTAMP", self.stamp.utc()),
             Property::new("DTSTART", window.start.utc()),
             Property::new("DTEND", window.end.utc()),

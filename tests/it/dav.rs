@@ -190,10 +190,14 @@ impl World {
 
     /// What masks make of UIDs in `shown`, and how that is written in the files.
     async fn masked(&self) -> Vec<(String, String)> {
-        let epochs = self.epochs().await;
-        let (slug, epoch) = epochs.iter().find(|(slug, _)| slug == "shown").unwrap();
+        let anna = self.anna.clone();
+        let viewer = self.app.store.read(move |tx| {
+            let shown = calendars::open(tx, &anna, "anna", "shown", calendars::Need::Read)?;
+            Ok::<_, calendars::Denied>(unified::viewer(tx, shown.id)?)
+        });
+        let viewer = viewer.await.unwrap();
         let uids = self.uids.lock().unwrap();
-        uids.iter().map(|uid| (redact::masked_uid(uid, epoch), format!("{{masked:{slug}/{uid}}}"))).collect()
+        uids.iter().map(|uid| (redact::masked_uid(uid, &viewer), format!("{{masked:shown/{uid}}}"))).collect()
     }
 
     /// Puts in what a request can not know beforehand.

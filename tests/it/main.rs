@@ -7,6 +7,8 @@ mod ical;
 mod ical_filter;
 mod ical_fuzz;
 mod ical_hostile;
+mod ical_jcal;
+mod ical_redact;
 mod kit;
 mod provider;
 mod store;

@@ -321,8 +321,8 @@ async fn a_changed_mask_is_news_and_nothing_else_is(url: String) {
 
 /// The name of what a mask in `all` makes of a UID.
 async fn hidden(app: &App, uid: &'static str) -> String {
-    with(app, "all", move |_, calendar| {
-        Ok(format!("{}.ics", redact::masked_uid(uid, &format!("{:x}", calendar.epoch))))
+    with(app, "all", move |tx, calendar| {
+        Ok(format!("{}.ics", redact::masked_uid(uid, &unified::viewer(tx, calendar.id)?)))
     })
     .await
 }
@@ -725,6 +725,26 @@ async fn a_burst_of_writes_shares_its_syncs() {
     }
     let groups = app.store.groups() - before;
     assert!(groups < 200, "200 transactions took {groups} syncs");
+}
+
+/// The key that masked UIDs are made with is neither one of the key file, which is another at each of these starts, nor
+/// one of the sync token, which is another after a restore.
+#[tokio::test]
+async fn masked_names_stay_through_restarts_and_backups() {
+    let (url, folder) = kit::sqlite_url();
+    let config = masked(Mask::Busy);
+    let app = kit::app(&url, &config).await;
+    put(&app, "two", "s.ics", "secret-uid", AT_NOON).await;
+    let before = names(&app, "all").await;
+    let copy = folder.path().join("copy.db");
+    app.store.backup(&copy).await.expect("a backup");
+    let token = with(&app, "all", |_, calendar| Ok(calendar.token())).await;
+    drop(app);
+    let again = kit::app(&url, &config).await;
+    assert_eq!(names(&again, "all").await, before);
+    let restored = kit::app(&format!("sqlite:{}", copy.display()), &config).await;
+    assert_eq!(names(&restored, "all").await, before);
+    assert_ne!(with(&restored, "all", |_, calendar| Ok(calendar.token())).await, token);
 }
 
 #[tokio::test]
