@@ -96,7 +96,7 @@ impl CompFilter {
 /// An object whose times can not be told matches every time range: unknown is not absent.
 pub fn matches(filter: &CompFilter, object: &Object, zone: &TimeZone) -> bool {
     let calendar = object.calendar();
-    if !filter.name.eq_ignore_ascii_case(&calendar.name()) {
+    if !filter.name.eq_ignore_ascii_case(calendar.name()) {
         return filter.is_not_defined;
     }
     let asked = Asked { object, zone, zones: Zones::of(calendar), last: RefCell::new(None) };
@@ -484,7 +484,7 @@ fn picked(component: &Component, comp: &CompSelect) -> Component {
         Some(wanted) => component
             .components
             .iter()
-            .filter_map(|c| Some(picked(c, wanted.iter().find(|w| w.name.eq_ignore_ascii_case(&c.name()))?)))
+            .filter_map(|c| Some(picked(c, wanted.iter().find(|w| w.name.eq_ignore_ascii_case(c.name()))?)))
             .collect(),
     };
     out

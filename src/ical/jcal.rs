@@ -53,7 +53,7 @@ pub fn parse(json: &str) -> Result<Component, Error> {
 
 /// Reads a jCal stream (RFC 7265 3.2): one VCALENDAR, or an array of any number of them, as big as a whole calendar.
 pub fn parse_stream(json: &str) -> Result<Vec<Component>, Error> {
-    read(json, read::FILE)
+    read(json, read::of_file(json.len()))
 }
 
 fn component_to(component: &Component, out: &mut String) {

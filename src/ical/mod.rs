@@ -5,6 +5,7 @@
 pub mod change;
 pub mod filter;
 pub mod jcal;
+mod mend;
 mod names;
 pub mod object;
 mod read;

@@ -1,4 +1,37 @@
-//! The properties that RFCs define, with the type of their value: RFC 5545, 6321, 7808, 7953, 7986, 9073, 9074, 9253.
+//! What RFCs define by name: components, and properties with the type of their value: RFC 5545, 6321, 7808, 7953, 7986,
+//! 9073, 9074, 9253.
+
+use std::borrow::Cow;
+
+use super::text::is_of_name;
+
+/// The name of a component in upper case; no memory is spent for those that RFCs define. What no name may hold is left
+/// out.
+pub(super) fn component(name: &str) -> Cow<'static, str> {
+    match COMPONENTS.iter().find(|known| known.eq_ignore_ascii_case(name)) {
+        Some(known) => Cow::Borrowed(known),
+        None => Cow::Owned(name.chars().filter(|c| is_of_name(*c)).map(|c| c.to_ascii_uppercase()).collect()),
+    }
+}
+
+/// Those that are met most come first.
+const COMPONENTS: [&str; 15] = [
+    "VEVENT",
+    "VCALENDAR",
+    "VALARM",
+    "VTIMEZONE",
+    "STANDARD",
+    "DAYLIGHT",
+    "VTODO",
+    "VJOURNAL",
+    "VFREEBUSY",
+    "VAVAILABILITY",
+    "AVAILABLE",
+    "PARTICIPANT",
+    "VLOCATION",
+    "VRESOURCE",
+    "VPATCH",
+];
 
 /// A type of value (RFC 5545 3.3, RFC 9253 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,18 +3,20 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2};
 
 use super::repair::{Damage, Reading, Repairs};
-use super::text::{Component, PRODID, Place, Property, Source, end_of_param, escape, is_control};
+use super::text::{Component, PRODID, Place, Property, Source, end_of_param, escape, is_control, is_of_name};
 use super::{Error, names};
 
 /// Octets of one unfolded content line: what an object of the largest size may hold in one attachment.
 pub(super) const MAX_LINE: usize = 2 << 20;
 /// Content lines and components of one object, VALARMs and observances included.
-pub(super) const OBJECT: Limits = Limits { lines: 200_000, components: 5_000 };
-/// The same of a file that holds many objects.
-pub(super) const FILE: Limits = Limits { lines: 10_000_000, components: 500_000 };
+pub(super) const OBJECT: Limits = Limits { lines: 200_000, components: 5_000, file: false };
+/// The same of a file of many objects of that many octets: honest lines take more than 8 octets, components more than 64.
+pub(super) fn of_file(octets: usize) -> Limits {
+    Limits { lines: OBJECT.lines + octets / 8, components: OBJECT.components + octets / 64, file: true }
+}
 /// Properties of one component.
 pub(super) const MAX_PROPERTIES: usize = 10_000;
 /// Parameters of one property, and values of one parameter.
@@ -26,6 +28,8 @@ pub(super) const MAX_DEPTH: usize = 32;
 pub(super) struct Limits {
     pub lines: usize,
     pub components: usize,
+    /// It is a file: lines before the first calendar do not tell what the rest is.
+    file: bool,
 }
 
 /// What was read, and what had to be put right for it.
@@ -38,11 +42,23 @@ pub(super) struct Read {
 }
 
 /// Octets as text, and the lines (from 1) of what was no UTF-8. A fold may split a character (RFC 5545 3.1): such a fold
-/// is moved behind it. Other octets that are no UTF-8 are read as Windows-1252, which old programs write.
+/// is moved behind it. Other octets that are no UTF-8 are read as Windows-1252, which old programs write; UTF-16 by its mark.
 pub(super) fn decode(octets: &[u8]) -> (Cow<'_, str>, Vec<usize>) {
+    if let [0xff, 0xfe, rest @ ..] | [0xfe, 0xff, rest @ ..] = octets {
+        let little = octets[0] == 0xff;
+        let unit = |pair: &[u8]| {
+            let pair = [pair[0], pair.get(1).copied().unwrap_or(0)];
+            if little { u16::from_le_bytes(pair) } else { u16::from_be_bytes(pair) }
+        };
+        return (
+            Cow::Owned(char::decode_utf16(rest.chunks(2).map(unit)).map(|c| c.unwrap_or('\u{fffd}')).collect()),
+            vec![1],
+        );
+    }
     let mut out = String::new();
     let mut odd = Vec::new();
     let mut rest = octets;
+    let mut line = 1;
     loop {
         let (good, bad) = match std::str::from_utf8(rest) {
             Ok(text) if out.is_empty() => return (Cow::Borrowed(text), odd),
@@ -53,12 +69,13 @@ pub(super) fn decode(octets: &[u8]) -> (Cow<'_, str>, Vec<usize>) {
             Err(e) => rest.split_at(e.valid_up_to()),
         };
         out.push_str(std::str::from_utf8(good).unwrap_or_default());
+        line += memchr_iter(b'\n', good).count();
         if let Some((char, fold, used)) = split_character(bad) {
             out.push(char);
             out.push_str(fold);
+            line += 1;
             rest = &bad[used..];
         } else {
-            let line = 1 + memchr_iter(b'\n', &octets[..octets.len() - bad.len()]).count();
             if odd.last() != Some(&line) {
                 odd.push(line);
             }
@@ -106,7 +123,7 @@ pub(super) fn one(text: Arc<str>, reading: Reading) -> Result<(Component, Read),
 
 /// Reads a file of one or more VCALENDARs, as big as a whole calendar.
 pub(super) fn file(text: &str, reading: Reading) -> Result<Read, Error> {
-    read(Arc::from(text), reading, FILE)
+    read(Arc::from(text), reading, of_file(text.len()))
 }
 
 fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error> {
@@ -115,7 +132,7 @@ fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error>
     }
     let mut repairs = Repairs::new(reading);
     let text = of_lines(text, &mut repairs)?;
-    let mut tree = Tree { text: text.clone(), open: Vec::new(), done: Vec::new(), components: 0, limits };
+    let mut tree = Tree { text: &text, open: Vec::new(), done: Vec::new(), components: 0, limits };
     let mut lines = Lines::new(&text);
     if lines.next > 0 {
         repairs.make(1, Damage::ByteOrderMark)?;
@@ -124,10 +141,12 @@ fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error>
         if line.number > limits.lines {
             return Err(error(line.number, format!("there are more than {} lines", limits.lines)));
         }
-        if line.controls {
-            repairs.make(line.number, Damage::Control)?;
+        if let Some(damage) = line.damage {
+            repairs.make(line.number, damage)?;
         }
-        tree.take(line, &mut repairs)?;
+        if !line.text(&text).trim_ascii().is_empty() {
+            tree.take(line, &mut repairs)?;
+        }
     }
     if let Some(line) = lines.bare {
         repairs.make(line, Damage::LineEnds)?;
@@ -136,13 +155,20 @@ fn read(text: Arc<str>, reading: Reading, limits: Limits) -> Result<Read, Error>
     Ok(Read { calendars, repairs, text })
 }
 
-/// Old programs end lines with CR alone.
+/// Old programs end lines with CR alone, and templates indent them all.
 fn of_lines(text: Arc<str>, repairs: &mut Repairs) -> Result<Arc<str>, Error> {
+    let indent = text.len() - text.trim_start_matches([' ', '\t']).len();
+    if indent > 0 && text[indent..].get(..6).is_some_and(|begin| begin.eq_ignore_ascii_case("BEGIN:")) {
+        repairs.make(1, Damage::Indented)?;
+        let indent = &text[..indent];
+        let lines = text.split_inclusive('\n').map(|line| line.strip_prefix(indent).unwrap_or(line));
+        return Ok(Arc::from(lines.collect::<String>()));
+    }
     if memchr(b'\n', text.as_bytes()).is_some() || memchr(b'\r', text.as_bytes()).is_none() {
         return Ok(text);
     }
-    repairs.make(1, Damage::LineEnds)?;
-    Ok(Arc::from(text.replace('\r', "\n")))
+    repairs.make(1, Damage::Returns)?;
+    Ok(Arc::from(text.replace('\r', "\r\n")))
 }
 
 fn error(line: usize, reason: impl Into<String>) -> Error {
@@ -171,7 +197,8 @@ struct Line {
     end: usize,
     /// Its text, when it was folded or held control characters.
     own: Option<String>,
-    controls: bool,
+    /// What was wrong with it: its text as it came is not kept.
+    damage: Option<Damage>,
 }
 
 impl Line {
@@ -183,12 +210,15 @@ impl Line {
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Lines<'a> {
         let bytes = text.as_bytes();
-        // Without branches, so that the compiler may look at many octets at once.
-        let controls = bytes.iter().fold(false, |bad, b| bad | (is_control(*b) & (*b != b'\r') & (*b != b'\n')));
-        let returns = memchr_iter(b'\r', bytes).count() != memmem::find_iter(bytes, "\r\n").count();
-        let not_xml = ["\u{fffe}", "\u{ffff}"].iter().any(|bad| memmem::find(bytes, bad.as_bytes()).is_some());
+        // Without branches, so that the compiler may look at many octets at once. U+FFFE and U+FFFF begin with 0xef, as some
+        // good characters do: these are looked at again line by line.
+        let odd =
+            |a: u8, b: u8| (is_control(a) & (a != b'\n') & (a != b'\r')) | ((a == b'\r') & (b != b'\n')) | (a == 0xef);
+        let behind = bytes.get(1..).unwrap_or_default();
+        let mut clean = !bytes.iter().zip(behind).fold(false, |bad, (a, b)| bad | odd(*a, *b));
+        clean &= !bytes.last().is_some_and(|last| odd(*last, 0));
         let next = text.len() - text.trim_start_matches('\u{feff}').len();
-        Lines { text, next, number: 0, clean: !controls && !returns && !not_xml, bare: None }
+        Lines { text, next, number: 0, clean, bare: None }
     }
 
     /// The next line that says something.
@@ -199,23 +229,36 @@ impl<'a> Lines<'a> {
                 return Ok(None);
             }
             let number = self.number + 1;
-            let mut end = self.physical();
-            let first = end;
+            let first = self.physical();
             let mut own: Option<String> = None;
-            while matches!(self.text.as_bytes().get(self.next), Some(b' ' | b'\t')) {
-                let own = own.get_or_insert_with(|| self.text[start..first].to_owned());
-                let more = self.next + 1;
-                end = self.physical();
-                if own.len() + (end - more) > MAX_LINE {
-                    return Err(too_long(number));
+            let mut damage = None;
+            loop {
+                match self.text.as_bytes().get(self.next..).unwrap_or_default() {
+                    [b' ' | b'\t', ..] => {
+                        let (more, after_nothing) = (self.next + 1, self.after_nothing());
+                        let end = self.physical();
+                        let more = &self.text[more..end];
+                        // White space below an empty line is an empty line too; anything else goes on with the fold.
+                        if after_nothing && more.trim_ascii().is_empty() {
+                            continue;
+                        }
+                        if after_nothing {
+                            damage = Some(Damage::BrokenFold);
+                        }
+                        let own = own.get_or_insert_with(|| self.text[start..first].to_owned());
+                        if own.len() + more.len() > MAX_LINE {
+                            return Err(too_long(number));
+                        }
+                        own.push_str(more);
+                    }
+                    [b'\n', ..] | [b'\r', b'\n', ..] => {
+                        self.physical();
+                    }
+                    _ => break,
                 }
-                own.push_str(&self.text[more..end]);
             }
-            if end - start > 2 * MAX_LINE || own.is_none() && end - start > MAX_LINE {
+            if first - start > MAX_LINE {
                 return Err(too_long(number));
-            }
-            while let [b'\n', ..] | [b'\r', b'\n', ..] = &self.text.as_bytes()[self.next..] {
-                self.physical();
             }
             let mut line = Line {
                 number,
@@ -223,15 +266,23 @@ impl<'a> Lines<'a> {
                 place: Place { start: start as u32, end: self.next as u32 },
                 end: first,
                 own,
-                controls: false,
+                damage,
             };
             if !self.clean {
                 line.clean(self.text);
             }
-            if !line.text(self.text).trim_ascii().is_empty() {
+            let says = line.text(self.text).as_bytes();
+            if says.first().is_some_and(|b| *b > b' ') || !says.trim_ascii().is_empty() || line.damage.is_some() {
                 return Ok(Some(line));
             }
         }
+    }
+
+    /// The line before the next one is empty.
+    fn after_nothing(&self) -> bool {
+        let before = self.text.as_bytes()[..self.next].strip_suffix(b"\n").unwrap_or_default();
+        let before = before.strip_suffix(b"\r").unwrap_or(before);
+        before.last() == Some(&b'\n')
     }
 
     /// Moves to the next physical line; gives where the text of this one ends.
@@ -258,22 +309,27 @@ fn too_long(number: usize) -> Error {
 }
 
 impl Line {
-    /// Leaves out what no line may hold. A return before the line end is part of it.
+    /// Leaves out what no line may hold, and the marks that files which were joined carry along. A return before the line
+    /// end is part of it.
     fn clean(&mut self, text: &str) {
-        let line = self.text(text).trim_end_matches('\r');
+        let given = self.text(text);
+        let marked = given.trim_start_matches('\u{feff}');
+        let line = marked.trim_end_matches('\r');
         let bad = |c: char| c.is_ascii() && is_control(c as u8) || matches!(c, '\u{fffe}' | '\u{ffff}');
-        if line.contains(bad) {
-            self.own = Some(line.replace(bad, ""));
-            self.controls = true;
-        } else if line.len() != self.text(text).len() {
-            self.own = Some(line.to_owned());
+        let controls = marked.len() < given.len() || line.contains(bad);
+        let own = (controls || line.len() < given.len()).then(|| line.replace(bad, ""));
+        if own.is_some() {
+            self.own = own;
+        }
+        if controls {
+            self.damage = Some(Damage::Control);
         }
     }
 }
 
 /// The components that are open, and those that are done.
-struct Tree {
-    text: Arc<str>,
+struct Tree<'t> {
+    text: &'t Arc<str>,
     open: Vec<Open>,
     done: Vec<Component>,
     components: usize,
@@ -284,24 +340,26 @@ struct Open {
     component: Component,
     line: usize,
     begin: Option<Place>,
-    /// The last line was one of its properties: a broken text goes on in it.
-    broken: bool,
+    /// The last line was one of its properties: a text that was broken goes on in it, with this.
+    broken: Option<String>,
 }
 
-impl Tree {
+impl<'t> Tree<'t> {
     fn take(&mut self, line: Line, repairs: &mut Repairs) -> Result<(), Error> {
-        let text = self.text.clone();
-        let content = line.text(&text);
-        let name = content.get(..4).unwrap_or_default();
-        if name.eq_ignore_ascii_case("END:") {
-            return self.take_end(&line, content[4..].trim(), repairs);
-        }
-        if name.eq_ignore_ascii_case("BEGI") && content.get(4..6).is_some_and(|n| n.eq_ignore_ascii_case("N:")) {
-            return self.take_begin(&line, content[6..].trim(), repairs);
+        let text = self.text;
+        let content = line.text(text);
+        match content.as_bytes() {
+            [b'E' | b'e', b'N' | b'n', b'D' | b'd', b':', ..] => {
+                return self.take_end(&line, content[4..].trim(), repairs);
+            }
+            [b'B' | b'b', b'E' | b'e', b'G' | b'g', b'I' | b'i', b'N' | b'n', b':', ..] => {
+                return self.take_begin(&line, content[6..].trim(), repairs);
+            }
+            _ => {}
         }
         let Some(open) = self.open.last_mut() else {
-            // What begins with something else is something else: a page, a message, an object that was withheld.
-            if self.done.is_empty() {
+            // An object that begins with something else is something else: a page, a message, one that was withheld.
+            if self.done.is_empty() && !self.limits.file {
                 return Err(error(line.number, Damage::Outside.to_string()));
             }
             return repairs.make(line.number, Damage::Outside);
@@ -314,7 +372,7 @@ impl Tree {
             Head::Plain { name, value } if line.own.is_none() => {
                 let place = Place { start: line.place.start, end: line.end as u32 };
                 open.push(Property {
-                    text,
+                    text: text.clone(),
                     line: place,
                     name: name as u32,
                     value: value as u32,
@@ -323,9 +381,9 @@ impl Tree {
             }
             Head::Plain { name, value } | Head::Unusual { name, value } => {
                 let property = normal(content, name, value);
-                let source = match line.controls {
-                    true => Source::None,
-                    false => Source::There(text.clone(), line.place),
+                let source = match line.damage {
+                    Some(_) => Source::Was(text.clone(), line.place),
+                    None => Source::There(text.clone(), line.place),
                 };
                 open.push(Property { source, ..property });
             }
@@ -340,28 +398,28 @@ impl Tree {
 
     fn take_begin(&mut self, line: &Line, name: &str, repairs: &mut Repairs) -> Result<(), Error> {
         let number = line.number;
-        let name = name.to_ascii_uppercase();
-        if !is_name(&name) {
+        if !is_name(name) {
             return Err(error(number, "BEGIN names no component"));
         }
+        let name = names::component(name);
         if self.open.is_empty() && name != "VCALENDAR" {
             repairs.make(number, Damage::NoCalendar)?;
-            self.begin("VCALENDAR", number, None)?;
+            self.begin("VCALENDAR".into(), number, None)?;
             let lines = [Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID)];
             self.open[0].component.properties.extend(lines);
         }
         // These stand below a VCALENDAR and nowhere else.
         while self.open.len() > 1
-            && matches!(name.as_str(), "VEVENT" | "VTODO" | "VJOURNAL" | "VFREEBUSY" | "VTIMEZONE")
+            && matches!(name.as_ref(), "VEVENT" | "VTODO" | "VJOURNAL" | "VFREEBUSY" | "VTIMEZONE")
         {
             repairs.make(number, Damage::MissingEnd)?;
             self.close(None);
         }
-        let place = (!line.controls).then_some(line.place);
-        self.begin(&name, number, place)
+        let place = line.damage.is_none().then_some(line.place);
+        self.begin(name, number, place)
     }
 
-    fn begin(&mut self, name: &str, line: usize, begin: Option<Place>) -> Result<(), Error> {
+    fn begin(&mut self, name: Cow<'static, str>, line: usize, begin: Option<Place>) -> Result<(), Error> {
         if self.open.len() >= MAX_DEPTH {
             return Err(error(line, format!("components are nested deeper than {MAX_DEPTH}")));
         }
@@ -370,9 +428,9 @@ impl Tree {
             return Err(error(line, format!("there are more than {} components", self.limits.components)));
         }
         if let Some(parent) = self.open.last_mut() {
-            parent.broken = false;
+            parent.mend();
         }
-        self.open.push(Open { component: Component::new(name), line, begin, broken: false });
+        self.open.push(Open { component: Component::named(name), line, begin, broken: None });
         Ok(())
     }
 
@@ -384,13 +442,15 @@ impl Tree {
             repairs.make(line.number, Damage::MissingEnd)?;
             self.close(None);
         }
-        self.close((!line.controls).then_some(line.place));
+        self.close(line.damage.is_none().then_some(line.place));
         Ok(())
     }
 
     /// Closes the innermost component.
     fn close(&mut self, end: Option<Place>) {
-        let Some(Open { mut component, begin, .. }) = self.open.pop() else { return };
+        let Some(mut open) = self.open.pop() else { return };
+        open.mend();
+        let Open { mut component, begin, .. } = open;
         component.source = begin.zip(end).map(|(begin, end)| (self.text.clone(), begin, end));
         match self.open.last_mut() {
             Some(parent) => parent.component.components.push(component),
@@ -417,8 +477,18 @@ impl Tree {
 
 impl Open {
     fn push(&mut self, property: Property) {
+        self.mend();
         self.component.properties.push(property);
-        self.broken = true;
+        self.broken = Some(String::new());
+    }
+
+    /// Gives the last property what went on below it.
+    fn mend(&mut self) {
+        if let (Some(more), Some(text)) = (self.broken.take(), self.component.properties.last_mut())
+            && !more.is_empty()
+        {
+            text.set_value(&format!("{}{more}", text.value()));
+        }
     }
 
     /// A line that is no property: part of the text before it, when that is one.
@@ -429,22 +499,23 @@ impl Open {
             }
             None => true,
         };
-        match self.component.properties.last_mut().filter(|p| self.broken && free(p)) {
-            Some(text) => {
-                if text.value().len() + content.len() > MAX_LINE {
+        match (&mut self.broken, self.component.properties.last().filter(|p| free(p))) {
+            (Some(more), Some(text)) => {
+                if text.value().len() + more.len() + content.len() > MAX_LINE {
                     return Err(too_long(line));
                 }
                 repairs.make(line, Damage::BrokenText)?;
-                text.set_value(&format!("{}\\n{}", text.value(), escape(content)));
+                more.push_str("\\n");
+                more.push_str(&escape(content));
                 Ok(())
             }
-            None => repairs.make(line, Damage::StrayLine),
+            _ => repairs.make(line, Damage::StrayLine),
         }
     }
 }
 
 pub(super) fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    !name.is_empty() && name.chars().all(is_of_name)
 }
 
 /// What a line begins with, and where its value does.
@@ -467,18 +538,20 @@ enum Head {
 /// Looks at a line up to its value. The error is a limit.
 fn head(line: &str) -> Result<Head, String> {
     let bytes = line.as_bytes();
-    let Some(name) = memchr2(b':', b';', bytes) else { return Ok(without_value(line)) };
-    if !is_name(&line[..name]) {
+    let (name, mut unusual) = end_of_name(bytes, 0);
+    if name == 0 || !matches!(bytes.get(name), Some(b':' | b';')) {
+        let Some(name) = memchr2(b':', b';', bytes) else { return Ok(without_value(line)) };
         return match line[..name].trim_ascii() {
             trimmed if is_name(trimmed) => spaced(line, trimmed, &line[name..]),
             _ => Ok(Head::None),
         };
     }
     // An address in a text that was broken: `https://…`.
-    if bytes[name..].starts_with(b"://") {
+    if bytes[name..].starts_with(b"://")
+        && matches!(&line[..name], "http" | "https" | "Http" | "Https" | "ftp" | "webcal")
+    {
         return Ok(Head::None);
     }
-    let mut unusual = has_lower(&bytes[..name]);
     let mut at = name;
     let mut params = 0;
     while bytes[at] == b';' {
@@ -488,22 +561,32 @@ fn head(line: &str) -> Result<Head, String> {
         }
         let begin = at + 1;
         let Some(end) = end_of_param(bytes, begin) else { return Ok(unclosed(line, name)) };
-        let name_end = memchr2(b'=', b',', &bytes[begin..end]).map_or(end, |length| begin + length);
+        let (name_end, lower) = end_of_name(bytes, begin);
         let param = &line[begin..name_end];
         if param.is_empty() && name_end == end {
             // `;;` and `;:` say nothing.
             unusual = true;
-        } else if !is_name(param) {
+        } else if param.is_empty() || name_end != end && bytes[name_end] != b'=' {
             return Ok(Head::None);
         }
         if end - name_end > MAX_VALUES && memchr_iter(b',', &bytes[name_end..end]).count() >= MAX_VALUES {
             return Err(format!("{param} has more than {MAX_VALUES} values"));
         }
-        unusual |= has_lower(&bytes[begin..name_end]);
+        unusual |= lower;
         at = end;
     }
     let value = at + 1;
     Ok(if unusual { Head::Unusual { name, value } } else { Head::Plain { name, value } })
+}
+
+/// Where the name that begins at `at` ends, and whether any of it is in lower case.
+fn end_of_name(line: &[u8], at: usize) -> (usize, bool) {
+    let mut lower = false;
+    let length = line[at..].iter().position(|b| {
+        lower |= b.is_ascii_lowercase();
+        !is_of_name(char::from(*b))
+    });
+    (length.map_or(line.len(), |length| at + length), lower)
 }
 
 fn has_lower(bytes: &[u8]) -> bool {
@@ -603,7 +686,7 @@ mod tests {
             Ok((c, read)) => {
                 let mut out = String::new();
                 show(&c, 0, &mut out);
-                for repair in read.repairs.into_made().iter().filter(|r| r.damage != Damage::LineEnds) {
+                for repair in read.repairs.into_made(text).iter().filter(|r| r.damage != Damage::LineEnds) {
                     out += &format!("{} {}\n", repair.line, repair.damage.name());
                 }
                 out
@@ -646,7 +729,7 @@ mod tests {
     fn repairs_by_name_what_good_clients_repair() {
         let cases = [
             ("\u{feff}BEGIN:VCALENDAR\nX:1\nEND:VCALENDAR", "VCALENDAR\n  X = 1\n1 byte-order-mark\n"),
-            ("BEGIN:VCALENDAR\rX:1\rEND:VCALENDAR\r", "VCALENDAR\n  X = 1\n"),
+            ("BEGIN:VCALENDAR\rX:1\rEND:VCALENDAR\r", "VCALENDAR\n  X = 1\n1 returns\n"),
             (
                 &around("X:a\n \u{1}b\nY:\u{b}"),
                 "VCALENDAR\n  X = ab\n  Y = \n2 control-character\n4 control-character\n",

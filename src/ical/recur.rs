@@ -274,6 +274,10 @@ impl<'a> Timed<'a> {
             });
         };
         let length = match (end, component.said("DURATION").map(Property::value)) {
+            // A last day where the day after it belongs (RFC 5545 3.6.1): many write a single day so, and all show the day.
+            (Some(end), _) if start.is_date() && end.wall <= start.wall && component.name() != "VTODO" => {
+                Length { wall: DAY, exact: 0 }
+            }
             (Some(end), _) => Length::between(&start, &end),
             (None, Some(text)) => match Duration::parse(text) {
                 Some(duration) => Length::of(duration),

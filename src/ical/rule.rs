@@ -96,10 +96,11 @@ impl Rule {
                 }
                 "COUNT" => {
                     let n: u32 = value.parse().map_err(|_| format!("COUNT={value} is no number"))?;
-                    if !(1..=MAX_COUNT).contains(&n) {
+                    if n > MAX_COUNT {
                         return Err(format!("COUNT={value} is not between 1 and {MAX_COUNT}"));
                     }
-                    rule.count = Some(n);
+                    // Zero is written by programs that mean DTSTART alone.
+                    rule.count = Some(n.max(1));
                 }
                 "UNTIL" => rule.until = Some(time::parse(value).ok_or_else(|| format!("UNTIL={value} is no time"))?),
                 "WKST" => rule.wkst = weekday(value).ok_or_else(|| format!("WKST={value} is no weekday"))?,

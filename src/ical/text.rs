@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 
-use super::repair::{Reading, Repair};
-use super::{Error, read};
+use super::repair::{Reading, Repair, Spot};
+use super::{Error, names, read};
 
 /// Octets of a content line without its line end (RFC 5545 3.1).
 const FOLD: usize = 75;
@@ -23,7 +23,7 @@ pub const PRODID: &str = "-//calgate//EN";
 /// Two are equal when they say the same line by line, however it is written.
 #[derive(Clone)]
 pub struct Component {
-    name: String,
+    name: Cow<'static, str>,
     pub properties: Vec<Property>,
     pub components: Vec<Component>,
     /// Its BEGIN and END in the text it was read from.
@@ -55,8 +55,10 @@ pub struct Property {
 /// Where a property stood, folds and line end included.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// Nowhere: it was made or changed.
+    /// Nowhere: it was made.
     None,
+    /// It stood there, and says something else now.
+    Was(Arc<str>, Place),
     /// In its own `text`.
     Here(Place),
     /// The line had to be unfolded or put in upper case.
@@ -66,7 +68,11 @@ pub(super) enum Source {
 impl Component {
     /// An empty component of that name (upper case).
     pub fn new(name: &str) -> Component {
-        Component { name: name.to_owned(), properties: Vec::new(), components: Vec::new(), source: None }
+        Component::named(names::component(name))
+    }
+
+    pub(super) fn named(name: Cow<'static, str>) -> Component {
+        Component { name, properties: Vec::new(), components: Vec::new(), source: None }
     }
 
     /// The same with properties behind those it has.
@@ -91,7 +97,7 @@ impl Component {
     /// Parses exactly one VCALENDAR; with the repairs that were made, in the order of their lines.
     pub fn read(text: &str, reading: Reading) -> Result<(Component, Vec<Repair>), Error> {
         let (calendar, read) = read::one(Arc::from(text), reading)?;
-        Ok((calendar, read.repairs.into_made()))
+        Ok((calendar, read.repairs.into_made(&read.text)))
     }
 
     /// Upper case: `VEVENT`.
@@ -153,7 +159,7 @@ impl Component {
 
     fn stood_before(&self, property: &Property) -> bool {
         let Some((text, begin, _)) = &self.source else { return false };
-        property.source().is_some_and(|(other, place)| Arc::ptr_eq(text, other) && begin.start < place.start)
+        property.stood().is_some_and(|(other, place)| Arc::ptr_eq(text, other) && begin.start < place.start)
     }
 
     /// The first property of that name (upper case).
@@ -171,9 +177,14 @@ impl Component {
         self.property(name).filter(|p| !p.value().trim().is_empty())
     }
 
+    /// Where its BEGIN stands in the text it was read from; line 0 when it was made.
+    pub(super) fn spot(&self) -> Spot {
+        self.source.as_ref().map_or(Spot::Line(0), |(_, begin, _)| Spot::Octet(begin.start as usize))
+    }
+
     /// The line of its BEGIN in the text it was read from, counted from 1; 0 when it was made.
     pub(super) fn line(&self) -> usize {
-        self.source.as_ref().map_or(0, |(text, begin, _)| line_at(text, *begin))
+        self.source.as_ref().map_or(0, |(text, ..)| self.spot().line(text))
     }
 
     /// The raw value of the first property of that name.
@@ -183,9 +194,14 @@ impl Component {
 
     /// Puts `property` where the first of its name stands, or at the end; others of its name go.
     pub fn set(&mut self, property: Property) {
-        let at = self.properties.iter().position(|p| p.is(property.name())).unwrap_or(self.properties.len());
-        self.remove(property.name());
-        self.properties.insert(at, property);
+        match self.properties.iter().position(|p| p.is(property.name())) {
+            None => self.properties.push(property),
+            Some(at) => {
+                let property = property.in_place_of(&self.properties[at]);
+                self.remove(property.name());
+                self.properties.insert(at, property);
+            }
+        }
     }
 
     /// Takes all properties of that name (upper case) away.
@@ -228,14 +244,16 @@ impl Place {
 
 impl Property {
     /// `NAME:value`; the value as it stands in the text, escapes made (see [`escape`]). A line end in it becomes `\n`,
-    /// other control characters are left out: a value can not speak as lines of its own.
+    /// other control characters are left out: a value can not speak as lines of its own. Nor can a name: what is no letter,
+    /// digit or hyphen is left out of it.
     pub fn new(name: &str, value: impl AsRef<str>) -> Property {
         let value = value.as_ref();
         let mut line = String::with_capacity(name.len() + 1 + value.len());
-        line.push_str(name);
+        name_to(name, &mut line);
+        let name = line.len();
         line.push(':');
         value_to(value, &mut line);
-        Property::of_line(line, name.len(), name.len() + 1)
+        Property::of_line(line, name, name + 1)
     }
 
     /// A line that is known to be one.
@@ -249,17 +267,28 @@ impl Property {
         self.line.of(&self.text)
     }
 
+    /// What can be copied as it came.
     fn source(&self) -> Option<(&Arc<str>, Place)> {
+        self.stood().filter(|_| !matches!(self.source, Source::Was(..)))
+    }
+
+    /// Where it stands in the text it was read from, or stood before it was changed.
+    fn stood(&self) -> Option<(&Arc<str>, Place)> {
         match &self.source {
             Source::None => None,
             Source::Here(place) => Some((&self.text, *place)),
-            Source::There(text, place) => Some((text, *place)),
+            Source::There(text, place) | Source::Was(text, place) => Some((text, *place)),
         }
+    }
+
+    /// Where it stands in the text it was read from; line 0 when it was made.
+    pub(super) fn spot(&self) -> Spot {
+        self.stood().map_or(Spot::Line(0), |(_, place)| Spot::Octet(place.start as usize))
     }
 
     /// The line it begins on in the text it was read from, counted from 1; 0 when it was made.
     pub(super) fn line_number(&self) -> usize {
-        self.source().map_or(0, |(text, place)| line_at(text, place))
+        self.stood().map_or(0, |(text, _)| self.spot().line(text))
     }
 
     /// Upper case: `DTSTART`.
@@ -274,6 +303,11 @@ impl Property {
     /// As it stands after the colon, unfolded, escapes not undone.
     pub fn value(&self) -> &str {
         &self.line()[self.value as usize..]
+    }
+
+    /// Its name and parameters as they are written.
+    pub(super) fn raw_head(&self) -> &str {
+        &self.line()[..self.value as usize - 1]
     }
 
     /// The value as TEXT with its escapes undone (RFC 5545 3.3.11).
@@ -364,11 +398,13 @@ impl Property {
     /// The same under another name (upper case).
     #[must_use]
     pub fn renamed(&self, name: &str) -> Property {
-        let params = &self.line()[self.name as usize..self.value as usize - 1];
-        let mut line = format!("{name}{params}:");
+        let mut line = String::with_capacity(self.line.len());
+        name_to(name, &mut line);
+        let name = line.len();
+        line.push_str(&self.line()[self.name as usize..self.value as usize]);
         let value = line.len();
         line.push_str(self.value());
-        Property::of_line(line, name.len(), value)
+        Property::of_line(line, name, value)
     }
 
     /// `head` is the name and the parameters.
@@ -379,7 +415,15 @@ impl Property {
             Some(value) => value_to(value, &mut head),
             None => head.push_str(self.value()),
         }
-        Property::of_line(head, self.name as usize, at)
+        Property::of_line(head, self.name as usize, at).in_place_of(self)
+    }
+
+    /// The same where another one stands or stood.
+    pub(super) fn in_place_of(mut self, other: &Property) -> Property {
+        if let (Source::None, Some((text, place))) = (&self.source, other.stood()) {
+            self.source = Source::Was(text.clone(), place);
+        }
+        self
     }
 
     fn print_to<'a>(&'a self, out: &mut Printer<'a>) {
@@ -421,10 +465,6 @@ impl std::fmt::Debug for Property {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", self.line())
     }
-}
-
-fn line_at(text: &str, place: Place) -> usize {
-    1 + memchr_iter(b'\n', &text.as_bytes()[..place.start as usize]).count()
 }
 
 /// One parameter of a property.
@@ -513,7 +553,7 @@ fn decode_param(value: &str) -> Cow<'_, str> {
 /// Writes `;NAME=value,value`, quoted where it must be, and by RFC 6868 what quotes can not hold.
 fn param_to<'a>(name: &str, values: impl IntoIterator<Item = &'a str>, line: &mut String) {
     line.push(';');
-    line.push_str(name);
+    name_to(name, line);
     for (at, value) in values.into_iter().enumerate() {
         line.push(if at == 0 { '=' } else { ',' });
         let quote = memchr3(b':', b';', b',', value.as_bytes()).is_some();
@@ -533,6 +573,20 @@ fn param_to<'a>(name: &str, values: impl IntoIterator<Item = &'a str>, line: &mu
             line.push('"');
         }
     }
+}
+
+/// Writes a name: letters in upper case, digits, hyphens, and what some makers use beside them.
+fn name_to(name: &str, line: &mut String) {
+    let start = line.len();
+    line.extend(name.chars().filter(|c| is_of_name(*c)).map(|c| c.to_ascii_uppercase()));
+    if line.len() == start {
+        line.push_str("X-NONE");
+    }
+}
+
+/// What a name is made of (RFC 5545 3.1), and what some makers use beside that.
+pub(super) fn is_of_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')
 }
 
 /// Writes a value so that it stays in its line.

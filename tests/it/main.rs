@@ -4,6 +4,8 @@ mod commands;
 mod dav;
 mod engine;
 mod ical;
+mod ical_fuzz;
+mod ical_hostile;
 mod ical_jcal;
 mod ical_redact;
 mod kit;
