@@ -77,8 +77,6 @@ pub enum Damage {
     ZeroInterval,
     /// DURATION beside DTEND or DUE: the end counts.
     EndAndDuration,
-    /// DTEND or DUE lies before DTSTART: there is no length, or the one day of an all-day event.
-    EndBeforeStart,
     /// COUNT=0: DTSTART alone.
     ZeroCount,
 }
@@ -157,7 +155,6 @@ impl Damage {
             EmptyId => ("empty-recurrence-id", "RECURRENCE-ID says nothing; take it out, or name the instance"),
             Twice => ("twice", "this instance stands in the file twice; keep one"),
             BrokenFold => ("broken-fold", "an empty line stands within this folded line; take it out"),
-            EndBeforeStart => ("end-before-start", "the end lies before DTSTART; put it at or after it"),
             ZeroCount => ("zero-count", "COUNT=0 is no count; leave the rule out"),
         }
     }

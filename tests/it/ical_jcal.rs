@@ -530,9 +530,17 @@ fn the_corpus_says_the_same_both_ways() {
     for path in corpus() {
         let of = path.display().to_string();
         let octets = fs::read(&path).unwrap();
-        let calendar = match std::str::from_utf8(&octets) {
-            Ok(text) => Component::parse(text).unwrap_or_else(|e| panic!("{of}: {e}")),
-            Err(_) => Object::read_octets(&octets, Reading::Tolerant).unwrap().calendar().clone(),
+        let read = match std::str::from_utf8(&octets) {
+            Ok(text) => Component::parse(text),
+            Err(_) => Object::read_octets(&octets, Reading::Tolerant).map(|object| object.calendar().clone()),
+        };
+        let calendar = match read {
+            Ok(calendar) => calendar,
+            // Some of what is damaged is refused.
+            Err(e) => {
+                assert!(of.contains("damaged"), "{of}: {e}");
+                continue;
+            }
         };
         seen += 1;
         let json = jcal::print(&calendar);
@@ -556,7 +564,7 @@ fn the_corpus_says_the_same_both_ways() {
             fs::write(folder.join(path.file_stem().unwrap()).with_extension("json"), &json).unwrap();
         }
     }
-    assert!(seen >= 30);
+    assert!(seen >= 300);
     // Most lines come back as they were, letter by letter.
     assert!(untouched * 100 > lines * 90, "{untouched} of {lines}");
 }

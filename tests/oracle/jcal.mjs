@@ -79,9 +79,11 @@ function compare(a, b, of) {
   a[2].forEach((c, i) => compare(c, b[2][i], of));
 }
 
+// What is damaged each reader puts right in its own way, before there is any jCal.
 const walk = (folder) =>
   readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name);
+    if (entry.name === "damaged") return [];
     return entry.isDirectory() ? walk(path) : path.endsWith(".ics") ? [path] : [];
   });
 
