@@ -103,19 +103,17 @@ fn plain_time(text: &str) -> Option<String> {
     Some(time::format_utc(super::Instant(wall - offset)))
 }
 
-/// `P1H`, where the T is missing; what is no duration at all says nothing.
+/// `P1H`, where the T is missing.
 fn mended_duration(property: &Property) -> Option<(Damage, Option<Property>)> {
     let value = property.value().trim_ascii();
     if value.is_empty() || time::Duration::parse(value).is_some() {
         return None;
     }
     let with_time = value.replacen('P', "PT", 1);
-    let mended = time::Duration::parse(&with_time).map(|_| {
-        let mut mended = property.clone();
-        mended.set_value(&with_time);
-        mended
-    });
-    Some((Damage::DurationForm, mended))
+    time::Duration::parse(&with_time)?;
+    let mut mended = property.clone();
+    mended.set_value(&with_time);
+    Some((Damage::DurationForm, Some(mended)))
 }
 
 /// An override without UID, where there is but one UID that it can be of.

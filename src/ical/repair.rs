@@ -53,7 +53,7 @@ pub enum Damage {
     NoUid,
     /// A time in the extended form of ISO 8601, without seconds, with fractions, an offset, or at 24 o'clock.
     TimeForm,
-    /// `P1H` for `PT1H`; what is no duration at all is left out.
+    /// `P1H` for `PT1H`.
     DurationForm,
     /// A zone name with a colon and without quotes, as Exchange has written it.
     OpenColon,

@@ -147,9 +147,10 @@ fn damaged_texts_mean_what_good_clients_make_of_them() {
 }
 
 /// Where good clients read on and we do not, with the reason.
-const REFUSED: [(&str, &str); 6] = [
+const REFUSED: [(&str, &str); 7] = [
     ("dtend-before-dtstart", "what time it takes is not known, and what is not known is never free"),
     ("dtend-before-dtstart-all-day", "the same"),
+    ("duration-in-words", "the same"),
     ("quoted-printable-soft-breaks", "vCalendar 1.0 is another format; its texts are shown as they are"),
     ("begin-without-a-name", "what stands between BEGIN and END without a name may be a part of anything"),
     ("uid-of-the-override-differs", "an object is refused; an import, which is asked here as well, makes two of it"),
