@@ -119,6 +119,7 @@ fn told(change: &Change) -> String {
         }
         What::Recurs(true) => "recurs now".to_owned(),
         What::Recurs(false) => "does not recur any more".to_owned(),
+        What::Begins { at } => format!("begins at {at}"),
         What::Split { at } => format!("split at {at}"),
         What::Removed => "removed".to_owned(),
         What::Restored => "restored".to_owned(),
@@ -176,6 +177,8 @@ fn run(
     let cases = cases(file);
     assert!(cases.len() >= least, "{} cases in {file}", cases.len());
     for (name, sections) in &cases {
+        // Shown when it fails.
+        println!("{name}");
         out += &format!("# {name}\n");
         for section in given.iter().filter(|s| sections.contains_key(**s)) {
             out += &format!("== {section}\n{}\n", sections[*section]).replace("\n\n\n", "\n\n");

@@ -7,8 +7,9 @@ use std::fmt;
 use jiff::tz::TimeZone;
 
 use super::super::{Component, Object, Property};
-use super::field::{Book, Field, Lines, Sheet, address, is_future, recurs};
-use super::series::{Key, Original, Side, is_all_day};
+use super::super::time::DAY;
+use super::field::{Book, Field, Lines, Sheet, address, is_future, recurs, time_said};
+use super::series::{Key, Original, Shift, Side, is_all_day};
 
 /// Where in an object something differs. Instances are named as the newer object has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,6 +57,8 @@ pub enum What {
     Zone { before: Option<String>, after: Option<String> },
     /// Whether it recurs now; it did not, or did.
     Recurs(bool),
+    /// The series, otherwise where it was, begins with this instance now: earlier ones were cut off, or put before.
+    Begins { at: Original },
     /// The rule, otherwise as it was, ends before this instance. Overrides and EXDATEs from there on that are gone are no
     /// changes of their own.
     Split { at: Original },
@@ -163,7 +166,11 @@ impl Told {
         if recurred != recurs_now {
             self.tell(place, What::Recurs(recurs_now));
         }
-        self.times(place, before, &old, after, &new);
+        let begins = recurred && recurs_now && after.shift == Shift::Same && after.start != before.start;
+        match after.start.filter(|_| begins && before.clock.name == after.clock.name) {
+            Some(start) => self.tell(place, What::Begins { at: after.original(start) }),
+            None => self.times(place, before, &old, after, &new),
+        }
         let cut = cut(before, &rules[0], after, &rules[1]).filter(|_| recurred && recurs_now);
         if let Some(wall) = cut {
             self.tell(place, What::Split { at: after.original(after.of_hub(wall)) });
@@ -197,7 +204,13 @@ impl Told {
         };
         if is_all_day(&old_line) != is_all_day(&new_line) {
             self.tell(place, What::AllDay(is_all_day(&new_line)));
-        } else if old_clock.name != new_clock.name {
+            let days = is.div_euclid(DAY) - was.div_euclid(DAY);
+            if days != 0 {
+                self.tell(place, What::Moved { seconds: days * DAY });
+            }
+            return;
+        }
+        if old_clock.name != new_clock.name {
             let zone = |p: &Property| match p.param("TZID") {
                 Some(tzid) => Some(tzid.into_owned()),
                 None => p.value().trim().ends_with(['Z', 'z']).then(|| "UTC".to_owned()),
@@ -216,13 +229,11 @@ impl Told {
         keys.extend(after.exdates.iter().map(|wall| (after.to_hub(*wall), 0)));
         keys.extend(after.overrides.keys().map(|key| (after.to_hub(key.0), key.1)));
         let there = |key: &Key| (after.of_hub(key.0), key.1);
-        // Of an override that is dropped it matters whether the rule still has its instance.
-        let dropped: Vec<i64> = keys
-            .iter()
-            .filter(|key| before.overrides.contains_key(key) && !after.overrides.contains_key(&there(key)))
-            .map(|key| after.of_hub(key.0))
-            .collect();
-        let given = after.gives(&dropped);
+        // Of an instance that only one of them names it matters whether the other's rule has it.
+        let named = |side: &Side<'_>, key: &Key| side.overrides.contains_key(key) || side.exdates.contains(&key.0);
+        let only = |of: bool| keys.iter().filter(move |key| named(before, key) == of && named(after, &there(key)) != of);
+        let given_after = after.gives(&only(true).map(|key| after.of_hub(key.0)).collect::<Vec<_>>());
+        let given_before = before.gives(&only(false).map(|key| key.0).collect::<Vec<_>>());
         for key in keys {
             let wall = after.of_hub(key.0);
             let (old, new) = (before.overrides.get(&key), after.overrides.get(&there(&key)));
@@ -238,6 +249,12 @@ impl Told {
             };
             let gone_before = gone_before || old.is_some_and(|c| is_cancelled(c));
             let gone_after = gone_after || new.is_some_and(|c| is_cancelled(c));
+            let never = given_before.as_ref().is_some_and(|given| !given.contains(&key.0));
+            let no_more = given_after.as_ref().is_some_and(|given| !given.contains(&wall));
+            // What takes away an instance that there is not says nothing.
+            if gone_after && !gone_before && old.is_none() && never || gone_before && new.is_none() && no_more {
+                continue;
+            }
             match (gone_before, gone_after) {
                 (false, true) => {
                     self.tell(place, What::Removed);
@@ -260,7 +277,7 @@ impl Told {
                     }
                 }
                 (Some(old), None) if !gone_after && !restored => {
-                    if given.as_ref().is_some_and(|given| !given.contains(&wall)) {
+                    if no_more {
                         self.tell(place, What::Removed);
                         continue;
                     }
@@ -284,8 +301,17 @@ impl Told {
         let old = Sheet::of(Cow::Borrowed(old), &before.reader, None);
         let mut sheet = Sheet::of(Cow::Borrowed(new), &after.reader, Some(&old));
         let time = Field::of("DTSTART");
-        // It moved along with the series.
-        if after.time_before_move(new).is_some_and(|said| said == old.said(&time))
+        // It moved along with the series, or is as long as that at its start and was so before.
+        let as_series = |side: &Side<'_>, wall: i64, sheet: &Sheet<'_>| {
+            side.instance(wall).is_some_and(|c| time_said(&c, &side.reader, None) == sheet.said(&time))
+        };
+        let along = after.time_before_move(new).is_some_and(|said| said == old.said(&time))
+            || before.reader.time_of(&old.component, "DTSTART").is_some_and(|(wall, clock)| {
+                clock.name == before.clock.name
+                    && as_series(before, wall, &old)
+                    && as_series(after, after.of_hub(wall), &sheet)
+            });
+        if along
             && let Some(entry) = sheet.entries.get_mut(&time)
         {
             entry.said = old.said(&time).to_owned();

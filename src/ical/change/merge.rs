@@ -588,7 +588,13 @@ impl<'m, 'a> Merge<'m, 'a> {
             from => from,
         };
         let there = (self.theirs.of_hub(key.0), key.1);
+        let is_there = self.theirs.overrides.contains_key(&there);
         let (fate, exdate) = match from {
+            // Theirs let it go with a rule that did not stand.
+            Some(From::Theirs) if theirs.own.is_some() && !is_there => {
+                let own = ours.own.or(base.own).map(|own| self.adopted_component(own));
+                (own.map_or(Fate::Keep, |own| Fate::Put(self.renamed_id(own, key, result))), theirs.exdate)
+            }
             Some(From::Theirs) => {
                 let keep = match theirs.own {
                     Some(own) if !self.theirs.names_as(result) => Fate::Put(self.renamed_id(own.clone(), key, result)),
@@ -619,7 +625,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         if exdate && result.master.is_some() {
             fates.exdates.insert(key.0);
         }
-        if theirs.own.is_some() {
+        if is_there {
             fates.of_theirs.insert(there, fate);
         } else if let Fate::Put(component) = fate {
             fates.new.push(component);
@@ -635,7 +641,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         theirs: State<'a>,
         result: &'m Side<'a>,
     ) -> Fate {
-        if theirs.own.is_none() {
+        if !self.theirs.overrides.contains_key(&(self.theirs.of_hub(key.0), key.1)) {
             return self.put(self.adopted_component(own), self.ours, key, result);
         }
         let sheets = self.sheets(key, [base, State { exdate: false, own: Some(own), gone: false }, theirs]);
