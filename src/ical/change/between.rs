@@ -6,8 +6,8 @@ use std::fmt;
 
 use jiff::tz::TimeZone;
 
-use super::super::{Component, Object, Property};
 use super::super::time::DAY;
+use super::super::{Component, Object, Property};
 use super::field::{Book, Field, Lines, Sheet, address, is_future, recurs, time_said};
 use super::series::{Key, Original, Shift, Side, is_all_day};
 
@@ -231,7 +231,8 @@ impl Told {
         let there = |key: &Key| (after.of_hub(key.0), key.1);
         // Of an instance that only one of them names it matters whether the other's rule has it.
         let named = |side: &Side<'_>, key: &Key| side.overrides.contains_key(key) || side.exdates.contains(&key.0);
-        let only = |of: bool| keys.iter().filter(move |key| named(before, key) == of && named(after, &there(key)) != of);
+        let only =
+            |of: bool| keys.iter().filter(move |key| named(before, key) == of && named(after, &there(key)) != of);
         let given_after = after.gives(&only(true).map(|key| after.of_hub(key.0)).collect::<Vec<_>>());
         let given_before = before.gives(&only(false).map(|key| key.0).collect::<Vec<_>>());
         for key in keys {
@@ -311,9 +312,7 @@ impl Told {
                     && as_series(before, wall, &old)
                     && as_series(after, after.of_hub(wall), &sheet)
             });
-        if along
-            && let Some(entry) = sheet.entries.get_mut(&time)
-        {
+        if along && let Some(entry) = sheet.entries.get_mut(&time) {
             entry.said = old.said(&time).to_owned();
         }
         self.times(place, before, &old, after, &sheet);

@@ -271,35 +271,36 @@ pub(super) struct Entry {
 impl<'a> Sheet<'a> {
     /// `model` is the sheet that its components are matched with; without one they are numbered.
     pub fn of(component: Cow<'a, Component>, reader: &Reader<'_>, model: Option<&Sheet<'_>>) -> Sheet<'a> {
-        let mut saids: BTreeMap<Field, Vec<String>> = BTreeMap::new();
-        let mut entries: BTreeMap<Field, Entry> = BTreeMap::new();
+        let mut found: BTreeMap<Field, (Vec<String>, Entry)> = BTreeMap::new();
         for (at, property) in component.properties.iter().enumerate() {
             let Some(field) = field_of(component.name(), property) else { continue };
+            let set = is_set(&field);
+            let (saids, entry) = found.entry(field).or_default();
+            entry.lines.push(at);
             // The times are said together.
             let said = if TIMES.contains(&property.name()) { None } else { line_said(property, reader) };
-            saids.entry(field.clone()).or_default().extend(said);
-            entries.entry(field).or_default().lines.push(at);
-        }
-        if component.name() != "VCALENDAR" {
-            let said = time_said(&component, reader, None);
-            if let Some(saids) = saids.get_mut(&Field::of("DTSTART")) {
-                saids.insert(0, said);
+            match said {
+                Some(said) if set => saids.extend(said.split('\n').map(str::to_owned)),
+                said => saids.extend(said),
             }
+        }
+        if let Some((saids, _)) = found.get_mut(&Field::of("DTSTART")).filter(|_| component.name() != "VCALENDAR") {
+            saids.push(time_said(&component, reader, None));
         }
         for (at, key, said) in parts(&component, reader, model) {
-            let field = Field::keyed(component.components[at].name(), key);
-            saids.entry(field.clone()).or_default().push(said);
-            entries.entry(field).or_default().parts.push(at);
+            let (saids, entry) = found.entry(Field::keyed(component.components[at].name(), key)).or_default();
+            saids.push(said);
+            entry.parts.push(at);
         }
-        for (field, mut said) in saids {
-            said.sort_unstable();
+        let entries = found.into_iter().map(|(field, (mut saids, mut entry))| {
+            saids.sort_unstable();
             if is_set(&field) {
-                said.dedup();
+                saids.dedup();
             }
-            if let Some(entry) = entries.get_mut(&field) {
-                entry.said = said.join("\n");
-            }
-        }
+            entry.said = if saids.len() == 1 { saids.remove(0) } else { saids.join("\n") };
+            (field, entry)
+        });
+        let entries = entries.collect();
         Sheet { component, entries }
     }
 
@@ -346,7 +347,8 @@ impl<'a> Sheet<'a> {
 
     /// Whether both say the same in every field.
     pub fn same(&self, other: &Sheet<'_>) -> bool {
-        Sheet::fields(&[self, other]).into_iter().all(|f| self.said(f) == other.said(f))
+        let says = |a: &Sheet<'_>, b: &Sheet<'_>| a.entries.iter().all(|(f, e)| e.said == b.said(f));
+        says(self, other) && says(other, self)
     }
 }
 

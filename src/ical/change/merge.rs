@@ -1,6 +1,7 @@
 //! One object of two that both changed: a three-way merge of fields, of the series and of each instance.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::object::zone_names;
@@ -110,7 +111,7 @@ impl<'m, 'a> Merge<'m, 'a> {
             let (ours, theirs) = (self.ours.calendar_sheet(Some(&base)), self.theirs.calendar_sheet(Some(&base)));
             [base, ours, theirs]
         };
-        let picks = self.fields(Place::Calendar, &sheets);
+        let picks = self.fields(Place::Calendar, &sheets, None);
         let mut out = self.on_theirs(&sheets, &picks);
         let (mut master, result, lost) = self.master();
         let rdates = self.rdates();
@@ -123,8 +124,10 @@ impl<'m, 'a> Merge<'m, 'a> {
         Ok(out)
     }
 
-    /// Decides every field that differs between ours and theirs: base, ours, theirs.
-    fn fields(&mut self, place: Place, sheets: &[Sheet<'_>; 3]) -> Picks {
+    /// Decides every field that differs between ours and theirs: base, ours, theirs. `own` is the side that gave an
+    /// instance an override where the other changed the series: what it says of the instance is meant for that alone. Not
+    /// so its time: who moved the series may have meant this instance to move too.
+    fn fields(&mut self, place: Place, sheets: &[Sheet<'_>; 3], own: Option<From>) -> Picks {
         let [base, ours, theirs] = sheets;
         let mut picks = Picks::new();
         for field in Sheet::fields(&[ours, theirs]) {
@@ -137,7 +140,7 @@ impl<'m, 'a> Merge<'m, 'a> {
             } else if t == b {
                 Pick::Ours
             } else {
-                self.both(place, field, sheets)
+                self.both(place, field, sheets, own.filter(|_| field.name != "DTSTART"))
             };
             picks.insert(field.clone(), pick);
         }
@@ -145,7 +148,7 @@ impl<'m, 'a> Merge<'m, 'a> {
     }
 
     /// A field that both sides changed.
-    fn both(&mut self, place: Place, field: &Field, sheets: &[Sheet<'_>; 3]) -> Pick {
+    fn both(&mut self, place: Place, field: &Field, sheets: &[Sheet<'_>; 3], own: Option<From>) -> Pick {
         let lines = [0, 1, 2].map(|at: usize| sheets[at].lines(field));
         if is_set(field) {
             return Pick::Made(self.set(sheets, &lines));
@@ -161,7 +164,11 @@ impl<'m, 'a> Merge<'m, 'a> {
             return Pick::Made(Lines { properties: vec![line], components: Vec::new() });
         }
         let [_, ours, theirs] = lines;
-        self.conflict(place, Some(field.clone()), ours, theirs)
+        match own {
+            Some(From::Ours) => Pick::Ours,
+            Some(From::Theirs) => Pick::Theirs,
+            None => self.conflict(place, Some(field.clone()), ours, theirs),
+        }
     }
 
     fn conflict(&mut self, place: Place, field: Option<Field>, ours: Lines, theirs: Lines) -> Pick {
@@ -297,7 +304,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         if time.name == "RRULE" {
             sheets.iter_mut().for_each(|s| s.unite("RRULE", |f| f.name == "RRULE" || f.name == "DTSTART"));
         }
-        let picks = self.fields(Place::Master, &sheets);
+        let picks = self.fields(Place::Master, &sheets, None);
         let of_ours = |field: &Field| matches!(picks.get(field), Some(Pick::Ours));
         let result = if of_ours(&time) { ours } else { theirs };
         let rule = Field::of("RRULE");
@@ -560,8 +567,10 @@ impl<'m, 'a> Merge<'m, 'a> {
 
     fn instance(&mut self, key: Key, states: [State<'a>; 3], result: &'m Side<'a>, fates: &mut Fates) {
         let [base, ours, theirs] = states;
-        let by_ours = self.changed(key, base, ours, self.ours);
-        let by_theirs = self.changed(key, base, theirs, self.theirs);
+        let made = OnceCell::new();
+        let sheets = || made.get_or_init(|| self.sheets(key, states));
+        let by_ours = self.changed(base, ours, self.ours, &|| !sheets()[0].same(&sheets()[1]));
+        let by_theirs = self.changed(base, theirs, self.theirs, &|| !sheets()[0].same(&sheets()[2]));
         let place = || {
             let original = result.original(result.of_hub(key.0));
             match ours.own.or(theirs.own).is_some_and(is_future) {
@@ -574,7 +583,10 @@ impl<'m, 'a> Merge<'m, 'a> {
             // An override of ours that is new may have to follow what theirs changed in the series.
             (true, false) if ours.dead() || ours.own.is_none() || base.own.is_some() => Some(From::Ours),
             (true, _) if ours.dead() && theirs.dead() => Some(From::Theirs),
-            (true, _) if ours.dead() != theirs.dead() && by_theirs => {
+            // What only went along with the series is no change of the instance.
+            (true, true) if ours.dead() && self.along(key, base, theirs, self.theirs) => Some(From::Ours),
+            (true, true) if theirs.dead() && self.along(key, base, ours, self.ours) => Some(From::Theirs),
+            (true, true) if ours.dead() != theirs.dead() => {
                 match self.conflict(place(), None, whole(self.shown(ours)), whole(self.shown(theirs))) {
                     Pick::Ours => Some(From::Ours),
                     _ => Some(From::Theirs),
@@ -604,11 +616,20 @@ impl<'m, 'a> Merge<'m, 'a> {
             }
             Some(From::Ours) => match ours.own {
                 None => (Fate::Drop, ours.exdate),
-                Some(own) => (self.of_ours(key, base, own, theirs, result), ours.exdate),
+                Some(own) if !is_there => (self.put(self.adopted_component(own), self.ours, key, result), ours.exdate),
+                Some(own) => {
+                    let sheets = made.into_inner().unwrap_or_else(|| self.sheets(key, states));
+                    (self.of_ours(key, own, &sheets, result), ours.exdate)
+                }
             },
             None => {
-                let sheets = self.sheets(key, states);
-                let picks = self.fields(place(), &sheets);
+                let sheets = made.into_inner().unwrap_or_else(|| self.sheets(key, states));
+                let alone = match (base.own, ours.own, theirs.own) {
+                    (None, Some(_), None) => Some(From::Ours),
+                    (None, None, Some(_)) => Some(From::Theirs),
+                    _ => None,
+                };
+                let picks = self.fields(place(), &sheets, alone);
                 let fate = match (ours.own, theirs.own) {
                     (None, None) => Fate::Keep,
                     (_, Some(own)) => {
@@ -632,26 +653,15 @@ impl<'m, 'a> Merge<'m, 'a> {
         }
     }
 
-    /// An override of ours that stands: in the place of theirs, line by line, when there is one.
-    fn of_ours(
-        &mut self,
-        key: Key,
-        base: State<'a>,
-        own: &'a Component,
-        theirs: State<'a>,
-        result: &'m Side<'a>,
-    ) -> Fate {
-        if !self.theirs.overrides.contains_key(&(self.theirs.of_hub(key.0), key.1)) {
-            return self.put(self.adopted_component(own), self.ours, key, result);
-        }
-        let sheets = self.sheets(key, [base, State { exdate: false, own: Some(own), gone: false }, theirs]);
+    /// An override of ours that stands: in the place of theirs, line by line.
+    fn of_ours(&self, key: Key, own: &Component, sheets: &[Sheet<'_>; 3], result: &Side<'a>) -> Fate {
         let picks: Picks = Sheet::fields(&[&sheets[1], &sheets[2]])
             .into_iter()
             .filter(|f| sheets[1].said(f) != sheets[2].said(f))
             .map(|f| (f.clone(), Pick::Ours))
             .collect();
         let timed = picks.contains_key(&Field::of("DTSTART"));
-        let mut out = self.on_theirs(&sheets, &picks);
+        let mut out = self.on_theirs(sheets, &picks);
         set_sequence(&mut out, own, &sheets[2].component, timed);
         self.put(out, self.theirs, key, result)
     }
@@ -679,21 +689,34 @@ impl<'m, 'a> Merge<'m, 'a> {
     }
 
     /// Whether a side made something else of an instance than the base has, the series aside.
-    fn changed(&self, key: Key, base: State<'a>, side: State<'a>, of: &Side<'a>) -> bool {
+    fn changed(&self, base: State<'a>, side: State<'a>, of: &Side<'a>, differ: &dyn Fn() -> bool) -> bool {
         if base.exdate != side.exdate {
             return true;
         }
         match (base.own, side.own) {
             (None, None) => base.gone != side.gone,
-            (Some(a), Some(b)) => {
-                let plain = of.names_as(self.base) && a == b;
-                !plain && {
-                    let a = self.base.sheet(a, None);
-                    !a.same(&of.sheet(b, Some(&a))) || key.0 != of.to_hub(of.of_hub(key.0))
-                }
-            }
+            (Some(a), Some(b)) => !(of.names_as(self.base) && a == b) && differ(),
             _ => true,
         }
+    }
+
+    /// Whether all that a side changed in an override is what it changed in the series, which said the same before: a
+    /// program that gives the series a title gives it to its overrides too.
+    fn along(&self, key: Key, base: State<'a>, state: State<'a>, side: &Side<'a>) -> bool {
+        let (Some(before), Some(after)) = (base.own, state.own) else { return false };
+        let of_series = |side: &Side<'a>, model: Option<&Sheet<'_>>| {
+            let component = side.instance(side.of_hub(key.0))?;
+            Some(Sheet::of(Cow::Owned(component), &side.reader, model))
+        };
+        let before = self.base.sheet(before, None);
+        let after = side.sheet(after, Some(&before));
+        let (Some(old), Some(new)) = (of_series(self.base, Some(&before)), of_series(side, Some(&before))) else {
+            return false;
+        };
+        Sheet::fields(&[&before, &after])
+            .into_iter()
+            .filter(|f| before.said(f) != after.said(f))
+            .all(|f| before.said(f) == old.said(f) && after.said(f) == new.said(f))
     }
 
     /// What each side says of an instance: its override, or the series.
