@@ -706,3 +706,46 @@ fn digests_stay() {
         blocks("DTSTART;TZID=Europe/Berlin:20260105T090000\nSUMMARY;LANGUAGE=en:Caf\u{e9}\nBEGIN:VALARM\nEND:VALARM");
     assert_eq!(change::digest(&object(&base)), "65e8a8aa2a0cb65e211597a44621c00d");
 }
+
+/// What is meant to cost much ends soon, in debug builds too.
+#[test]
+fn hostile_objects_end_soon() {
+    let event = |lines: &str| {
+        let text = format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n{lines}\nEND:VEVENT\nEND:VCALENDAR\n");
+        Object::parse(&text).unwrap_or_else(|e| panic!("{e}"))
+    };
+    let start = "DTSTART:20260105T090000Z";
+    let many = |count: usize, line: &dyn Fn(usize) -> String| (0..count).map(line).collect::<Vec<_>>().join("\n");
+    let dates = |from: usize, count: usize| many(count, &|n| format!("RDATE:{}", local((from + n) as i64, 5)));
+    let long = |name: &str, hour: i64| {
+        let values: Vec<String> = (0..20_000).map(|n| format!("{}Z", local(n, hour))).collect();
+        format!("{name}:{}", values.join(","))
+    };
+    let parts = |at: usize| many(4_000, &|n| format!("BEGIN:X-P\nX-N:{}\nEND:X-P", n * at));
+    let cases = [
+        ["FREQ=SECONDLY", "FREQ=SECONDLY;COUNT=100000", "FREQ=SECONDLY;UNTIL=20990101T000000Z"]
+            .map(|rule| format!("{start}\nRRULE:{rule}\nEXDATE:20300101T000000Z")),
+        ["FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", "FREQ=DAILY;COUNT=100000", "FREQ=MINUTELY;BYMONTH=2;BYYEARDAY=200"]
+            .map(|rule| format!("{start}\nRRULE:{rule}\nEXDATE:20300101T000000Z")),
+        [0, 1, 2].map(|n| format!("{start}\n{}", dates(n, 9_000))),
+        [0, 1, 2].map(|n| format!("{start}\n{}\nRRULE:FREQ=DAILY;INTERVAL=2", long("RDATE", n))),
+        [0, 1, 2].map(|n| format!("{start}\n{}\nRRULE:FREQ=DAILY", long("EXDATE", n))),
+        [0, 1, 2].map(|n| format!("{start}\n{}", many(9_000, &|i| format!("X-A:{}", i * 2 + n)))),
+        [0, 1, 2].map(|n| format!("{start}\n{}", many(2_000, &|i| format!("ATTENDEE;X-N={n}:mailto:{i}@example.org")))),
+        [0, 1, 2]
+            .map(|n| format!("{start}\nCATEGORIES:{}", many(9_000, &|i| format!("w{}", i + n)).replace('\n', ","))),
+        [1, 2, 3].map(|n| format!("{start}\n{}", parts(n))),
+        [0, 1, 2].map(|n| {
+            format!("{start}\n{}", many(100, &|i| format!("BEGIN:VALARM\nTRIGGER:-PT{}M\nEND:VALARM", i + n)))
+        }),
+    ];
+    for (at, lines) in cases.iter().enumerate() {
+        let [base, ours, theirs] = lines.each_ref().map(|lines| event(lines));
+        let began = std::time::Instant::now();
+        let _ = between(&base, &ours);
+        let _ = merge(&base, &ours, &theirs, Winner::Ours);
+        let took = began.elapsed();
+        println!("{at}: {took:?}");
+        assert!(took.as_secs() < 10, "{at}: {took:?}");
+    }
+}

@@ -176,8 +176,7 @@ impl Told {
             self.tell(place, What::Split { at: after.original(after.of_hub(wall)) });
         }
         self.fields(place, &old, &new);
-        let rdates = |side: &Side<'_>| side.rdates().into_keys().collect::<BTreeSet<_>>();
-        if rdates(before) != rdates(after) {
+        if before.rdates() != after.rdates() {
             let lines = |c: &Component| Lines { properties: c.all("RDATE").cloned().collect(), components: Vec::new() };
             let (before, after) = (lines(&old.component), lines(&new.component));
             self.tell(place, What::Field { field: Field::of("RDATE"), before, after });

@@ -627,14 +627,7 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
     if found.is_empty() {
         return Vec::new();
     }
-    // What the model has, by the kind of component: key, what it says, still free.
-    let mut free: Vec<(&str, &str, &str)> = Vec::new();
-    let known = model.iter().flat_map(|m| m.entries.iter()).filter(|(_, e)| !e.parts.is_empty());
-    for (field, entry) in known {
-        let key = field.key.as_deref().unwrap_or_default();
-        free.extend(entry.said.is_empty().then_some((field.name.as_str(), key, "")));
-        free.extend((!entry.said.is_empty()).then_some((field.name.as_str(), key, entry.said.as_str())));
-    }
+    let mut free = Free::of(model);
     let name = |at: usize| component.components[at].name();
     let uid = |at: usize| {
         let part = &component.components[at];
@@ -645,17 +638,11 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
             None => uid.to_owned(),
         })
     };
-    let take = |at: usize, free: &mut Vec<(&str, &str, &str)>, which: &dyn Fn(&(&str, &str, &str)) -> bool| {
-        let found = free.iter().position(|f| f.0 == name(at) && which(f))?;
-        Some(free.remove(found).1.to_owned())
-    };
     for (at, key, _) in &mut found {
-        if let Some(uid) = uid(*at) {
-            *key = take(*at, &mut free, &|f| f.1 == uid);
-        }
+        *key = uid(*at).and_then(|uid| free.take(name(*at), 0, &uid));
     }
     for (at, key, said) in found.iter_mut().filter(|f| f.1.is_none()) {
-        *key = take(*at, &mut free, &|f| f.2 == said);
+        *key = free.take(name(*at), 1, said);
     }
     let left = |found: &[(usize, Option<String>, String)], kind: &str| {
         found.iter().filter(|f| f.1.is_none() && name(f.0) == kind).count()
@@ -664,13 +651,12 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
     kinds.sort_unstable();
     kinds.dedup();
     for kind in kinds {
-        let pairs = free.iter().filter(|f| f.0 == kind).count() == left(&found, kind);
-        let mut number = 0;
-        for (at, key, said) in found.iter_mut().filter(|f| f.1.is_none() && name(f.0) == kind) {
-            number += 1;
+        let mut rest = free.rest(kind).into_iter();
+        let pairs = rest.len() == left(&found, kind);
+        for (nth, (at, key, said)) in found.iter_mut().filter(|f| f.1.is_none() && name(f.0) == kind).enumerate() {
             *key = Some(match (model, uid(*at)) {
-                (None, uid) => uid.unwrap_or_else(|| number.to_string()),
-                (Some(_), _) if pairs => take(*at, &mut free, &|_| true).unwrap_or_default(),
+                (None, uid) => uid.unwrap_or_else(|| (nth + 1).to_string()),
+                (Some(_), _) if pairs => rest.next().unwrap_or_default(),
                 (Some(_), Some(uid)) => uid,
                 (Some(_), None) => {
                     let digest = super::digest_of(&Component::new("").with([Property::new("X", &*said)]));
@@ -680,6 +666,39 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
         }
     }
     found.into_iter().map(|(at, key, said)| (at, key.unwrap_or_default(), said)).collect()
+}
+
+/// The components of a model that nothing was matched with yet.
+struct Free<'m> {
+    /// Kind, key, what it says; taken or not.
+    all: Vec<(&'m str, &'m str, &'m str, bool)>,
+    /// By kind and key, and by kind and what it says.
+    by: [HashMap<&'m str, HashMap<&'m str, Vec<usize>>>; 2],
+}
+
+impl<'m> Free<'m> {
+    fn of(model: Option<&'m Sheet<'_>>) -> Free<'m> {
+        let known = model.into_iter().flat_map(|m| m.entries.iter()).filter(|(_, e)| !e.parts.is_empty());
+        let all = known.map(|(f, e)| (f.name.as_str(), f.key.as_deref().unwrap_or_default(), e.said.as_str(), false));
+        let mut free = Free { all: all.collect(), by: Default::default() };
+        for (at, (kind, key, said, _)) in free.all.iter().enumerate().rev() {
+            free.by[0].entry(*kind).or_default().entry(*key).or_default().push(at);
+            free.by[1].entry(*kind).or_default().entry(*said).or_default().push(at);
+        }
+        free
+    }
+
+    /// The key of one that is still free.
+    fn take(&mut self, kind: &str, by: usize, what: &str) -> Option<String> {
+        let places = self.by[by].get_mut(kind)?.get_mut(what)?;
+        let at = std::iter::from_fn(|| places.pop()).find(|at| !self.all[*at].3)?;
+        self.all[at].3 = true;
+        Some(self.all[at].1.to_owned())
+    }
+
+    fn rest(&self, kind: &str) -> Vec<String> {
+        self.all.iter().filter(|f| f.0 == kind && !f.3).map(|f| f.1.to_owned()).collect()
+    }
 }
 
 /// A DATE or DATE-TIME as `like` is written, for a wall time of the same clock.

@@ -8,7 +8,7 @@ use super::super::object::zone_names;
 use super::super::{Component, Error, Object, Property};
 use super::between::{Place, is_cancelled, organizer};
 use super::field::{Book, Field, Lines, Reader, Sheet, is_future, is_set, items, line_said};
-use super::series::{Key, Shift, Side, with_until};
+use super::series::{Date, Key, Shift, Side, with_until};
 
 /// Whose value stands where both sides changed the same to different ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,9 +347,8 @@ impl<'m, 'a> Merge<'m, 'a> {
     }
 
     /// RDATEs by wall time of the hub and length.
-    fn rdates(&self) -> BTreeSet<(i64, Option<i64>)> {
-        let [base, ours, theirs] =
-            [self.base, self.ours, self.theirs].map(|s| s.rdates().into_keys().collect::<BTreeSet<_>>());
+    fn rdates(&self) -> BTreeSet<Date> {
+        let [base, ours, theirs] = [self.base, self.ours, self.theirs].map(Side::rdates);
         let kept = ours.union(&theirs).filter(|d| !base.contains(d) || ours.contains(d) && theirs.contains(d));
         kept.copied().collect()
     }
@@ -359,17 +358,17 @@ impl<'m, 'a> Merge<'m, 'a> {
         &self,
         master: &Fate,
         result: &Side<'a>,
-        rdates: &BTreeSet<(i64, Option<i64>)>,
+        rdates: &BTreeSet<Date>,
         exdates: &BTreeSet<i64>,
     ) -> Option<Component> {
         let Fate::Put(component) = master else { return None };
         let mut out = component.clone();
         let basis = if self.theirs.master.is_some() { self.theirs } else { self.ours };
-        let exdates: BTreeSet<(i64, Option<i64>)> = exdates.iter().map(|hub| (*hub, None)).collect();
+        let exdates: BTreeSet<Date> = exdates.iter().map(|hub| (*hub, None)).collect();
         let mut changed = false;
         for (name, want) in [("RDATE", rdates), ("EXDATE", &exdates)] {
-            let had: BTreeSet<_> = match name {
-                "RDATE" => basis.rdates().into_keys().collect(),
+            let had: BTreeSet<Date> = match name {
+                "RDATE" => basis.rdates(),
                 _ => basis.exdates.iter().map(|wall| (basis.to_hub(*wall), None)).collect(),
             };
             if had == *want && basis.names_as(result) {
@@ -507,6 +506,11 @@ impl State<'_> {
     fn dead(&self) -> bool {
         self.gone || self.own.is_some_and(is_cancelled)
     }
+
+    /// Taken away, or without an override.
+    fn leaves(&self) -> bool {
+        self.dead() || self.own.is_none()
+    }
 }
 
 /// Where EXDATE of an instance, and its override, come from.
@@ -584,8 +588,8 @@ impl<'m, 'a> Merge<'m, 'a> {
             (true, false) if ours.dead() || ours.own.is_none() || base.own.is_some() => Some(From::Ours),
             (true, _) if ours.dead() && theirs.dead() => Some(From::Theirs),
             // What only went along with the series is no change of the instance.
-            (true, true) if ours.dead() && self.along(key, base, theirs, self.theirs) => Some(From::Ours),
-            (true, true) if theirs.dead() && self.along(key, base, ours, self.ours) => Some(From::Theirs),
+            (true, true) if ours.leaves() && self.along(key, base, theirs, self.theirs) => Some(From::Ours),
+            (true, true) if theirs.leaves() && self.along(key, base, ours, self.ours) => Some(From::Theirs),
             (true, true) if ours.dead() != theirs.dead() => {
                 match self.conflict(place(), None, whole(self.shown(ours)), whole(self.shown(theirs))) {
                     Pick::Ours => Some(From::Ours),
@@ -749,29 +753,41 @@ fn applied(basis: &Sheet<'_>, put: BTreeMap<&Field, Lines>) -> Component {
     if put.is_empty() {
         return out;
     }
+    // By the place in the basis: what comes there instead, and what comes behind it.
     let mut lines: HashMap<usize, Option<Property>> = HashMap::new();
+    let mut behind: HashMap<usize, Vec<Property>> = HashMap::new();
     let mut parts: HashMap<usize, Vec<Component>> = HashMap::new();
-    let (mut new_lines, mut new_parts): (Vec<(Option<usize>, Property)>, Vec<Component>) = (Vec::new(), Vec::new());
+    let (mut new_lines, mut new_parts) = (Vec::new(), Vec::new());
     for (field, put) in put {
-        let mut queue = put.properties;
-        let places = basis.entries.get(field).map(|e| (e.lines.clone(), e.parts.clone())).unwrap_or_default();
+        let entry = basis.entries.get(field).cloned().unwrap_or_default();
+        let mut queue: Vec<Option<Property>> = put.properties.iter().cloned().map(Some).collect();
+        let mut same: HashMap<&Property, Vec<usize>> = HashMap::new();
+        let mut named: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, line) in put.properties.iter().enumerate().rev() {
+            same.entry(line).or_default().push(at);
+            named.entry(line.name()).or_default().push(at);
+        }
         // What says the same stays as it is.
         let mut open = Vec::new();
-        for at in &places.0 {
-            match queue.iter().position(|q| *q == out.properties[*at]) {
-                Some(same) => drop(queue.remove(same)),
+        for at in &entry.lines {
+            match same.get_mut(&out.properties[*at]).and_then(Vec::pop) {
+                Some(found) => queue[found] = None,
                 None => open.push(*at),
             }
         }
         for at in open {
-            let name = out.properties[at].name();
-            let found = queue.iter().position(|q| q.name() == name);
-            lines.insert(at, found.map(|found| queue.remove(found)));
+            let places = named.get_mut(out.properties[at].name());
+            let found =
+                places.and_then(|places| std::iter::from_fn(|| places.pop()).find_map(|found| queue[found].take()));
+            lines.insert(at, found);
         }
-        let behind = places.0.last().copied();
-        new_lines.extend(queue.into_iter().map(|line| (behind, line)));
+        let rest = queue.into_iter().flatten();
+        match entry.lines.last() {
+            Some(at) => behind.entry(*at).or_default().extend(rest),
+            None => new_lines.extend(rest),
+        }
         let mut components = Some(put.components);
-        for at in places.1 {
+        for at in entry.parts {
             parts.insert(at, components.take().unwrap_or_default());
         }
         new_parts.extend(components.unwrap_or_default());
@@ -782,10 +798,9 @@ fn applied(basis: &Sheet<'_>, put: BTreeMap<&Field, Lines>) -> Component {
             None => properties.push(line),
             Some(line) => properties.extend(line),
         }
-        let here = new_lines.iter().filter(|(behind, _)| *behind == Some(at)).map(|(_, line)| line.clone());
-        properties.extend(here);
+        properties.extend(behind.remove(&at).into_iter().flatten());
     }
-    properties.extend(new_lines.into_iter().filter(|(behind, _)| behind.is_none()).map(|(_, line)| line));
+    properties.extend(new_lines);
     out.properties = properties;
     let mut components = Vec::with_capacity(out.components.len() + new_parts.len());
     for (at, part) in std::mem::take(&mut out.components).into_iter().enumerate() {
@@ -824,16 +839,9 @@ fn merged_line(base: &Property, ours: &Property, theirs: &Property) -> Option<Pr
 }
 
 /// The values of a line of dates that are wanted; those are not missing any more. `None`: none is.
-fn kept(line: &Property, side: &Side<'_>, missing: &mut BTreeSet<(i64, Option<i64>)>) -> Option<Property> {
-    let rdates = if line.name() == "RDATE" { side.rdates() } else { BTreeMap::new() };
+fn kept(line: &Property, side: &Side<'_>, missing: &mut BTreeSet<Date>) -> Option<Property> {
     let values: Vec<&str> = line.value().split(',').map(str::trim).collect();
-    let wanted = |value: &&str| {
-        let date = match line.name() {
-            "RDATE" => rdates.iter().find(|(_, said)| said.1 == *value).map(|(date, _)| *date),
-            _ => side.wall(line, value).map(|wall| (side.to_hub(wall), None)),
-        };
-        date.is_some_and(|date| missing.remove(&date))
-    };
+    let wanted = |value: &&str| side.date(line, value).is_some_and(|date| missing.remove(&date));
     let kept: Vec<&str> = values.iter().copied().filter(wanted).collect();
     if kept.is_empty() {
         return None;

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 
 use jiff::tz::TimeZone;
@@ -60,6 +60,9 @@ pub(super) enum Shift {
 /// An instance by the wall time of its side; several that mean one instance are counted.
 pub(super) type Key = (i64, usize);
 
+/// One more instance: its wall time by the hub, and its length in seconds when a PERIOD gives it one.
+pub(super) type Date = (i64, Option<i64>);
+
 pub(super) struct Side<'a> {
     pub object: &'a Object,
     pub reader: Reader<'a>,
@@ -103,10 +106,12 @@ impl<'a> Side<'a> {
             shift: Shift::Same,
             hub,
         };
+        let mut seen: HashMap<i64, usize> = HashMap::new();
         for component in object.overrides() {
             // An object whose RECURRENCE-ID is no time is not parsed.
             let wall = component.property("RECURRENCE-ID").and_then(|id| side.wall(id, id.value())).unwrap_or_default();
-            let nth = side.overrides.range((wall, 0)..=(wall, usize::MAX)).count();
+            let count = seen.entry(wall).or_default();
+            let nth = std::mem::replace(count, *count + 1);
             side.overrides.insert((wall, nth), component);
             side.order.push((wall, nth));
             if is_future(component) {
@@ -228,7 +233,7 @@ impl<'a> Side<'a> {
         let frame = &self.clock.frame;
         let utc = &TimeZone::UTC;
         let window = Window::new(frame.at(from, utc).plus(-DAY), frame.at(to, utc).plus(DAY))?;
-        let limits = Limits { instances: 20_000, steps: 200_000 };
+        let limits = Limits { instances: 10_000, steps: 50_000 };
         let found = recur::instances(self.bare()?, window, utc, limits).ok()?;
         let walls = found.iter().map(|i| frame.wall(i.start, utc));
         Some(walls.filter(|wall| (from..=to).contains(wall)).collect())
@@ -294,7 +299,8 @@ impl<'a> Side<'a> {
     /// What the series says of an instance: the master, or the override that stands for all from before it on, with the
     /// instance's own times. As an override would say it.
     pub fn instance(&self, wall: i64) -> Option<Component> {
-        let future = self.futures.iter().rev().find(|key| key.0 < wall);
+        let before = self.futures.partition_point(|key| key.0 < wall);
+        let future = before.checked_sub(1).and_then(|at| self.futures.get(at));
         let future = future.and_then(|key| Some((key.0, *self.overrides.get(key)?)));
         let (source, begins) = match future {
             Some((id, component)) => (component, wall + self.reader.time_of(component, "DTSTART")?.0 - id),
@@ -354,22 +360,21 @@ impl<'a> Side<'a> {
         (clock.name == self.clock.name).then(|| time_said(component, &self.reader, Some((seconds, &self.hub))))
     }
 
-    /// RDATEs by what they mean: wall time of the hub and length (with a PERIOD), and line and value that say so.
-    pub fn rdates(&self) -> BTreeMap<(i64, Option<i64>), (usize, &'a str)> {
-        let mut found = BTreeMap::new();
-        let Some(master) = self.master else { return found };
-        for (at, property) in master.properties.iter().enumerate().filter(|(_, p)| p.name() == "RDATE") {
-            for value in property.value().split(',').map(str::trim) {
-                let (start, end) = value.split_once('/').map_or((value, None), |(s, e)| (s, Some(e)));
-                let Some(wall) = self.wall(property, start) else { continue };
-                let length = end.and_then(|end| match time::parse(end) {
-                    Some((end, _)) => Some(end - time::parse(start)?.0),
-                    None => Duration::parse(end).map(Duration::nominal),
-                });
-                found.entry((self.to_hub(wall), length)).or_insert((at, value));
-            }
-        }
-        found
+    /// One value of an EXDATE or RDATE by what it means.
+    pub fn date(&self, property: &Property, value: &str) -> Option<Date> {
+        let (start, end) = value.split_once('/').map_or((value, None), |(start, end)| (start, Some(end)));
+        let wall = self.wall(property, start)?;
+        let length = end.and_then(|end| match time::parse(end) {
+            Some((end, _)) => Some(end - time::parse(start)?.0),
+            None => Duration::parse(end).map(Duration::nominal),
+        });
+        Some((self.to_hub(wall), length))
+    }
+
+    /// What the RDATEs mean.
+    pub fn rdates(&self) -> BTreeSet<Date> {
+        let lines = self.master.into_iter().flat_map(|m| m.all("RDATE"));
+        lines.flat_map(|p| p.value().split(',').filter_map(|value| self.date(p, value.trim()))).collect()
     }
 }
 
