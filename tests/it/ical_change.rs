@@ -699,6 +699,44 @@ fn large_objects_merge_soon() {
     assert!(many < few * 40, "{few:?} for 300 and {many:?} for 3,000");
 }
 
+/// What is not taken from ours stays as theirs wrote it, and what is taken is written as it should be.
+#[test]
+fn what_is_untouched_stays_as_theirs_wrote_it() {
+    let base = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//Base//EN\r\nBEGIN:VEVENT\r\nUID:1\r\n\
+        DTSTAMP:20260101T000000Z\r\nDTSTART:20260105T090000Z\r\nSUMMARY:Standup\r\nATTENDEE:mailto:b@example.org\r\n\
+        END:VEVENT\r\nEND:VCALENDAR\r\n";
+    let theirs = "BEGIN:VCALENDAR\nprodid:-//Theirs//EN\nVersion:2.0\n\nBEGIN:VEVENT\nattendee;cn=\"b\":mailto:B@example.org\n\
+        summary;x-a=\"1\":Stand\n up\nDTSTAMP:20260202T000000Z\nX-LONG:a\n b\n\tc\nUID:1\nBEGIN:VALARM\nTRIGGER:-PT5M\n\
+        END:VALARM\nX-BEHIND:1\nDTSTART:20260105T090000Z\nEND:VEVENT\nEND:VCALENDAR";
+    let long = "Daily ".repeat(20);
+    let ours = base.replace("DTSTART:", &format!("LOCATION:{long}\r\nDTSTART:"));
+    let [base, ours, theirs] = [base, &ours, theirs].map(|text| Object::parse(text).unwrap());
+    let merged = merge(&base, &ours, &theirs, Winner::Theirs).unwrap();
+    assert!(merged.conflicts.is_empty());
+    let place = Component::new("X").with([Property::new("LOCATION", &long)]).print();
+    let place = place.strip_prefix("BEGIN:X\r\n").and_then(|p| p.strip_suffix("END:X\r\n")).unwrap();
+    assert!(place.lines().all(|line| line.len() <= 75) && place.lines().count() > 1);
+    assert_eq!(merged.object.text().replace(place, ""), theirs.text());
+}
+
+/// Three that are not versions of one object, and two that leave nothing of each other.
+#[test]
+fn what_can_not_be_merged_is_an_error() {
+    let one = object(&blocks("DTSTART:20260105T090000Z"));
+    let other = Object::parse(&one.text().replace("UID:1", "UID:2")).unwrap();
+    let todo = Object::parse(&one.text().replace("VEVENT", "VTODO")).unwrap();
+    for stranger in [&other, &todo] {
+        assert!(merge(&one, stranger, &one, Winner::Ours).is_err());
+        assert!(merge(stranger, &one, &one, Winner::Ours).is_err());
+    }
+    let guests = |from: usize| {
+        let lines: Vec<String> = (from..from + 1_200).map(|n| format!("ATTENDEE:mailto:{n}@example.org")).collect();
+        object(&blocks(&format!("DTSTART:20260105T090000Z\n{}", lines.join("\n"))))
+    };
+    let error = merge(&one, &guests(0), &guests(5_000), Winner::Ours).unwrap_err();
+    assert!(error.reason.contains("more than 2000 attendees"), "{error}");
+}
+
 /// Digests are stored: what an object's is must not change.
 #[test]
 fn digests_stay() {
