@@ -1,11 +1,12 @@
 //! What differs between two objects of one UID, what they have in common, and how the changes of two sides come together.
 //!
-//! `field.rs` says what a component says field by field, `series.rs` which instance an override or EXDATE means,
-//! `between.rs` what differs, and `merge.rs` makes one object of two that both changed.
+//! `said.rs` has one form for all the ways to write a line, `field.rs` says what a component says field by field, `series.rs`
+//! which instance an override or EXDATE means, `between.rs` what differs, and `merge.rs` makes one object of two.
 
 mod between;
 mod field;
 mod merge;
+mod said;
 mod series;
 
 use std::borrow::Cow;

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 
 use super::super::time::DAY;
 use super::super::{Component, Object, Property};
-use super::field::{Book, Field, Lines, Sheet, address, is_future, recurs, time_said};
+use super::field::{Field, Lines, Sheet};
+use super::said::{Book, address, is_future, recurs, time_said};
 use super::series::{Key, Original, Shift, Side, is_all_day};
 
 /// Where in an object something differs. Instances are named as the newer object has them.
@@ -35,10 +36,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// One difference.
+/// One difference between two objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
+    /// Where.
     pub place: Place,
+    /// What.
     pub what: What,
 }
 

@@ -14,7 +14,8 @@ use super::super::recur::{self, Limits};
 use super::super::time::{self, DAY, Duration, Frame, Written};
 use super::super::zone;
 use super::super::{Component, Instant, Object, Property, Window};
-use super::field::{Clock, Field, Length, Reader, Sheet, is_future, length, recurs, time_said, written_like};
+use super::field::{Field, Sheet};
+use super::said::{Book, Clock, Length, Reader, is_future, length, recurs, time_said, written_like};
 
 /// Which instance of a series: where its rule puts it, whatever form RECURRENCE-ID or EXDATE name it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +24,7 @@ pub enum Original {
     Date(i64),
     /// Of a series in floating time: wall-clock seconds as they would be in UTC.
     Floating(i64),
+    /// Of a series in UTC or a zone.
     At(Instant),
 }
 
@@ -63,6 +65,7 @@ pub(super) type Key = (i64, usize);
 /// One more instance: its wall time by the hub, and its length in seconds when a PERIOD gives it one.
 pub(super) type Date = (i64, Option<i64>);
 
+/// An object with what its instances are named by.
 pub(super) struct Side<'a> {
     pub object: &'a Object,
     pub reader: Reader<'a>,
@@ -83,7 +86,7 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    pub fn of(object: &'a Object, book: &'a super::field::Book) -> Side<'a> {
+    pub fn of(object: &'a Object, book: &'a Book) -> Side<'a> {
         let reader = Reader::of(object.calendar(), book);
         let master = object.master();
         let begin = master.and_then(|m| reader.time_of(m, "DTSTART").or_else(|| reader.time_of(m, "DUE")));
@@ -314,7 +317,7 @@ impl<'a> Side<'a> {
         let end_name = if source.name() == "VTODO" { "DUE" } else { "DTEND" };
         let end = self.reader.time_of(source, end_name);
         let of_end = end.clone();
-        let (length, _) = length(source, &self.reader, start, &clock, end);
+        let (length, _) = length(source, start, &clock, end);
         for property in &mut out.properties {
             if property.name() == "DTSTART" {
                 let value = written_like(property.value(), begins);
