@@ -120,7 +120,7 @@ impl<'m, 'a> Merge<'m, 'a> {
             let (ours, theirs) = (self.ours.calendar_sheet(Some(&base)), self.theirs.calendar_sheet(Some(&base)));
             [base, ours, theirs]
         };
-        let picks = self.fields(Place::Calendar, &sheets, None);
+        let picks = self.fields(Place::Calendar, &sheets, &|_| None);
         let mut out = self.on_theirs(&sheets, &picks);
         let (mut master, result, lost) = self.master();
         let rdates = self.rdates();
@@ -133,10 +133,9 @@ impl<'m, 'a> Merge<'m, 'a> {
         Ok(out)
     }
 
-    /// Decides every field that differs between ours and theirs: base, ours, theirs. `own` is the side that gave an
-    /// instance an override where the other changed the series: what it says of the instance is meant for that alone. Not
-    /// so its time: who moved the series may have meant this instance to move too.
-    fn fields(&mut self, place: Place, sheets: &[Sheet<'_>; 3], own: Option<From>) -> Picks {
+    /// Decides every field that differs between ours and theirs: base, ours, theirs. Of a field that both changed `meant`
+    /// says who meant this place by it, when the other did not.
+    fn fields(&mut self, place: Place, sheets: &[Sheet<'_>; 3], meant: &dyn Fn(&Field) -> Option<From>) -> Picks {
         let [base, ours, theirs] = sheets;
         let mut picks = Picks::new();
         for field in Sheet::fields(&[ours, theirs]) {
@@ -149,7 +148,7 @@ impl<'m, 'a> Merge<'m, 'a> {
             } else if t == b {
                 Pick::Ours
             } else {
-                self.both(place, field, sheets, own.filter(|_| field.name != "DTSTART"))
+                self.both(place, field, sheets, meant)
             };
             picks.insert(field.clone(), pick);
         }
@@ -157,7 +156,13 @@ impl<'m, 'a> Merge<'m, 'a> {
     }
 
     /// A field that both sides changed.
-    fn both(&mut self, place: Place, field: &Field, sheets: &[Sheet<'_>; 3], own: Option<From>) -> Pick {
+    fn both(
+        &mut self,
+        place: Place,
+        field: &Field,
+        sheets: &[Sheet<'_>; 3],
+        meant: &dyn Fn(&Field) -> Option<From>,
+    ) -> Pick {
         let lines = [0, 1, 2].map(|at: usize| sheets[at].lines(field));
         if is_set(field) {
             return Pick::Made(self.set(&lines));
@@ -173,7 +178,7 @@ impl<'m, 'a> Merge<'m, 'a> {
             return Pick::Made(Lines { properties: vec![line], components: Vec::new() });
         }
         let [_, ours, theirs] = lines;
-        match own {
+        match meant(field) {
             Some(From::Ours) => Pick::Ours,
             Some(From::Theirs) => Pick::Theirs,
             None => self.conflict(place, Some(field.clone()), ours, theirs),
@@ -312,7 +317,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         if time.name == "RRULE" {
             sheets.iter_mut().for_each(|s| s.unite("RRULE", |f| f.name == "RRULE" || f.name == "DTSTART"));
         }
-        let picks = self.fields(Place::Master, &sheets, None);
+        let picks = self.fields(Place::Master, &sheets, &|_| None);
         let of_ours = |field: &Field| matches!(picks.get(field), Some(Pick::Ours));
         let result = if of_ours(&time) { ours } else { theirs };
         let rule = Field::of("RRULE");

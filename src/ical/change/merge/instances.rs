@@ -162,12 +162,13 @@ impl<'m, 'a> Merge<'m, 'a> {
             },
             None => {
                 let sheets = made.into_inner().unwrap_or_else(|| self.sheets(key, states));
-                let alone = match (base.own, ours.own, theirs.own) {
-                    (None, Some(_), None) => Some(From::Ours),
-                    (None, None, Some(_)) => Some(From::Theirs),
-                    _ => None,
+                let sides = [self.base, self.ours, self.theirs];
+                let series = OnceCell::new();
+                let meant = |field: &Field| {
+                    let series = series.get_or_init(|| sides.map(|side| of_series(side, key, &sheets[0])));
+                    meant(field, states, &sheets, series)
                 };
-                let picks = self.fields(place(), &sheets, alone);
+                let picks = self.fields(place(), &sheets, &meant);
                 let fate = match (ours.own, theirs.own) {
                     (None, None) => Fate::Keep,
                     (_, Some(own)) => {
@@ -242,15 +243,9 @@ impl<'m, 'a> Merge<'m, 'a> {
     /// program that gives the series a title gives it to its overrides too.
     fn along(&self, key: Key, base: State<'a>, state: State<'a>, side: &Side<'a>) -> bool {
         let (Some(before), Some(after)) = (base.own, state.own) else { return false };
-        let of_series = |side: &Side<'a>, model: Option<&Sheet<'_>>| {
-            let component = side.instance(side.of_hub(key.0))?;
-            Some(Sheet::of(Cow::Owned(component), &side.reader, model))
-        };
         let before = self.base.sheet(before, None);
         let after = side.sheet(after, Some(&before));
-        let (Some(old), Some(new)) = (of_series(self.base, Some(&before)), of_series(side, Some(&before))) else {
-            return false;
-        };
+        let (old, new) = (of_series(self.base, key, &before), of_series(side, key, &before));
         Sheet::fields(&[&before, &after])
             .into_iter()
             .filter(|f| before.said(f) != after.said(f))
@@ -278,5 +273,29 @@ impl<'m, 'a> Merge<'m, 'a> {
         }
         let [ours, theirs] = sheets;
         [base, ours, theirs]
+    }
+}
+
+/// What the series says of an instance; nothing when there is none.
+fn of_series(side: &Side<'_>, key: Key, model: &Sheet<'_>) -> Sheet<'static> {
+    match side.instance(side.of_hub(key.0)) {
+        Some(component) => Sheet::of(Cow::Owned(component), &side.reader, Some(model)),
+        None => Sheet::empty(model.component.name()),
+    }
+}
+
+/// Who meant this instance by a field that both sides changed, when the other only changed the series: it has no override
+/// here, or its override went along. Not so of the time: who moved the series may have meant this instance to move too.
+fn meant(field: &Field, states: [State<'_>; 3], sheets: &[Sheet<'_>; 3], series: &[Sheet<'_>; 3]) -> Option<From> {
+    let follows = |at: usize| match (states[0].own, states[at].own) {
+        (None, None) => true,
+        (Some(_), Some(_)) => [0, at].iter().all(|at| sheets[*at].said(field) == series[*at].said(field)),
+        _ => false,
+    };
+    match (follows(1), follows(2)) {
+        _ if field.name == "DTSTART" => None,
+        (true, false) => Some(From::Theirs),
+        (false, true) => Some(From::Ours),
+        _ => None,
     }
 }
