@@ -79,6 +79,7 @@ pub enum What {
 impl Change {
     /// True when it concerns only what each person has for themselves: see [`Field::is_personal`], and the answer
     /// (PARTSTAT, RSVP and what goes with it) of the attendee with one of these addresses (lower case, without `mailto:`).
+    /// So does an echo, which says nothing. An instance that is removed or moved is shared, whoever does it.
     pub fn is_personal(&self, me: &[String]) -> bool {
         match &self.what {
             What::Field { field, before, after } => field.is_personal() || is_own_answer(field, before, after, me),
