@@ -1,10 +1,24 @@
-//! What two texts of one object have in common: whether they mean the same.
+//! What differs between two objects of one UID, what they have in common, and how the changes of two sides come together.
+//!
+//! `said.rs` has one form for all the ways to write a line, `field.rs` says what a component says field by field, `series.rs`
+//! which instance an override or EXDATE means, `between.rs` what differs, and `merge.rs` makes one object of two.
+
+mod between;
+mod field;
+mod merge;
+mod said;
+mod series;
 
 use std::borrow::Cow;
 
 use sha2::{Digest, Sha256};
 
 use super::{Component, Object, Property};
+
+pub use between::{Change, Place, What, between};
+pub use field::{Field, Lines};
+pub use merge::{Conflict, Merged, Winner, merge};
+pub use series::Original;
 
 /// Whether two objects say the same, folding, property order and DTSTAMP, LAST-MODIFIED, CREATED, PRODID aside.
 /// An upstream that only re-prints what it was sent has not altered it.

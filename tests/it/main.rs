@@ -4,6 +4,7 @@ mod commands;
 mod dav;
 mod engine;
 mod ical;
+mod ical_change;
 mod ical_filter;
 mod ical_fuzz;
 mod ical_hostile;
