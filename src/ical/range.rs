@@ -30,14 +30,26 @@ pub(super) struct Times<'a> {
     series: OnceCell<Result<Option<Series<'a>>, Error>>,
     alone: OnceCell<Vec<Instance<'a>>>,
     last: RefCell<Option<(Window, Expanded<'a>)>>,
+    /// The AVAILABLEs of one UID in one VAVAILABILITY, that were asked for last.
+    group: RefCell<Option<Group>>,
 }
+
+type Group = (*const Component, Option<String>, Rc<Option<Object>>);
 
 type Expanded<'a> = Result<Rc<Vec<Instance<'a>>>, Error>;
 
 impl<'a> Times<'a> {
     pub fn of(object: &'a Object, zone: &'a TimeZone) -> Times<'a> {
         let zones = Zones::of(object.calendar());
-        Times { object, zone, zones, series: OnceCell::new(), alone: OnceCell::new(), last: RefCell::new(None) }
+        Times {
+            object,
+            zone,
+            zones,
+            series: OnceCell::new(),
+            alone: OnceCell::new(),
+            last: RefCell::default(),
+            group: RefCell::default(),
+        }
     }
 
     /// Whether `component` overlaps `window`. `own`: the component of the object that it stands in, for a VALARM or an
@@ -286,11 +298,21 @@ impl<'a> Times<'a> {
 
     /// An AVAILABLE recurs like a VEVENT, among those of its UID (RFC 7953 3.1).
     fn available_in_range(&self, component: &Component, own: &Component, window: Window) -> bool {
-        let siblings = available(own, component.value("UID"));
-        let Some(object) = as_events(self.object, &siblings) else { return true };
+        let uid = component.value("UID");
+        let siblings = available(own, uid);
+        let mut group = self.group.borrow_mut();
+        let object = match &*group {
+            Some((of, known, object)) if std::ptr::eq(*of, own) && known.as_deref() == uid => Rc::clone(object),
+            _ => {
+                let object = Rc::new(as_events(self.object, &siblings));
+                *group = Some((std::ptr::from_ref(own), uid.map(str::to_owned), Rc::clone(&object)));
+                object
+            }
+        };
+        let Some(object) = &*object else { return true };
         let at = siblings.iter().position(|c| std::ptr::eq(*c, component));
         let event = at.and_then(|at| object.components().nth(at));
-        event.is_some_and(|event| Times::of(&object, self.zone).in_range(event, None, window))
+        event.is_some_and(|event| Times::of(object, self.zone).in_range(event, None, window))
     }
 
     /// Whether the trigger of `alarm`, or a repetition of it, is in `window`, for any instance that `own` stands for.

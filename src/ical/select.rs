@@ -575,7 +575,7 @@ mod tests {
         }
     }
 
-    /// Without what would have been, what is decides.
+    /// Without a master no more is known of what would have been than its start.
     #[test]
     fn overrides_that_can_not_be_told_stay() {
         let single = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDTEND;TZID=Europe/Berlin:20260105T100000";
@@ -586,6 +586,8 @@ mod tests {
         let stays = |source: &str, from, to| selected(source, &ask(from, to)).contains("RECURRENCE-ID");
         assert!(stays(&orphan("Europe/Berlin"), "20260105", "20260106"));
         assert!(!stays(&orphan("Europe/Berlin"), "20260106", "20260107"));
+        assert!(stays(&orphan("Europe/Berlin"), "20260201T090000Z", "20260201T090001Z"));
+        assert!(!stays(&orphan("Europe/Berlin"), "20260201T090001Z", "20260202"));
         assert!(stays(&orphan("Nowhere"), "20260106", "20260107"));
     }
 
