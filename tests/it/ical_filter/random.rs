@@ -509,7 +509,9 @@ impl Asker<'_> {
         let is_not_defined = self.dice.chance(12);
         let timed = ["DTSTART", "DTEND", "DUE", "COMPLETED", "CREATED", "DTSTAMP", "RDATE", "FREEBUSY", "TRIGGER"];
         let time_range = self.window(if timed.contains(&name) { 80 } else { 3 });
-        let text = self.text(if time_range.is_some() { 10 } else { 75 }, &["mailto:", "CANCELLED", "2025"]);
+        let lists = ["a,b", "b", "work,home", "home,work", "team,a", "Übung"].repeat(5);
+        let more = if name == "CATEGORIES" { &lists[..] } else { &["mailto:", "CANCELLED", "2025"] };
+        let text = self.text(if time_range.is_some() { 10 } else { 75 }, more);
         let params = ["PARTSTAT", "MEMBER", "TZID", "VALUE"];
         let params = (0..i64::from(self.dice.chance(30))).map(|_| {
             let name = self.dice.of(&params);
