@@ -612,6 +612,84 @@ mod tests {
         assert_eq!(depth(&headers(&[("depth", "2")])).unwrap_err().status, 400);
     }
 
+    /// RFC 4791 9.7, and what draft-daboo-caldav-extensions adds: what is not said is as it was before.
+    #[test]
+    fn filters_are_read_with_their_tests() {
+        let read = |inner: &str| {
+            let body = format!(
+                "<calendar-query xmlns='{CALDAV}'><filter><comp-filter name='VCALENDAR'>{inner}</comp-filter></filter>\
+                 </calendar-query>"
+            );
+            report(body.as_bytes()).map(|report| match report {
+                Report::Query { mut filter, .. } => filter.comps.remove(0),
+                other => panic!("{other:?}"),
+            })
+        };
+        let plain = read(
+            "<comp-filter name='vevent'><prop-filter name='x'><text-match>a</text-match></prop-filter></comp-filter>",
+        );
+        let text = TextMatch { text: "a".to_owned(), ..TextMatch::default() };
+        let prop = PropFilter { name: "X".to_owned(), text: Some(text), ..PropFilter::default() };
+        let expect = CompFilter { name: "VEVENT".to_owned(), props: vec![prop], ..CompFilter::default() };
+        assert_eq!(plain.unwrap(), expect);
+        let extended = read(
+            "<comp-filter name='*' test='anyof'><prop-filter name='x' test='anyof'><text-match match-type='ends-with' \
+             collation='i;unicode-casemap' negate-condition='yes'>a</text-match></prop-filter></comp-filter>",
+        );
+        let text = TextMatch {
+            text: "a".to_owned(),
+            collation: Collation::UnicodeCasemap,
+            match_type: MatchType::EndsWith,
+            negate: true,
+        };
+        let prop = PropFilter { name: "X".to_owned(), test: Test::Any, text: Some(text), ..PropFilter::default() };
+        let expect = CompFilter { name: "*".to_owned(), test: Test::Any, props: vec![prop], ..CompFilter::default() };
+        assert_eq!(extended.unwrap(), expect);
+        for (name, place) in
+            [("equals", MatchType::Equals), ("contains", MatchType::Contains), ("starts-with", MatchType::StartsWith)]
+        {
+            let filter = read(&format!(
+                "<comp-filter name='a'><prop-filter name='x'><text-match match-type='{name}'/></prop-filter></comp-filter>"
+            ));
+            assert_eq!(filter.unwrap().props[0].text.as_ref().unwrap().match_type, place);
+        }
+        for wrong in [
+            "<comp-filter name='a' test='some'/>",
+            "<comp-filter name='a'><prop-filter name='x' test=''/></comp-filter>",
+            "<comp-filter name='a'><prop-filter name='x'><text-match match-type='is'/></prop-filter></comp-filter>",
+        ] {
+            assert_eq!(read(wrong).unwrap_err().condition, "<C:valid-filter/>", "{wrong}");
+        }
+    }
+
+    /// RFC 4791 9.6.1: one that says nothing of its content is wanted whole.
+    #[test]
+    fn parts_of_calendar_data_are_read() {
+        let read = |comp: &str| {
+            let body = format!(
+                "<calendar-multiget xmlns='{CALDAV}' xmlns:D='DAV:'><D:prop><calendar-data>{comp}</calendar-data></D:prop>\
+                 <D:href>/</D:href></calendar-multiget>"
+            );
+            match report(body.as_bytes()).unwrap() {
+                Report::Multiget { want, .. } => want.select.comp.unwrap(),
+                other => panic!("{other:?}"),
+            }
+        };
+        let shape = |c: &CompSelect| (c.props.as_ref().map(Vec::len), c.comps.as_ref().map(Vec::len));
+        let cases = [
+            ("", (None, None)),
+            ("<allprop/>", (None, Some(0))),
+            ("<allcomp/>", (Some(0), None)),
+            ("<allprop/><allcomp/>", (None, None)),
+            ("<prop name='UID'/>", (Some(1), Some(0))),
+            ("<comp name='VEVENT'/>", (Some(0), Some(1))),
+            ("<prop name='UID' novalue='yes'/><allcomp/>", (Some(1), None)),
+        ];
+        for (inside, expect) in cases {
+            assert_eq!(shape(&read(&format!("<comp name='VCALENDAR'>{inside}</comp>"))), expect, "{inside}");
+        }
+    }
+
     /// The text of a property and the standing-alone XML that is kept of it.
     #[test]
     fn a_dead_property_is_kept_with_what_it_needs_to_stand_alone() {

@@ -3,7 +3,7 @@
 //! Begin with `object.rs`: an [`Object`] is the only model of an event from PUT to push.
 
 pub mod change;
-pub mod collation;
+mod collation;
 pub mod filter;
 pub mod jcal;
 mod mend;

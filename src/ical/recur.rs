@@ -418,14 +418,16 @@ impl<'a> Series<'a> {
         found
     }
 
-    /// What the master would make of the instance that `component` overrides. `None`: there is no master.
+    /// What the master would make of the instance that `component` overrides; without a master no more is known of it
+    /// than its start. `None`: it is no override that has a time.
     pub(super) fn original(&self, component: &Component, reader: &TimeZone) -> Option<Instance<'a>> {
         let o = self.overrides.iter().find(|o| std::ptr::eq(o.timed.component, component))?;
-        let master = self.master.as_ref()?;
         let id = self.start_named(&o.id, reader);
-        let end = master.length.end(id.wall, &master.start.frame, id.at, reader);
-        let all_day = master.start.is_date();
-        Some(Instance { start: id.at, end, all_day, recurrence_id: Some(id.at), component: master.component })
+        let timed = self.master.as_ref().unwrap_or(&o.timed);
+        let length = self.master.as_ref().map_or(Length::NONE, |master| master.length);
+        let end = length.end(id.wall, &timed.start.frame, id.at, reader);
+        let all_day = timed.start.is_date();
+        Some(Instance { start: id.at, end, all_day, recurrence_id: Some(id.at), component: timed.component })
     }
 
     /// The overrides that stand for all that follows, and from which instant on.

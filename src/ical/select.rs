@@ -2,6 +2,8 @@
 //!
 //! Lines that are not touched keep their octets, and an object that nothing is taken from is its own text.
 
+use std::collections::HashMap;
+
 use jiff::tz::TimeZone;
 
 use super::range::{self, Times};
@@ -44,7 +46,8 @@ pub struct Select {
 }
 
 /// The text of `object` as `select` asks for it; `object.text()` itself when that takes nothing away.
-/// Floating and all-day times are taken in `zone`. `limits` are those of `expand`, which alone can fail.
+/// Floating and all-day times are taken in `zone`. `limits` are those of `expand`, which alone can fail; what would be
+/// longer than 32 MiB is too many as well.
 pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: Limits) -> Result<String, Error> {
     let mut calendar;
     let mut changed = select.expand.is_some();
@@ -91,6 +94,12 @@ fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits) ->
     }
     let zones = Zones::of(calendar);
     let in_window = times.overlapping(window, limits)?;
+    let mut sizes: HashMap<*const Component, usize> = HashMap::new();
+    let size =
+        |i: &Instance<'_>| *sizes.entry(std::ptr::from_ref(i.component)).or_insert_with(|| i.component.print().len());
+    if in_window.iter().map(size).sum::<usize>() > MOST_OCTETS {
+        return Err(Error::TooMany);
+    }
     out.components.extend(in_window.iter().map(|i| one(object, i, &zones, zone)));
     // A VTODO may have no time, and be in the window for all that.
     let has_time = |c: &Component| c.said("DTSTART").or(c.said("DUE")).is_some();
@@ -104,6 +113,9 @@ fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits) ->
     }
     Ok(out)
 }
+
+/// Of expanded data: a long component many times over is looked at before it is written.
+const MOST_OCTETS: usize = 32 << 20;
 
 /// What says how a component recurs.
 const RECURRENCE: [&str; 4] = ["RRULE", "RDATE", "EXRULE", "EXDATE"];
@@ -478,6 +490,17 @@ mod tests {
         }
     }
 
+    /// A few instances of something long are an answer, a year of them is none.
+    #[test]
+    fn expanded_data_is_bounded_in_octets() {
+        let lines = format!("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY\nDESCRIPTION:{}", "x".repeat(100_000));
+        let object = Object::parse(&of("VEVENT", &lines)).unwrap();
+        let ask = |to| Select { expand: Some(window("20260105", to)), ..Select::default() };
+        let length = |to| select(&object, &ask(to), &TimeZone::UTC, Limits::default()).map(|text| text.len() / 100_000);
+        assert_eq!(length("20260108"), Ok(3));
+        assert_eq!(length("20270105"), Err(Error::TooMany));
+    }
+
     #[test]
     fn availability_loses_its_zone() {
         let source = of(
@@ -575,7 +598,7 @@ mod tests {
         }
     }
 
-    /// Without what would have been, what is decides.
+    /// Without a master no more is known of what would have been than its start.
     #[test]
     fn overrides_that_can_not_be_told_stay() {
         let single = "DTSTART;TZID=Europe/Berlin:20260105T090000\nDTEND;TZID=Europe/Berlin:20260105T100000";
@@ -586,6 +609,8 @@ mod tests {
         let stays = |source: &str, from, to| selected(source, &ask(from, to)).contains("RECURRENCE-ID");
         assert!(stays(&orphan("Europe/Berlin"), "20260105", "20260106"));
         assert!(!stays(&orphan("Europe/Berlin"), "20260106", "20260107"));
+        assert!(stays(&orphan("Europe/Berlin"), "20260201T090000Z", "20260201T090001Z"));
+        assert!(!stays(&orphan("Europe/Berlin"), "20260201T090001Z", "20260202"));
         assert!(stays(&orphan("Nowhere"), "20260106", "20260107"));
     }
 
