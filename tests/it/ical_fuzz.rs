@@ -145,6 +145,50 @@ fn any_zone() {
     run("zones", &inputs, 20);
 }
 
+#[test]
+fn any_filter() {
+    let mut chance = Chance(7);
+    let inputs: Vec<_> = corpus()
+        .into_iter()
+        .flat_map(|(name, octets)| {
+            (0..4)
+                .map(|_| {
+                    let said: Vec<u8> =
+                        (0..24).map(|_| chance.below(256) as u8).map(|b| if b == b'\n' { 0 } else { b }).collect();
+                    (name.clone(), [said.as_slice(), b"\n", &octets].concat())
+                })
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    run("filters", &inputs, 1);
+}
+
+#[test]
+fn any_json() {
+    let mut inputs = corpus();
+    let there: Vec<_> = inputs
+        .iter()
+        .filter_map(|(name, octets)| {
+            let tree = Component::parse(std::str::from_utf8(octets).ok()?).ok()?;
+            Some((format!("{name} as jCal"), calgate::ical::jcal::print(&tree).into_bytes()))
+        })
+        .collect();
+    inputs.extend(there);
+    run("jcal", &inputs, 2);
+}
+
+/// Each object beside a damaged copy of itself: what is left of the copy is a change.
+#[test]
+fn any_change() {
+    let mut chance = Chance(11);
+    let beside = |(name, octets): (String, Vec<u8>)| {
+        let other = damaged(&octets, &mut chance);
+        (name, [octets.as_slice(), b"---\n", &other].concat())
+    };
+    let inputs: Vec<_> = corpus().into_iter().map(beside).collect();
+    run("changes", &inputs, 2);
+}
+
 /// Lines of an object, made of octets: each says what comes next.
 fn object_of(octets: &[u8]) -> String {
     const NAMES: [&str; 12] = [
