@@ -5,7 +5,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::rule::{END_OF_RULES, Rule};
+use super::rule::Rule;
 use super::time::{self, DAY, Duration, Frame, When, Written};
 use super::zone::Zones;
 use super::{Component, Instant, Kind, Object, Property, Span, Window};
@@ -517,7 +517,7 @@ impl<'a> Series<'a> {
             }
             for rule in &self.exrules {
                 walls.clear();
-                rule.walk(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
+                rule.walk_excluded(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
                 walls.retain(|wall| {
                     holds(rule, &Start { at: frame.at(*wall, reader), wall: *wall, length: None }, frame)
                 });
@@ -600,13 +600,10 @@ fn holds(rule: &Rule, start: &Start, frame: &Frame) -> bool {
 /// A wall time that is not before the rule's last, exact for COUNT; `None`: there is no last, or it is too far to find.
 fn last_of(rule: &Rule, start: i64) -> Option<i64> {
     let until = rule.until.map(|(until, _)| (until + 2 * DAY).max(start));
-    let Some(count) = rule.count else { return until };
-    let mut walls = Vec::new();
-    let end = time::days_from_civil(END_OF_RULES, 1, 1) * DAY;
-    let walked = rule.walk(start, start, until.unwrap_or(end), &mut 20_000, &mut walls);
-    // Fewer than COUNT by the end of rules: there may be more beyond.
-    let whole = walked.is_ok() && (until.is_some() || walls.len() + 1 == count as usize);
-    if whole { Some(walls.last().copied().unwrap_or(start)) } else { until }
+    match (rule.last(start, until.unwrap_or(i64::MAX), &mut 20_000), until) {
+        (Ok(Some(last)), _) => Some(last),
+        (_, until) => until,
+    }
 }
 
 fn rules(master: &Component, name: &str, timed: &Timed<'_>) -> Result<Vec<Rule>, Error> {
