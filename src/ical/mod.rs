@@ -10,8 +10,10 @@ pub mod redact;
 mod rule;
 pub mod text;
 mod time;
+mod vtimezone;
 mod windows_zones;
 pub mod zone;
+mod zone_names;
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
-//! Calendar data: objects of real shape with their instances beside them, rules against another engine, and properties
-//! that hold for all texts.
+//! Calendar data: objects of real shape with their instances beside them, and properties that hold for all texts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,39 +22,6 @@ fn instant(text: &str) -> Instant {
 
 fn utc(at: Instant) -> String {
     Timestamp::from_second(at.0).unwrap().strftime("%Y%m%dT%H%M%SZ").to_string()
-}
-
-/// Each line of `rules.txt`: zone, DTSTART, rule, window, and the starts that python-dateutil 2.9 gives on wall times,
-/// mapped by zoneinfo with tzdata 2026f. DTSTART counts as an instance. Left out is where dateutil is not the RFC:
-/// BYDAY with and without ordinals in one list (it takes what both allow, not either), BYWEEKNO without BYDAY (it takes
-/// all days, not DTSTART's), and WEEKLY with BYSETPOS from the middle of a week (it takes the first set from there on).
-/// `RULES=FILE` runs another file.
-#[test]
-fn rules_agree_with_dateutil() {
-    let path = std::env::var_os("RULES").map_or_else(|| fixtures().join("rules.txt"), PathBuf::from);
-    let text = fs::read_to_string(path).unwrap();
-    let mut wrong = Vec::new();
-    for line in text.lines() {
-        let [zone, start, rule, from, to, expect] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let object = Object::parse(&format!(
-            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;TZID={zone}:{start}\r\nRRULE:{rule}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-        ))
-        .unwrap();
-        let window = Window::new(instant(from), instant(to)).unwrap();
-        let found = instances(&object, window, &TimeZone::UTC, Limits::default());
-        let starts = |f: Vec<recur::Instance<'_>>| f.iter().map(|i| utc(i.start).replace('Z', "")).collect::<Vec<_>>();
-        let found = found.map(|f| starts(f).join(" "));
-        if found.as_deref() != Ok(expect) {
-            wrong.push(format!("{line}\n  got {:.300}", format!("{found:?}")));
-        }
-    }
-    assert!(text.lines().count() > 500);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
-    );
 }
 
 /// One line an instance: start, end, what the reader must know, title. Or why there are none.

@@ -4,6 +4,7 @@ mod commands;
 mod dav;
 mod engine;
 mod ical;
+mod ical_rules;
 mod kit;
 mod provider;
 mod store;
