@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::rule::Rule;
 use super::time::{self, Duration, Frame, When};
+use super::vtimezone::MAX_OBSERVANCES;
 use super::zone::Zones;
 use super::{Component, Error, Instant, recur, text};
 
@@ -164,6 +165,13 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
         let reason = "METHOD makes this an invitation on its way, not a calendar object; take METHOD out";
         return Err(Error { line: text::line_of_calendar_property(text, "METHOD"), reason: reason.to_owned() });
     }
+    for (nth, zone) in calendar.components.iter().enumerate().filter(|(_, c)| c.name == "VTIMEZONE") {
+        if zone.components.len() > MAX_OBSERVANCES {
+            let reason =
+                format!("a VTIMEZONE with more than {MAX_OBSERVANCES} observances; leave out those of other years");
+            return Err(Error { line: text::line_of(text, nth, None), reason });
+        }
+    }
     let zones = Zones::of(calendar);
     let mut first: Option<&Component> = None;
     let mut has_master = false;
@@ -192,6 +200,10 @@ fn check(calendar: &Component, text: &str) -> Result<(String, Kind), Error> {
                 return fail(None, format!("a second {name} without RECURRENCE-ID for this UID; keep one"));
             }
             None => has_master = true,
+            _ if ids.len() > recur::MAX_OVERRIDES => {
+                let most = recur::MAX_OVERRIDES;
+                return fail(Some("RECURRENCE-ID"), format!("more than {most} overrides of one series; split it"));
+            }
             _ => {}
         }
         if let Err((property, reason)) = check_times(component, &zones) {
@@ -237,8 +249,21 @@ fn check_times(component: &Component, zones: &Zones<'_>) -> Result<(), Complaint
     {
         return Err((end, format!("{end} lies before DTSTART; put it at or after it")));
     }
-    for property in component.all("RRULE").filter(|p| !p.value.trim().is_empty()) {
-        check_rule(&property.value)?;
+    for name in ["RRULE", "EXRULE"] {
+        for (nth, property) in component.all(name).filter(|p| !p.value.trim().is_empty()).enumerate() {
+            if nth >= recur::MAX_RULES {
+                return Err((name, format!("more than {} lines {name}; say it in fewer", recur::MAX_RULES)));
+            }
+            check_rule(name, &property.value)?;
+        }
+    }
+    let mut dates = 0;
+    for name in ["RDATE", "EXDATE"] {
+        dates += component.all(name).map(|p| p.value.split(',').count()).sum::<usize>();
+        if dates > recur::MAX_DATES {
+            let reason = format!("more than {} times in RDATE and EXDATE; say them by a rule", recur::MAX_DATES);
+            return Err((name, reason));
+        }
     }
     Ok(())
 }
@@ -253,11 +278,11 @@ fn is_before(end: &When, start: &When) -> bool {
 }
 
 /// Refuses what would cost too much or means nothing. A rule that is merely not followed here passes.
-fn check_rule(value: &str) -> Result<(), Complaint> {
+fn check_rule(name: &'static str, value: &str) -> Result<(), Complaint> {
     let has = |name: &str| value.to_ascii_uppercase().split(';').any(|p| p.trim().starts_with(name));
     match Rule::parse(value) {
         Err(reason) if !has("RSCALE") && !has("SKIP") && !has("X-") => {
-            Err(("RRULE", format!("the rule can not be read: {reason}")))
+            Err((name, format!("the rule can not be read: {reason}")))
         }
         _ => Ok(()),
     }
@@ -333,6 +358,22 @@ mod tests {
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;INTERVAL=10001"), "INTERVAL=10001 is not between"),
             (event("DTSTART:20260105\nRRULE:COUNT=1"), "the rule has no FREQ"),
+            (event("DTSTART:20260105\nEXRULE:COUNT=1"), "line 6: the rule can not be read: the rule has no FREQ"),
+            (
+                event(&format!("DTSTART:20260105\n{}X-A:1", "RRULE:FREQ=DAILY\n".repeat(11))),
+                "line 6: more than 10 lines RRULE",
+            ),
+            (
+                event(&format!("DTSTART:20260105\nRDATE:20260106\nEXDATE:{}20260107", "20260107,".repeat(9_999))),
+                "line 7: more than 10000 times in RDATE and EXDATE",
+            ),
+            (
+                calendar(&format!(
+                    "BEGIN:VTIMEZONE\nTZID:x\n{}END:VTIMEZONE\n{EVENT}",
+                    "BEGIN:STANDARD\nEND:STANDARD\n".repeat(301)
+                )),
+                "line 3: a VTIMEZONE with more than 300 observances",
+            ),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;UNTIL=soon"), "UNTIL=soon is no time"),
             (event("DTSTART:20260105\nRRULE:FREQ=WEEKLY;BYMONTHDAY=1"), "BYMONTHDAY does not go with this FREQ"),
         ];

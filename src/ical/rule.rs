@@ -853,6 +853,88 @@ mod tests {
         }
     }
 
+    /// Arithmetic and the search of the crate give the same, for all rules of the fixture that arithmetic can do.
+    #[test]
+    fn arithmetic_gives_what_the_search_gives() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ical/rules.txt");
+        let base36 = |text: &str| i64::from_str_radix(text, 36).unwrap();
+        let mut seen = 0;
+        for line in std::fs::read_to_string(path).unwrap().lines().filter(|l| !l.starts_with('#')).step_by(2) {
+            let parts: Vec<&str> = line.split('|').collect();
+            let (start, written) = time::parse(parts[1].trim_start_matches('~')).unwrap();
+            let mut rule = Rule::parse(&format!("FREQ={}", parts[2])).unwrap();
+            if written == Written::Date {
+                rule = rule.of_dates().unwrap();
+            }
+            let (None, Some(plain)) = (rule.freq.unit(), Plain::of(&rule, start)) else { continue };
+            let from = base36(parts[3]).max(start + 1);
+            let to = base36(parts[3]) + base36(parts[4]);
+            if from >= to {
+                continue;
+            }
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            let left = rule.count.map_or(i64::MAX, |n| i64::from(n) - 1);
+            let out = |out| Out { least: start + 1, from, to, left, last: start, out };
+            if left > 0 {
+                rule.walk_plain(&plain, start, &mut 1_000_000, &mut out(&mut ours)).unwrap();
+                rule.walk_periods(start, &mut 1_000_000, &mut out(&mut theirs)).unwrap();
+            }
+            assert_eq!(ours, theirs, "{line}");
+            seen += 1;
+        }
+        assert!(seen > 2_000, "{seen}");
+    }
+
+    /// The last that COUNT allows, found without walking there, is the last of a walk.
+    #[test]
+    fn finds_the_last_without_walking_there() {
+        let start = time::parse("20260105T090000").unwrap().0;
+        let rules = [
+            "DAILY;COUNT=1",
+            "DAILY;INTERVAL=3;COUNT=1000",
+            "DAILY;BYDAY=MO,WE,FR;COUNT=999",
+            "DAILY;INTERVAL=14;BYDAY=MO;COUNT=77",
+            "DAILY;BYHOUR=8,9,20;BYSETPOS=-1,1;COUNT=400",
+            "WEEKLY;WKST=SU;BYDAY=SU,MO,SA;INTERVAL=2;COUNT=500",
+            "WEEKLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1;COUNT=500",
+            "MONTHLY;BYMONTHDAY=1,15,28;COUNT=500",
+            "MONTHLY;BYMONTHDAY=31,-1;COUNT=500",
+            "MONTHLY;BYDAY=1MO,-1FR,5TU;COUNT=500",
+            "MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-1;COUNT=500",
+            "MONTHLY;BYMONTH=2,11;BYMONTHDAY=29;COUNT=100",
+            "YEARLY;BYMONTH=2;BYMONTHDAY=29;COUNT=30",
+            "YEARLY;BYMONTH=1,6;BYDAY=2WE;BYMINUTE=0,30;COUNT=101",
+            "YEARLY;BYWEEKNO=53;COUNT=9",
+            "YEARLY;BYYEARDAY=-1;COUNT=50",
+            "HOURLY;INTERVAL=7;BYMINUTE=0,20;COUNT=1001",
+            "HOURLY;BYHOUR=9,10;COUNT=100",
+            "MINUTELY;INTERVAL=90;COUNT=1000",
+            "SECONDLY;COUNT=2000",
+        ];
+        for text in rules {
+            let rule = Rule::parse(&format!("FREQ={text}")).unwrap();
+            let mut out = vec![start];
+            rule.walk(start, start, i64::MAX, &mut 10_000_000, &mut out).unwrap();
+            assert_eq!(out.len(), rule.count.unwrap() as usize, "{text}");
+            let last = rule.last(start, i64::MAX, &mut 200_000).unwrap();
+            assert_eq!(last, out.last().copied(), "{text}");
+            // A window anywhere holds what the walk found there, whatever was skipped before it.
+            for from in [out[0], out[out.len() / 2], out[out.len() - 1], out[out.len() - 1] + 1] {
+                let mut found = Vec::new();
+                rule.walk(start, from, from + 400 * DAY, &mut 10_000_000, &mut found).unwrap();
+                let inside = |wall: &&i64| **wall > start && **wall >= from && **wall < from + 400 * DAY;
+                assert_eq!(found, out.iter().filter(inside).copied().collect::<Vec<_>>(), "{text} {from}");
+            }
+        }
+        for never in ["FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=30;COUNT=2", "FREQ=DAILY;INTERVAL=14;BYDAY=TU;COUNT=77"] {
+            assert_eq!(Rule::parse(never).unwrap().last(start, i64::MAX, &mut 200_000), Ok(None));
+        }
+        let far = Rule::parse("FREQ=YEARLY;COUNT=100000").unwrap();
+        assert_eq!(far.last(start, i64::MAX, &mut 200_000), Ok(None));
+        let end = Rule::parse("FREQ=YEARLY;COUNT=7974").unwrap();
+        assert_eq!(end.last(start, i64::MAX, &mut 200), Ok(time::parse("99990105T090000").map(|(wall, _)| wall)));
+    }
+
     #[test]
     fn reads_what_is_written_and_says_what_it_can_not() {
         for good in ["freq=daily", "FREQ=DAILY;;", "FREQ=WEEKLY; BYDAY=MO, TU ;WKST=su", "BYDAY=+1MO;FREQ=MONTHLY"] {
