@@ -83,6 +83,18 @@ def write(path):
     print(len(lines), "zones,", len(known), "of their own", file=sys.stderr)
 
 
+def as_wall(block):
+    """UNTIL is in UTC (RFC 5545 3.3.10: in STANDARD and DAYLIGHT it must be); tzical reads it as the wall clock shows it."""
+
+    def observance(text):
+        sign, h, m = re.search(r"TZOFFSETFROM:([+-])(..)(..)", text).groups()
+        offset = dt.timedelta(hours=int(h), minutes=int(m)) * (-1 if sign == "-" else 1)
+        wall = lambda u: "UNTIL=" + (dt.datetime.strptime(u.group(1), "%Y%m%dT%H%M%S") + offset).strftime("%Y%m%dT%H%M%S")
+        return re.sub(r"UNTIL=(\w+)Z", wall, text)
+
+    return re.sub(r"BEGIN:(STANDARD|DAYLIGHT).*?END:\1", lambda o: observance(o.group()), block, flags=re.S)
+
+
 def check(path):
     import io
 
@@ -94,7 +106,7 @@ def check(path):
     wrong = 0
     for block in blocks:
         name = re.search(r"TZID:(.*)", block).group(1).strip()
-        theirs = dateutil_tz.tzical(io.StringIO(block.replace("\r", ""))).get(name)
+        theirs = dateutil_tz.tzical(io.StringIO(as_wall(block.replace("\r", "")))).get(name)
         zone = zoneinfo.ZoneInfo(name)
         seconds = [at for at, _ in changes(zone)[1]]
         between = [(a + b) // 2 for a, b in zip([0, *seconds], [*seconds, int((TO - EPOCH).total_seconds())])]
