@@ -478,7 +478,7 @@ impl Rule {
         Ok(set.into_iter().map(move |at| at.timestamp().div_euclid(DAY) - later))
     }
 
-    /// The rule without what is decided here: times, positions, ordinals, ends.
+    /// The rule without what is decided here: times, positions, ordinals, week numbers, ends.
     fn day_rule(&self, start: i64, interval: i64) -> RRule<Unvalidated> {
         let freq = match self.freq {
             Freq::Yearly => Frequency::Yearly,
@@ -512,13 +512,26 @@ impl Rule {
             .by_month(&months)
             .by_month_day(by_month_day.iter().map(|n| *n as i8).collect())
             .by_year_day(by_year_day.iter().map(|n| *n as i16).collect())
-            .by_week_no(self.by_week.iter().map(|n| *n as i8).collect())
             .by_weekday(by_day.iter().map(|d| NWeekday::Every(chrono_day(*d))).collect())
     }
 
-    /// What of a day the crate was not asked: the ordinals of BYDAY, of which it refuses some that are right, and
-    /// BYYEARDAY below a day.
+    /// Whether BYWEEKNO names the week of a day, from either end of the year in which most of the week lies.
+    fn fits_week(&self, day: i64) -> bool {
+        let first_of = |day: i64| day - (time::weekday(day) - self.wkst).rem_euclid(7);
+        // The week that holds the fourth of January is the first.
+        let one = |year: i64| first_of(time::days_from_civil(year, 1, 4));
+        let first = first_of(day);
+        let (year, ..) = time::civil_from_days(first + 3);
+        let (up, down) = ((first - one(year)) / 7 + 1, (first - one(year + 1)) / 7);
+        self.by_week.iter().any(|n| *n == up || *n == down)
+    }
+
+    /// What of a day the crate was not asked: the ordinals of BYDAY, of which it refuses some that are right, BYWEEKNO,
+    /// of which it does not know some about the turn of the year, and BYYEARDAY below a day.
     fn fits(&self, day: i64) -> bool {
+        if !self.by_week.is_empty() && !self.fits_week(day) {
+            return false;
+        }
         if self.freq > Freq::Daily && !self.by_year_day.is_empty() {
             let (y, ..) = time::civil_from_days(day);
             let n = day - time::days_from_civil(y, 1, 1);
