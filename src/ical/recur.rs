@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::rule::{Freq, Rule};
 use super::time::{self, DAY, Duration, Frame, When, Written};
-use super::zone::Zones;
+use super::zone::{InOrder, Zones};
 use super::{Component, Instant, Kind, Object, Property, Span, Window};
 
 /// How far the wall clock of any zone is from UTC, at most: what makes a span of floating times hold everywhere.
@@ -540,7 +540,11 @@ impl<'a> Series<'a> {
             for rule in &self.rules {
                 walls.clear();
                 rule.walk(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
-                let timed = walls.iter().map(|wall| Start { at: frame.at(*wall, reader), wall: *wall, length: None });
+                let mut order = InOrder::of(frame.zone(reader));
+                let many = walls.len() > 8;
+                let at = |wall| if many { order.at(wall) } else { frame.at(wall, reader) };
+                let timed = walls.iter().copied().zip(walls.iter().copied().map(at));
+                let timed = timed.map(|(wall, at)| Start { at, wall, length: None });
                 starts.extend(timed.filter(|start| holds(rule, start, frame)));
             }
             for rule in &self.exrules {

@@ -221,6 +221,38 @@ pub fn resolve(wall: i64, zone: &TimeZone) -> Instant {
     Instant(at.map_or(wall, |at| at.as_second()))
 }
 
+/// Resolves wall times that come in order, as [`resolve`] does, asking the zone once for each stretch between two changes
+/// of its offset.
+pub(super) struct InOrder<'z> {
+    zone: &'z TimeZone,
+    offset: i64,
+    /// The wall times that the offset is known to hold for, half-open.
+    from: i64,
+    until: i64,
+}
+
+impl<'z> InOrder<'z> {
+    pub fn of(zone: &'z TimeZone) -> InOrder<'z> {
+        InOrder { zone, offset: 0, from: 0, until: 0 }
+    }
+
+    pub fn at(&mut self, wall: i64) -> Instant {
+        if self.from <= wall && wall < self.until {
+            return Instant(wall - self.offset);
+        }
+        let at = resolve(wall, self.zone);
+        // In a gap the wall shows another time; beyond the years of the library nothing is known.
+        let stamp = Timestamp::from_second(at.0).ok().filter(|_| self::wall(at, self.zone) == wall);
+        if let Some(stamp) = stamp {
+            let next = self.zone.following(stamp).next().map(|t| t.timestamp().as_second());
+            // Up to the next change, by the clock before it: a gap begins there, and of a fold the first is meant.
+            (self.offset, self.from) = (wall - at.0, wall);
+            self.until = next.filter(|next| *next > at.0).map_or(i64::MAX, |next| next + self.offset);
+        }
+        at
+    }
+}
+
 /// What the clock on the wall in `zone` shows at `at`, as the seconds it would be in UTC.
 pub fn wall(at: Instant, zone: &TimeZone) -> i64 {
     match Timestamp::from_second(at.0) {
@@ -250,6 +282,23 @@ mod tests {
         for wall in [i64::MIN / 4, i64::MAX / 4, -400_000_000_000, 300_000_000_000] {
             resolve(wall, &york);
             super::wall(Instant(wall), &york);
+        }
+    }
+
+    #[test]
+    fn in_order_gives_what_each_alone_gives() {
+        for (_, zone) in PREFERRED.iter().step_by(5) {
+            let mut order = InOrder::of(zone);
+            for year in [1970, 2010, 2026, 2090] {
+                for wall in (begin_of(year)..begin_of(year + 2)).step_by(1800 * 7) {
+                    assert_eq!(order.at(wall), resolve(wall, zone), "{:?} {wall}", zone.iana_name());
+                }
+            }
+        }
+        let york = named("America/New_York").unwrap();
+        let mut order = InOrder::of(&york);
+        for wall in (begin_of(2026)..begin_of(2027)).step_by(900) {
+            assert_eq!(order.at(wall), resolve(wall, &york), "{wall}");
         }
     }
 
