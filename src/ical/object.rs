@@ -368,6 +368,19 @@ mod tests {
                 "line 7: more than 10000 times in RDATE and EXDATE",
             ),
             (
+                calendar(
+                    &(0..3_001)
+                        .map(|n| {
+                            format!(
+                                "BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:{:04}0101\nDTSTART:20260101\nEND:VEVENT\n",
+                                n + 1
+                            )
+                        })
+                        .collect::<String>(),
+                ),
+                "line 15005: more than 3000 overrides of one series",
+            ),
+            (
                 calendar(&format!(
                     "BEGIN:VTIMEZONE\nTZID:x\n{}END:VTIMEZONE\n{EVENT}",
                     "BEGIN:STANDARD\nEND:STANDARD\n".repeat(301)

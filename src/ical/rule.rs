@@ -478,7 +478,7 @@ impl Rule {
         Ok(set.into_iter().map(move |at| at.timestamp().div_euclid(DAY) - later))
     }
 
-    /// The rule without what is decided here: times, positions, ordinals, week numbers, ends.
+    /// The rule without what is decided here: times, positions, ordinals, ends.
     fn day_rule(&self, start: i64, interval: i64) -> RRule<Unvalidated> {
         let freq = match self.freq {
             Freq::Yearly => Frequency::Yearly,
@@ -504,6 +504,9 @@ impl Rule {
             _ => {}
         }
         let months: Vec<Month> = by_month.iter().filter_map(|m| Month::try_from(*m as u8).ok()).collect();
+        // `fits` looks at the weeks; the crate saves the search where it is right, which is away from the turn of the year.
+        let inner = self.by_week.iter().all(|n| (2..=51).contains(&n.abs()));
+        let by_week: &[i64] = if inner { &self.by_week } else { &[] };
         // `fits` looks at BYYEARDAY of the frequencies below a day: the crate takes it with YEARLY only.
         let by_year_day = if freq == Frequency::Yearly { self.by_year_day.as_slice() } else { &[] };
         RRule::new(freq)
@@ -512,6 +515,7 @@ impl Rule {
             .by_month(&months)
             .by_month_day(by_month_day.iter().map(|n| *n as i8).collect())
             .by_year_day(by_year_day.iter().map(|n| *n as i16).collect())
+            .by_week_no(by_week.iter().map(|n| *n as i8).collect())
             .by_weekday(by_day.iter().map(|d| NWeekday::Every(chrono_day(*d))).collect())
     }
 

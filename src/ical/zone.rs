@@ -95,7 +95,7 @@ struct Year {
 }
 
 impl Year {
-    /// Made when it is first asked for: some 0.3 ms, and 10 kB that stay. There are 296 of them at most.
+    /// Made when it is first asked for, and kept: there are 296 of them at most, of some 10 kB.
     fn of(year: i64) -> Arc<Year> {
         static YEARS: LazyLock<Mutex<HashMap<i64, Arc<Year>>>> = LazyLock::new(Mutex::default);
         // A panic elsewhere leaves the map whole: entries are put in last.
