@@ -2,7 +2,7 @@
 
 use super::repair::{Damage, Repairs};
 use super::text::Component;
-use super::{Error, Property, time, zone};
+use super::{Error, Property, time, vtimezone};
 
 /// Mends what stands in a calendar that was read from `text`.
 pub(super) fn mend(calendar: &mut Component, text: &str, repairs: &mut Repairs) -> Result<(), Error> {
@@ -98,7 +98,7 @@ fn plain_time(text: &str) -> Option<String> {
     }
     let offset = match behind {
         "Z" | "z" => 0,
-        behind => zone::offset(behind)?,
+        behind => vtimezone::offset(behind)?,
     };
     Some(time::format_utc(super::Instant(wall - offset)))
 }

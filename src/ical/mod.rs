@@ -18,8 +18,10 @@ mod rule;
 pub mod select;
 pub mod text;
 mod time;
+mod vtimezone;
 mod windows_zones;
 pub mod zone;
+mod zone_names;
 
 use std::fmt;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::repair::{Damage, Reading, Repair, Repairs};
 use super::rule::Rule;
 use super::time::{self, Duration, Frame, When, Written};
+use super::vtimezone::MAX_OBSERVANCES;
 use super::zone::Zones;
 use super::{Component, Error, Instant, Property, change, mend, read, recur};
 
@@ -282,6 +283,13 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
     if calendar.value("VERSION").is_none_or(|v| v.trim() != "2.0") || calendar.property("PRODID").is_none() {
         repairs.make_at(calendar.spot(), text, Damage::Missing)?;
     }
+    for zone in calendar.components.iter().filter(|c| c.name() == "VTIMEZONE") {
+        if zone.components.len() > MAX_OBSERVANCES {
+            let reason =
+                format!("a VTIMEZONE with more than {MAX_OBSERVANCES} observances; leave out those of other years");
+            return Err(Error { line: zone.line(), reason });
+        }
+    }
     let zones = Zones::of(calendar);
     let mut first: Option<&Component> = None;
     let mut master: Option<&Component> = None;
@@ -312,6 +320,10 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
                 return fail(None, format!("a second {name} without RECURRENCE-ID for this UID; keep one"));
             }
             None => master = Some(component),
+            _ if ids.len() > recur::MAX_OVERRIDES => {
+                let most = recur::MAX_OVERRIDES;
+                return fail(Some("RECURRENCE-ID"), format!("more than {most} overrides of one series; split it"));
+            }
             _ => {}
         }
         if let Err((property, reason)) = check_sizes(component).and_then(|()| check_times(component)) {
@@ -361,8 +373,24 @@ fn check_times(component: &Component) -> Result<(), Complaint> {
     if let Some(text) = component.said("DURATION").map(Property::value).filter(|d| Duration::parse(d).is_none()) {
         return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D")));
     }
-    for property in component.all("RRULE").filter(|p| !p.value().trim().is_empty()) {
-        check_rule(property.value())?;
+    for name in ["RRULE", "EXRULE"] {
+        for (nth, property) in component.all(name).filter(|p| !p.value().trim().is_empty()).enumerate() {
+            if nth >= recur::MAX_RULES {
+                return Err((name, format!("more than {} lines {name}; say it in fewer", recur::MAX_RULES)));
+            }
+            // What an EXRULE takes away was never widely written: one that can not be read is kept and not followed.
+            if name == "RRULE" {
+                check_rule(name, property.value())?;
+            }
+        }
+    }
+    let mut dates = 0;
+    for name in ["RDATE", "EXDATE"] {
+        dates += component.all(name).map(|p| p.value().split(',').count()).sum::<usize>();
+        if dates > recur::MAX_DATES {
+            let reason = format!("more than {} times in RDATE and EXDATE; say them by a rule", recur::MAX_DATES);
+            return Err((name, reason));
+        }
     }
     Ok(())
 }
@@ -463,11 +491,11 @@ fn is_before(end: &When, start: &When) -> bool {
 }
 
 /// Refuses what would cost too much or means nothing. A rule that is merely not followed here passes.
-fn check_rule(value: &str) -> Result<(), Complaint> {
+fn check_rule(name: &'static str, value: &str) -> Result<(), Complaint> {
     let has = |name: &str| value.to_ascii_uppercase().split(';').any(|p| p.trim().starts_with(name));
     match Rule::parse(value) {
         Err(reason) if !has("RSCALE") && !has("SKIP") && !has("X-") => {
-            Err(("RRULE", format!("the rule can not be read: {reason}")))
+            Err((name, format!("the rule can not be read: {reason}")))
         }
         _ => Ok(()),
     }
@@ -545,6 +573,35 @@ mod tests {
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;INTERVAL=10001"), "INTERVAL=10001 is not between"),
             (event("DTSTART:20260105\nRRULE:COUNT=1"), "the rule has no FREQ"),
+            (event("DTSTART:20260105\nEXRULE:COUNT=1"), "line 6: the rule can not be read: the rule has no FREQ"),
+            (
+                event(&format!("DTSTART:20260105\n{}X-A:1", "RRULE:FREQ=DAILY\n".repeat(11))),
+                "line 6: more than 10 lines RRULE",
+            ),
+            (
+                event(&format!("DTSTART:20260105\nRDATE:20260106\nEXDATE:{}20260107", "20260107,".repeat(9_999))),
+                "line 7: more than 10000 times in RDATE and EXDATE",
+            ),
+            (
+                calendar(
+                    &(0..3_001)
+                        .map(|n| {
+                            format!(
+                                "BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:{:04}0101\nDTSTART:20260101\nEND:VEVENT\n",
+                                n + 1
+                            )
+                        })
+                        .collect::<String>(),
+                ),
+                "line 15005: more than 3000 overrides of one series",
+            ),
+            (
+                calendar(&format!(
+                    "BEGIN:VTIMEZONE\nTZID:x\n{}END:VTIMEZONE\n{EVENT}",
+                    "BEGIN:STANDARD\nEND:STANDARD\n".repeat(301)
+                )),
+                "line 3: a VTIMEZONE with more than 300 observances",
+            ),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;UNTIL=soon"), "UNTIL=soon is no time"),
             (event("DTSTART:20260105\nRRULE:FREQ=WEEKLY;BYMONTHDAY=1"), "BYMONTHDAY does not go with this FREQ"),
         ];

@@ -5,9 +5,9 @@
 
 use jiff::tz::TimeZone;
 
-use super::rule::{END_OF_RULES, Rule};
+use super::rule::{Freq, Rule};
 use super::time::{self, DAY, Duration, Frame, When, Written};
-use super::zone::Zones;
+use super::zone::{InOrder, Zones};
 use super::{Component, Instant, Kind, Object, Property, Span, Window};
 
 /// How far the wall clock of any zone is from UTC, at most: what makes a span of floating times hold everywhere.
@@ -27,10 +27,20 @@ pub struct Instance<'a> {
     pub component: &'a Component,
 }
 
+/// Overrides of one object.
+pub const MAX_OVERRIDES: usize = 3_000;
+/// Times that the RDATEs and EXDATEs of one component name together.
+pub const MAX_DATES: usize = 10_000;
+/// RRULEs of one component, and EXRULEs.
+pub const MAX_RULES: usize = 10;
+/// Seconds over which a MINUTELY or SECONDLY rule is followed at once: 31 days.
+pub const FINE_WINDOW: i64 = 31 * DAY;
+
 /// Why an object was not expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// More instances or steps than the limit: answer 507 or 403, never a part.
+    /// More instances or steps than the limit, or a MINUTELY or SECONDLY rule over more than [`FINE_WINDOW`]: answer 507
+    /// or 403, never a part.
     TooMany,
     /// A rule we can not read (or RSCALE): what it means is unknown, and unknown is busy.
     Unreadable(String),
@@ -53,8 +63,12 @@ impl Default for Limits {
 
 /// The instances that overlap `window` (RFC 4791 9.9: one without length overlaps when its start is inside), by start.
 /// Floating and all-day times are taken in `zone`. Overrides that were moved into or out of the window are honoured.
-/// Works from the window, not from DTSTART, for rules without COUNT.
-/// DTSTART is an instance even where its rule does not give it, and COUNT counts it. Rules end with the year 2399.
+/// DTSTART is an instance even where its rule does not give it, and COUNT counts it (RFC 5545 3.8.5.3; an EXRULE gives it
+/// only where it meets it). Rules end with the year 9999, and are followed from the window on: what lies between it and
+/// DTSTART is walked only to count, and where a rule gives as many in each period it is counted without a walk.
+///
+/// Errors: [`Error::TooMany`] before more than `limits` is spent; [`Error::Unreadable`] for a rule, time or zone whose
+/// meaning is not known.
 pub fn instances<'a>(
     object: &'a Object,
     window: Window,
@@ -142,13 +156,18 @@ pub struct Index {
     pub dense: bool,
 }
 
-/// The time index of `object` for `horizon`; at most `limit` entries, else dense.
+/// The time index of `object` for `horizon`; at most `limit` entries, else dense, as is what floats and has a length in
+/// hours (RFC 5545 3.3.6), which is another one on the wall across a change of offset.
 /// Floating entries are those that may lie in the horizon in some zone.
 pub fn index(object: &Object, horizon: Window, me: &[String], limit: usize) -> Index {
     let series = Series::of(object);
     let span = span_of(object, &series);
     let dense = Index { span, entries: Vec::new(), dense: true };
     let (Kind::Event, Ok(Some(series))) = (object.kind(), series) else { return dense };
+    // Where an exact length ends on the wall depends on the reader's zone, and an entry holds a wall time.
+    if series.floats_exactly() {
+        return dense;
+    }
     let limits = Limits { instances: limit, steps: 20_000 };
     // A wall time read as if in UTC is the wall time itself.
     let Ok(found) = series.expand(horizon, &TimeZone::UTC, ANY_ZONE, limits) else { return dense };
@@ -274,6 +293,10 @@ impl<'a> Timed<'a> {
             }
             (Some(end), _) => Length::between(&start, &end),
             (None, Some(text)) => match Duration::parse(text) {
+                // Of a DATE, PT24H is written by programs that mean P1D (RFC 5545 3.6.1 allows days and weeks alone).
+                Some(Duration { days, seconds }) if start.is_date() => {
+                    Length::of(Duration { days: days + seconds / DAY, seconds: seconds % DAY })
+                }
                 Some(duration) => Length::of(duration),
                 None => return Err(Error::Unreadable(format!("DURATION:{text} is no duration"))),
             },
@@ -578,25 +601,45 @@ impl<'a> Series<'a> {
             let from = from.into_iter().fold(i64::MAX, i64::min).saturating_sub(widen + longest + later);
             let to = to.into_iter().fold(i64::MIN, i64::max).saturating_add(widen - earlier);
             let mut walls = Vec::new();
+            for rule in self.rules.iter().chain(&self.exrules) {
+                if fine_stretch(rule, &first, window, frame, reader) > FINE_WINDOW {
+                    return Err(Error::TooMany);
+                }
+            }
             for rule in &self.rules {
                 walls.clear();
                 rule.walk(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
-                let timed = walls.iter().map(|wall| Start { at: frame.at(*wall, reader), wall: *wall, length: None });
+                let mut order = InOrder::of(frame.zone(reader));
+                let many = walls.len() > 8;
+                let at = |wall| if many { order.at(wall) } else { frame.at(wall, reader) };
+                let timed = walls.iter().copied().zip(walls.iter().copied().map(at));
+                let timed = timed.map(|(wall, at)| Start { at, wall, length: None });
                 starts.extend(timed.filter(|start| holds(rule, start, frame)));
             }
             for rule in &self.exrules {
                 walls.clear();
-                rule.walk(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
+                rule.walk_excluded(first.wall, from, to.min(end_of(rule)), steps, &mut walls)?;
                 walls.retain(|wall| {
                     holds(rule, &Start { at: frame.at(*wall, reader), wall: *wall, length: None }, frame)
                 });
                 starts.retain(|start| walls.binary_search(&start.wall).is_err());
             }
         }
-        // A PERIOD says more than a rule that gives the same start: of two the longer one stays.
-        starts.sort_unstable_by(|a, b| (a.at, b.length).cmp(&(b.at, a.length)));
+        // A PERIOD says more than a rule that gives the same start: of two the longer one stays. Of two wall times that
+        // are one instant the later is the real one, the other lies in a gap.
+        starts.sort_unstable_by(|a, b| (a.at, b.length, b.wall).cmp(&(b.at, a.length, a.wall)));
         starts.dedup_by_key(|s| s.at);
         Ok(starts)
+    }
+
+    /// Whether something in it floats and has a length in exact time.
+    fn floats_exactly(&self) -> bool {
+        let timed = self.master.iter().chain(self.overrides.iter().map(|o| &o.timed));
+        let periods = self.rdates.iter().filter_map(|(when, length)| Some((&when.frame, (*length)?)));
+        timed
+            .map(|t| (&t.start.frame, t.length))
+            .chain(periods)
+            .any(|(frame, length)| frame.floats() && length.exact != 0)
     }
 
     /// The first instant and one that is not before the last, `None` when there is none; floating times widened.
@@ -648,6 +691,18 @@ struct Future<'s, 'a> {
     timed: &'s Timed<'a>,
 }
 
+/// How many seconds of the window a MINUTELY or SECONDLY rule may fall in; 0 for the others.
+fn fine_stretch(rule: &Rule, first: &Start, window: Window, frame: &Frame, reader: &TimeZone) -> i64 {
+    if rule.freq < Freq::Minutely {
+        return 0;
+    }
+    let until = rule.until.map_or(i64::MAX, |(until, _)| until.saturating_add(DAY));
+    // Cheap where COUNT can be counted; elsewhere the window decides.
+    let last =
+        rule.last(first.wall, i64::MAX, &mut 100).ok().flatten().map_or(i64::MAX, |wall| frame.at(wall, reader).0);
+    window.end.0.min(until).min(last).saturating_sub(window.start.0.max(first.at.0))
+}
+
 /// A wall time that UNTIL lets nothing reach, whatever the zone; [`holds`] is exact.
 fn end_of(rule: &Rule) -> i64 {
     rule.until.map_or(i64::MAX, |(until, _)| until + 2 * DAY)
@@ -669,20 +724,19 @@ fn holds(rule: &Rule, start: &Start, frame: &Frame) -> bool {
 /// A wall time that is not before the rule's last, exact for COUNT; `None`: there is no last, or it is too far to find.
 fn last_of(rule: &Rule, start: i64) -> Option<i64> {
     let until = rule.until.map(|(until, _)| (until + 2 * DAY).max(start));
-    let Some(count) = rule.count else { return until };
-    let mut walls = Vec::new();
-    let end = time::days_from_civil(END_OF_RULES, 1, 1) * DAY;
-    let walked = rule.walk(start, start, until.unwrap_or(end), &mut 20_000, &mut walls);
-    // Fewer than COUNT by the end of rules: there may be more beyond.
-    let whole = walked.is_ok() && (until.is_some() || walls.len() + 1 == count as usize);
-    if whole { Some(walls.last().copied().unwrap_or(start)) } else { until }
+    match (rule.last(start, until.unwrap_or(i64::MAX), &mut 20_000), until) {
+        (Ok(Some(last)), _) => Some(last),
+        (_, until) => until,
+    }
 }
 
 fn rules(master: &Component, name: &str, timed: &Timed<'_>) -> Result<Vec<Rule>, Error> {
     // An empty rule is none.
-    let lines = master.all(name).filter(|p| !p.value().trim().is_empty());
-    lines
-        .take(10)
+    let lines = || master.all(name).filter(|p| !p.value().trim().is_empty());
+    if lines().count() > MAX_RULES {
+        return Err(Error::Unreadable(format!("more than {MAX_RULES} lines {name}")));
+    }
+    lines()
         .map(|p| Rule::parse(p.value()).and_then(|r| if timed.start.is_date() { r.of_dates() } else { Ok(r) }))
         .collect::<Result<_, String>>()
         .map_err(Error::Unreadable)
@@ -811,6 +865,67 @@ mod tests {
         }
         let text = "BEGIN:VCALENDAR\nBEGIN:VTODO\nUID:1\nDUE:20260105\nEND:VTODO\nEND:VCALENDAR\n";
         assert!(super::index(&Object::parse(text).unwrap(), horizon, &[], 300).dense);
+    }
+
+    /// An hour of a floating time ends elsewhere on the wall where the clock is put forward in between.
+    #[test]
+    fn leaves_to_the_reader_what_ends_by_his_clock() {
+        let horizon = window("20260101", "20270101");
+        let cases = [
+            ("DTSTART:20260329T013000\nDURATION:PT2H", true),
+            ("DTSTART:20260329T013000\nDTEND:20260329T033000", false),
+            ("DTSTART:20260329T013000\nDURATION:P1D", false),
+            ("DTSTART:20260329\nDURATION:PT24H", false),
+            ("DTSTART:20260329T013000Z\nDURATION:PT2H", false),
+            ("DTSTART:20260329T013000\nRDATE;VALUE=PERIOD:20260330T013000/PT1H", true),
+        ];
+        for (lines, expect) in cases {
+            assert_eq!(index(&event(lines), horizon, &[], 300).dense, expect, "{lines}");
+        }
+        let berlin = super::super::zone::named("Europe/Berlin").unwrap();
+        let object = event(cases[0].0);
+        let found = super::instances(&object, horizon, &berlin, Limits::default()).unwrap();
+        assert_eq!(found[0].end.0 - found[0].start.0, 7200);
+    }
+
+    #[test]
+    fn an_exrule_takes_dtstart_away_where_it_meets_it() {
+        let cases = [
+            // A Monday.
+            ("EXRULE:FREQ=WEEKLY", "20260106 20260107 20260108 20260109 20260110 20260111"),
+            ("EXRULE:FREQ=WEEKLY;BYDAY=TU", "20260105 20260107 20260108 20260109 20260110 20260111"),
+            // DTSTART is not counted where it is not met.
+            ("EXRULE:FREQ=DAILY;BYDAY=TU,WE;COUNT=2", "20260105 20260108 20260109 20260110 20260111"),
+            ("EXRULE:FREQ=DAILY;COUNT=2", "20260107 20260108 20260109 20260110 20260111"),
+            ("EXRULE:FREQ=DAILY", ""),
+        ];
+        for (line, expect) in cases {
+            let object = event(&format!("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=7\n{line}"));
+            for from in ["20250101", "20260104"] {
+                let window = window(from, "20270101");
+                let found = super::instances(&object, window, &TimeZone::UTC, Limits::default()).unwrap();
+                let days: Vec<_> = found.iter().map(|i| time::format_date(i.start.0)).collect();
+                assert_eq!(days.join(" "), expect, "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn minutes_and_seconds_are_followed_for_31_days() {
+        let cases = [
+            ("FREQ=MINUTELY;INTERVAL=30", "20260201", true),
+            ("FREQ=MINUTELY;INTERVAL=30", "20260202", false),
+            ("FREQ=SECONDLY;INTERVAL=7200;UNTIL=20260120", "20280101", true),
+            ("FREQ=SECONDLY;INTERVAL=7200;COUNT=5", "20280101", true),
+            ("FREQ=SECONDLY;INTERVAL=7200;COUNT=5000", "20280101", false),
+            ("FREQ=HOURLY;INTERVAL=5", "20260601", true),
+        ];
+        for (rule, to, expect) in cases {
+            let object = event(&format!("DTSTART:20260101T000000Z\nRRULE:{rule}"));
+            let found = super::instances(&object, window("20260101", to), &TimeZone::UTC, Limits::default());
+            assert_eq!(found.is_ok(), expect, "{rule} {to}");
+            assert!(found.is_ok() || found.err() == Some(Error::TooMany));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use sha2::Sha256;
 use super::recur::{self, Busy};
 use super::text::PRODID;
 use super::time::{self, Duration, Written};
-use super::{Component, Object, Property, zone};
+use super::{Component, Object, Property, vtimezone, zone};
 
 /// What a viewer may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -427,7 +427,7 @@ fn vtimezone(definition: &Component, name: &str) -> Component {
         let mut lines: Vec<Property> =
             first("DTSTART").and_then(local).map(|start| Property::new("DTSTART", start)).into_iter().collect();
         for name in ["TZOFFSETFROM", "TZOFFSETTO"] {
-            let offset = first(name).and_then(zone::offset).map(zone::format_offset);
+            let offset = first(name).and_then(vtimezone::offset).map(vtimezone::format_offset);
             lines.extend(offset.map(|offset| Property::new(name, offset)));
         }
         lines.extend(observance.all("RRULE").filter_map(|p| rule(p.value())).map(|r| Property::new("RRULE", r)));

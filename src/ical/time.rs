@@ -36,19 +36,22 @@ impl When {
 }
 
 impl Frame {
-    pub fn at(&self, wall: i64, reader: &TimeZone) -> Instant {
+    /// The zone that its wall times are in, for a reader in `reader`.
+    pub fn zone<'z>(&'z self, reader: &'z TimeZone) -> &'z TimeZone {
         match self {
-            Frame::Date | Frame::Floating => zone::resolve(wall, reader),
-            Frame::Zone(zone) => zone::resolve(wall, zone),
+            Frame::Date | Frame::Floating => reader,
+            Frame::Zone(zone) => zone,
         }
+    }
+
+    /// The instant of a wall time.
+    pub fn at(&self, wall: i64, reader: &TimeZone) -> Instant {
+        zone::resolve(wall, self.zone(reader))
     }
 
     /// The wall time of an instant.
     pub fn wall(&self, at: Instant, reader: &TimeZone) -> i64 {
-        match self {
-            Frame::Date | Frame::Floating => zone::wall(at, reader),
-            Frame::Zone(zone) => zone::wall(at, zone),
-        }
+        zone::wall(at, self.zone(reader))
     }
 
     /// True when the reader's zone decides.

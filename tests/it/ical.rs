@@ -1,5 +1,4 @@
-//! Calendar data: objects of real shape with their instances beside them, rules against another engine, and properties
-//! that hold for all texts.
+//! Calendar data: objects of real shape with their instances beside them, and properties that hold for all texts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,39 +22,6 @@ fn instant(text: &str) -> Instant {
 
 fn utc(at: Instant) -> String {
     Timestamp::from_second(at.0).unwrap().strftime("%Y%m%dT%H%M%SZ").to_string()
-}
-
-/// Each line of `rules.txt`: zone, DTSTART, rule, window, and the starts that python-dateutil 2.9 gives on wall times,
-/// mapped by zoneinfo with tzdata 2026f. DTSTART counts as an instance. Left out is where dateutil is not the RFC:
-/// BYDAY with and without ordinals in one list (it takes what both allow, not either), BYWEEKNO without BYDAY (it takes
-/// all days, not DTSTART's), and WEEKLY with BYSETPOS from the middle of a week (it takes the first set from there on).
-/// `RULES=FILE` runs another file.
-#[test]
-fn rules_agree_with_dateutil() {
-    let path = std::env::var_os("RULES").map_or_else(|| fixtures().join("rules.txt"), PathBuf::from);
-    let text = fs::read_to_string(path).unwrap();
-    let mut wrong = Vec::new();
-    for line in text.lines() {
-        let [zone, start, rule, from, to, expect] = line.split('|').collect::<Vec<_>>()[..] else { panic!("{line}") };
-        let object = Object::parse(&format!(
-            "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTART;TZID={zone}:{start}\r\nRRULE:{rule}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
-        ))
-        .unwrap();
-        let window = Window::new(instant(from), instant(to)).unwrap();
-        let found = instances(&object, window, &TimeZone::UTC, Limits::default());
-        let starts = |f: Vec<recur::Instance<'_>>| f.iter().map(|i| utc(i.start).replace('Z', "")).collect::<Vec<_>>();
-        let found = found.map(|f| starts(f).join(" "));
-        if found.as_deref() != Ok(expect) {
-            wrong.push(format!("{line}\n  got {:.300}", format!("{found:?}")));
-        }
-    }
-    assert!(text.lines().count() > 500);
-    assert!(
-        wrong.is_empty(),
-        "{} differ:\n{}",
-        wrong.len(),
-        wrong.iter().take(40).cloned().collect::<Vec<_>>().join("\n")
-    );
 }
 
 /// One line an instance: start, end, what the reader must know, title. Or why there are none.
@@ -147,14 +113,13 @@ fn damaged_texts_mean_what_good_clients_make_of_them() {
 }
 
 /// Where good clients read on and we do not, with the reason.
-const REFUSED: [(&str, &str); 7] = [
+const REFUSED: [(&str, &str); 6] = [
     ("dtend-before-dtstart", "what time it takes is not known, and what is not known is never free"),
     ("dtend-before-dtstart-all-day", "the same"),
     ("duration-in-words", "the same"),
     ("quoted-printable-soft-breaks", "vCalendar 1.0 is another format; its texts are shown as they are"),
     ("begin-without-a-name", "what stands between BEGIN and END without a name may be a part of anything"),
     ("uid-of-the-override-differs", "an object is refused; an import, which is asked here as well, makes two of it"),
-    ("zone-name-with-commas-and-colon", "the zone's name is read whole, and is not known"),
 ];
 
 /// The instances of what is read, by themselves or as a file that is imported.
@@ -201,7 +166,7 @@ fn rule() -> impl Strategy<Value = String> {
         Just("YEARLY;BYWEEKNO=1,53;BYDAY=MO".to_owned()),
         Just("YEARLY;BYDAY=20MO,-53TH".to_owned()),
         Just("HOURLY;BYHOUR=9,10;BYMINUTE=0,30".to_owned()),
-        Just("MINUTELY;BYDAY=SU;BYHOUR=3;BYMINUTE=15".to_owned()),
+        Just("HOURLY;BYDAY=SU;BYHOUR=3;BYMINUTE=15".to_owned()),
     ];
     let end = prop_oneof![
         Just(String::new()),
@@ -275,8 +240,6 @@ proptest! {
         let span = object.span();
         prop_assert!(got.iter().all(|(s, e)| span.first.is_none_or(|f| f <= *s) && span.last.is_none_or(|l| l >= *e)));
         let index = recur::index(&object, window, &[], 5_000);
-        // Counting minutes may take more steps than an index is worth.
-        prop_assume!(!index.dense || !rule.contains("MINUTELY"));
         prop_assert!(!index.dense);
         prop_assert_eq!(index.entries.iter().map(|e| (Instant(e.start), Instant(e.end))).collect::<Vec<_>>(), got);
     }

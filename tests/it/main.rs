@@ -10,6 +10,7 @@ mod ical_fuzz;
 mod ical_hostile;
 mod ical_jcal;
 mod ical_redact;
+mod ical_rules;
 mod kit;
 mod provider;
 mod store;
