@@ -220,6 +220,7 @@ impl Rule {
     /// YEARLY to DAILY by calendar arithmetic, for the rules that most people write: [`Plain`].
     fn walk_plain(&self, plain: &Plain, start: i64, steps: &mut usize, out: &mut Out<'_>) -> Result<(), Error> {
         let times = self.times_of_day(start);
+        spend(steps, times.len() / 64)?;
         let begin = self.period(start.div_euclid(DAY));
         // The period `nth` intervals after the first.
         let period = |nth: i64| begin + nth * self.interval;

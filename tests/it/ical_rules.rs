@@ -95,7 +95,7 @@ impl<'a> Line<'a> {
 /// - `d`: DTSTART is not what its rule gives: it is the first instance all the same, and COUNT counts it (3.8.5.3)
 /// - `m`: BYDAY with and without ordinals in one list: each of them is meant, not what all allow (3.3.10)
 /// - `w`: BYWEEKNO alone: the weekday is DTSTART's, not every day of the week (3.3.10)
-/// - `n`: BYWEEKNO from the end, for a week that lies in two years (3.3.10)
+/// - `n`: BYWEEKNO for a week that may lie in two years, by either of its numbers (3.3.10)
 /// - `p`: WEEKLY with BYSETPOS from the middle of a week: positions are of the whole week (3.3.10)
 /// - `u`: UNTIL of another type than DTSTART: the whole day (not RFC 5545, and written often)
 /// - `z`: UNTIL in UTC beside a floating DTSTART: what it shows (not RFC 5545 either)

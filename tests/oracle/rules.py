@@ -258,7 +258,7 @@ def week_alone(case):
 
 
 def week_edge(case):
-    return any(n < -1 for n in case.rule.week_no)
+    return any(abs(n) >= 52 for n in case.rule.week_no)
 
 
 def cut_week(case):
@@ -301,8 +301,8 @@ CLASSES = {
     "w": (week_alone, "BYWEEKNO alone; dateutil takes all days of the week.",
           '3.3.10: "Information, not contained in the rule, necessary to determine the various recurrence instance start '
           'time and dates are derived from the Start Time (DTSTART) component attribute."'),
-    "n": (week_edge, "BYWEEKNO counted from the end, for a week that reaches over the turn of the year; dateutil counts "
-          "the days of the other year by their positive number and by -1 only.",
+    "n": (week_edge, "BYWEEKNO 52, 53, -52 or -53, which may lie in two years; dateutil takes the number of weeks of the "
+          "wrong year, and knows the days of the other year by one of their two numbers only.",
           '3.3.10: "Valid values are 1 to 53 or -53 to -1. These values refer to weeks of the year"; "Week number one of the '
           'calendar year is the first week that contains at least four (4) days in that calendar year."'),
     "p": (cut_week, "WEEKLY with BYSETPOS; dateutil counts positions of the first week from DTSTART on.",
