@@ -246,7 +246,7 @@ impl<'a> Times<'a> {
         component.said(name).map(|p| recur::when(p, &self.zones))
     }
 
-    /// The eight rows of VTODO: the first four by instance, the others for what has no time but when it was made and done.
+    /// The eight rows of VTODO: four by instance, four for what has no time but when it was made and done.
     fn todo_in_range(&self, todo: &Component, window: Window) -> bool {
         let Window { start, end } = window;
         let instant = |name: &str| match self.at(todo, name) {

@@ -80,8 +80,8 @@ pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: Limits)
     })
 }
 
-/// RFC 4791 9.6.5: each instance in `window` by itself, in UTC, with RECURRENCE-ID where it recurs; no rules, no VTIMEZONE.
-/// DATE and floating values stay what they are: they name no time zone.
+/// RFC 4791 9.6.5: each instance in `window` by itself, in UTC, with RECURRENCE-ID where it recurs; no rules and no
+/// VTIMEZONE. DATE and floating values stay what they are: they name no time zone.
 fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits) -> Result<Component, Error> {
     let calendar = object.calendar();
     let mut out = Component::new(calendar.name()).with(calendar.properties.iter().cloned());
