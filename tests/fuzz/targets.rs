@@ -8,7 +8,10 @@ use calgate::ical::select::{CompSelect, PropSelect, Select, select};
 use calgate::ical::{Component, Instant, Object, Reading, Window, jcal, object, zone};
 use jiff::tz::TimeZone;
 
-pub const TARGETS: [(&str, fn(&[u8])); 6] =
+/// What is done with some octets; it panics when something does not hold.
+pub type Target = fn(&[u8]);
+
+pub const TARGETS: [(&str, Target); 6] =
     [("text", text), ("rules", rules), ("zones", zones), ("filters", filters), ("jcal", json), ("changes", changes)];
 
 /// 2026, in UTC.
@@ -104,10 +107,10 @@ pub fn filters(octets: &[u8]) {
         assert!(filter.kind().is_none_or(|kind| kind == object.kind()), "{filter:?}");
     }
     let wanted = Select {
-        comp: (next() % 2 == 0).then(|| comp_select(&mut next)),
-        expand: (next() % 3 == 0).then_some(YEAR),
-        limit_recurrence_set: (next() % 3 == 0).then_some(YEAR),
-        limit_freebusy_set: (next() % 3 == 0).then_some(YEAR),
+        comp: (next().is_multiple_of(2)).then(|| comp_select(&mut next)),
+        expand: (next().is_multiple_of(3)).then_some(YEAR),
+        limit_recurrence_set: (next().is_multiple_of(3)).then_some(YEAR),
+        limit_freebusy_set: (next().is_multiple_of(3)).then_some(YEAR),
     };
     if let Ok(part) = select(&object, &wanted, &zone, Limits { instances: 500, steps: 20_000 }) {
         Component::parse(&part).expect("a part is a calendar");
@@ -146,7 +149,12 @@ fn prop_filter(next: &mut dyn FnMut() -> u8) -> PropFilter {
 fn text_match(next: &mut dyn FnMut() -> u8) -> TextMatch {
     let places = [MatchType::Contains, MatchType::Equals, MatchType::StartsWith, MatchType::EndsWith];
     let text: String = (0..next() % 4).map(|_| char::from(next())).collect();
-    TextMatch { text, match_type: places[usize::from(next() % 4)], negate: next() % 2 == 0, ..TextMatch::default() }
+    TextMatch {
+        text,
+        match_type: places[usize::from(next() % 4)],
+        negate: next().is_multiple_of(2),
+        ..TextMatch::default()
+    }
 }
 
 fn window(next: &mut dyn FnMut() -> u8) -> Window {
@@ -156,11 +164,16 @@ fn window(next: &mut dyn FnMut() -> u8) -> Window {
 
 fn comp_select(next: &mut dyn FnMut() -> u8) -> CompSelect {
     let names = |next: &mut dyn FnMut() -> u8| {
-        let one = PropSelect { name: PROPERTIES[usize::from(next() % 8)].to_owned(), novalue: next() % 2 == 0 };
-        (next() % 2 == 0).then_some(vec![one])
+        let one =
+            PropSelect { name: PROPERTIES[usize::from(next() % 8)].to_owned(), novalue: next().is_multiple_of(2) };
+        (next().is_multiple_of(2)).then_some(vec![one])
     };
     let inner = CompSelect { name: NAMES[usize::from(next() % 8)].to_owned(), props: names(next), comps: None };
-    CompSelect { name: "VCALENDAR".to_owned(), props: names(next), comps: (next() % 2 == 0).then_some(vec![inner]) }
+    CompSelect {
+        name: "VCALENDAR".to_owned(),
+        props: names(next),
+        comps: (next().is_multiple_of(2)).then_some(vec![inner]),
+    }
 }
 
 /// Any octets as jCal, and any text as an object that goes there and back.

@@ -11,7 +11,7 @@ mod targets;
 
 use std::sync::LazyLock;
 
-static TARGET: LazyLock<fn(&[u8])> = LazyLock::new(|| {
+static TARGET: LazyLock<targets::Target> = LazyLock::new(|| {
     let name = std::env::var("T").unwrap_or_default();
     match targets::TARGETS.iter().find(|(known, _)| *known == name) {
         Some((_, target)) => *target,
