@@ -4,7 +4,8 @@ use super::tx::{Engine, Tx};
 use super::{Error, Result, postgres, sqlite};
 
 /// Every migration there is; the number is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_masking.sql")];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.
 pub(super) fn migrate(tx: &mut Tx<'_>) -> Result<()> {
@@ -25,6 +26,9 @@ pub(super) fn migrate(tx: &mut Tx<'_>) -> Result<()> {
             tx.one("SELECT 1 FROM schema_versions WHERE version = ?1", &[version.into()], |_| Ok(()))?.is_some();
         if !raced {
             batch(tx, sql)?;
+            if version == 2 {
+                fill_masking(tx)?;
+            }
             tx.execute("INSERT INTO schema_versions (version) VALUES (?1)", &[version.into()])?;
         }
         if let Engine::Sqlite(db) = &tx.engine {
@@ -34,9 +38,57 @@ pub(super) fn migrate(tx: &mut Tx<'_>) -> Result<()> {
     Ok(())
 }
 
+/// Gives each calendar that has none a secret of its own; new ones come with one.
+fn fill_masking(tx: &mut Tx<'_>) -> Result<()> {
+    let bare = tx.query("SELECT id FROM calendars WHERE masking IS NULL ORDER BY id", &[], |row| row.int(0))?;
+    for id in bare {
+        let secret = crate::secrets::random::<32>();
+        tx.execute("UPDATE calendars SET masking = ?2 WHERE id = ?1", &[id.into(), secret.as_slice().into()])?;
+    }
+    Ok(())
+}
+
 fn batch(tx: &mut Tx<'_>, sql: &str) -> Result<()> {
     match &mut tx.engine {
         Engine::Sqlite(db) => sqlite::batch(db, sql),
         Engine::Postgres { tx, .. } => postgres::batch(tx, sql),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A database of the first schema gets what came later, and keeps what it had.
+    #[test]
+    fn an_older_database_is_brought_up_to_date() {
+        let db = sqlite::open(None).unwrap();
+        let tx = &mut Tx { engine: Engine::Sqlite(&db) };
+        batch(tx, "CREATE TABLE schema_versions (version INTEGER NOT NULL)").unwrap();
+        batch(tx, MIGRATIONS[0]).unwrap();
+        let calendar = "INSERT INTO calendars (user_id, slug, source, declared, active, epoch, seq, floor, changed_at,
+            given_name, given_color, given_text, timezone, zone, components, writable, indexed_from, indexed_until, shape)
+            VALUES (1, 'SLUG', 'unified', 0, 1, 7, 0, 0, 0, '', '', '', '', '', 'VEVENT', 1, 0, 1, 'a shape')";
+        batch(
+            tx,
+            &format!(
+                "INSERT INTO schema_versions (version) VALUES (1);
+                INSERT INTO users VALUES (1, 'anna', NULL, 'Anna', '', 'UTC', 0, 1);
+                {}; {};",
+                calendar.replace("SLUG", "all"),
+                calendar.replace("SLUG", "more")
+            ),
+        )
+        .unwrap();
+        migrate(tx).unwrap();
+        migrate(tx).unwrap();
+        let rows = tx
+            .query("SELECT masking, shape, epoch FROM calendars ORDER BY id", &[], |row| {
+                Ok((row.opt_blob(0)?.unwrap_or_default(), row.text(1)?, row.int(2)?))
+            })
+            .unwrap();
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|(masking, shape, epoch)| masking.len() == 32 && shape.is_empty() && *epoch == 7));
+        assert_ne!(rows[0].0, rows[1].0, "each has its own");
     }
 }

@@ -48,7 +48,7 @@ fn spawn(name: &str, run: impl FnOnce() + Send + 'static) {
     }
 }
 
-fn open(file: Option<&Path>) -> Result<Connection> {
+pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
     let flags = OpenFlags::default();
     let db = match file {
         Some(file) => Connection::open_with_flags(file, flags),

@@ -61,7 +61,6 @@ CREATE TABLE calendars (
     declared      INTEGER NOT NULL,
     active        INTEGER NOT NULL,
     epoch         INTEGER NOT NULL,         -- random; makes tokens of this calendar fit no other
-    masking       BLOB NOT NULL,            -- random; shown to nobody: what masked UIDs are made with
     seq           INTEGER NOT NULL,
     floor         INTEGER NOT NULL,         -- tombstones up to here are gone
     changed_at    INTEGER NOT NULL,
