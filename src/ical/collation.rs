@@ -19,11 +19,14 @@ pub enum Collation {
 /// `match-type`: where the text that is looked for must be (draft-daboo-caldav-extensions 3.3, as RFC 6352 10.5.4).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MatchType {
+    /// The text as a whole.
     Equals,
     /// Anywhere: all that RFC 4791 knows.
     #[default]
     Contains,
+    /// At its beginning.
     StartsWith,
+    /// At its end.
     EndsWith,
 }
 

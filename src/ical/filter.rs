@@ -24,7 +24,9 @@ pub struct CompFilter {
     pub test: Test,
     /// Half-open; the component overlaps it by the tables of RFC 4791 9.9.
     pub time_range: Option<Window>,
+    /// Conditions on its own properties.
     pub props: Vec<PropFilter>,
+    /// Conditions on the components in it.
     pub comps: Vec<CompFilter>,
 }
 
@@ -39,7 +41,9 @@ pub struct PropFilter {
     pub test: Test,
     /// Half-open; the value lies in it.
     pub time_range: Option<Window>,
+    /// Its text matches.
     pub text: Option<TextMatch>,
+    /// Conditions on its parameters.
     pub params: Vec<ParamFilter>,
 }
 
@@ -50,6 +54,7 @@ pub struct ParamFilter {
     pub name: String,
     /// There must be none of that name. Nothing else is looked at.
     pub is_not_defined: bool,
+    /// Its text matches; `None`: it need only be there.
     pub text: Option<TextMatch>,
 }
 
@@ -58,7 +63,9 @@ pub struct ParamFilter {
 pub struct TextMatch {
     /// As it is meant: without the escapes of RFC 5545.
     pub text: String,
+    /// What counts as the same text.
     pub collation: Collation,
+    /// Where in the value the text is looked for.
     pub match_type: MatchType,
     /// It must not match: of several values none may.
     pub negate: bool,

@@ -2,6 +2,8 @@
 //!
 //! Begin with `object.rs`: an [`Object`] is the only model of an event from PUT to push.
 
+#![warn(missing_docs)]
+
 pub mod change;
 mod collation;
 pub mod filter;
@@ -35,7 +37,9 @@ pub use text::{Component, Property};
 pub struct Instant(pub i64);
 
 impl Instant {
+    /// Before all that can be written.
     pub const MIN: Instant = Instant(i64::MIN / 4);
+    /// Behind all that can be written.
     pub const MAX: Instant = Instant(i64::MAX / 4);
 
     /// `seconds` later (or earlier, when negative).
@@ -52,7 +56,9 @@ impl Instant {
 /// A half-open stretch of time: `start` is inside, `end` is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
+    /// The first moment inside.
     pub start: Instant,
+    /// The first moment behind it.
     pub end: Instant,
 }
 
@@ -71,6 +77,7 @@ impl Window {
 pub struct Error {
     /// The line of the text (or the JSON) as it was sent, counted from 1; 0 when no one line is to blame.
     pub line: usize,
+    /// What is wrong, and what to do, in words for a person.
     pub reason: String,
 }
 

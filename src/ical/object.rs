@@ -18,8 +18,11 @@ const MAX_ALARMS: usize = 100;
 /// What an object is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// VEVENT.
     Event,
+    /// VTODO.
     Todo,
+    /// VJOURNAL.
     Journal,
     /// VFREEBUSY, VAVAILABILITY and whatever else a calendar may hold.
     Other,
@@ -43,7 +46,9 @@ impl Kind {
 /// so that the span holds in every zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
+    /// The first instant that any instance may touch.
     pub first: Option<Instant>,
+    /// One that none touches any more; it may be later than the last end.
     pub last: Option<Instant>,
 }
 
@@ -112,10 +117,12 @@ impl Object {
         &self.repairs
     }
 
+    /// The UID that all its components share, as it stands in the text.
     pub fn uid(&self) -> &str {
         &self.uid
     }
 
+    /// What its components are.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -125,6 +132,7 @@ impl Object {
         &self.calendar
     }
 
+    /// From when to when it touches time: what an index of objects holds. See [`Span`].
     pub fn span(&self) -> Span {
         recur::span(self)
     }
@@ -134,6 +142,7 @@ impl Object {
         self.components().find(|c| c.property("RECURRENCE-ID").is_none())
     }
 
+    /// The components with a RECURRENCE-ID, in the order they came.
     pub fn overrides(&self) -> impl Iterator<Item = &Component> {
         self.components().filter(|c| c.property("RECURRENCE-ID").is_some())
     }

@@ -18,6 +18,7 @@ const ANY_ZONE: i64 = 14 * 3600;
 pub struct Instance<'a> {
     /// When it happens, half-open; `start == end` for an event without length.
     pub start: Instant,
+    /// The first instant behind it.
     pub end: Instant,
     /// True for DATE values.
     pub all_day: bool,
@@ -84,7 +85,9 @@ pub fn instances<'a>(
 pub enum Busy {
     /// TRANSPARENT, CANCELLED, or declined by the person.
     Free = 0,
+    /// STATUS:TENTATIVE, or tentatively accepted by the person.
     Tentative = 1,
+    /// Taken.
     Busy = 2,
     /// Out of office (X-MICROSOFT-CDO-BUSYSTATUS:OOF), or not known.
     Unavailable = 3,
@@ -139,15 +142,18 @@ fn is_me(attendee: &Property, me: &[String]) -> bool {
 pub struct Entry {
     /// An instant; when `floating`, wall-clock seconds as they would be in UTC, for [`super::zone::resolve`].
     pub start: i64,
+    /// The first second behind it, counted as `start` is.
     pub end: i64,
     /// True for floating and all-day times: the reader's zone decides.
     pub floating: bool,
+    /// What it does to the time of the owner.
     pub busy: Busy,
 }
 
 /// The time index of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
+    /// What [`Object::span`] says.
     pub span: Span,
     /// The instances of a VEVENT inside the horizon. Empty when `dense`.
     pub entries: Vec<Entry>,

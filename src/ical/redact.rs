@@ -27,6 +27,7 @@ pub enum Mask {
 }
 
 impl Mask {
+    /// As configuration and commands write it: `busy`.
     pub fn name(self) -> &'static str {
         match self {
             Mask::Busy => "busy",
@@ -35,6 +36,7 @@ impl Mask {
         }
     }
 
+    /// The mask of that name; `None`: there is none.
     pub fn from_name(name: &str) -> Option<Mask> {
         [Mask::Busy, Mask::Title, Mask::Full].into_iter().find(|m| m.name() == name)
     }

@@ -9,6 +9,7 @@ use super::Error;
 pub struct Repair {
     /// The line of the text as it was sent, counted from 1; 0 when no one line is to blame.
     pub line: usize,
+    /// What was wrong.
     pub damage: Damage,
 }
 

@@ -24,7 +24,9 @@ pub const PRODID: &str = "-//calgate//EN";
 #[derive(Clone)]
 pub struct Component {
     name: Cow<'static, str>,
+    /// In the order they came; new ones may be put anywhere.
     pub properties: Vec<Property>,
+    /// In the order they came.
     pub components: Vec<Component>,
     /// Its BEGIN and END in the text it was read from.
     pub(super) source: Option<(Arc<str>, Place, Place)>,

@@ -50,21 +50,42 @@ pub struct Change {
 pub enum What {
     /// A field says something else. For an override that is new `before` is what the series says of the instance, for one
     /// that was reset `after` is.
-    Field { field: Field, before: Lines, after: Lines },
+    Field {
+        /// Which.
+        field: Field,
+        /// Its lines before; none when it was not there.
+        before: Lines,
+        /// Its lines now; none when it is gone.
+        after: Lines,
+    },
     /// The start lies elsewhere: by so many seconds on the clock on the wall, between days for dates. Of the master: the
     /// series moved, and what moved along with it (overrides, EXDATEs) is no change of its own.
-    Moved { seconds: i64 },
+    Moved {
+        /// Later when positive.
+        seconds: i64,
+    },
     /// Whether it is all-day now; it was not, or was.
     AllDay(bool),
     /// The zone is another one: TZID as written, `UTC`, or `None` for floating times.
-    Zone { before: Option<String>, after: Option<String> },
+    Zone {
+        /// The zone it had.
+        before: Option<String>,
+        /// The zone it has.
+        after: Option<String>,
+    },
     /// Whether it recurs now; it did not, or did.
     Recurs(bool),
     /// The series, otherwise where it was, begins with this instance now: earlier ones were cut off, or put before.
-    Begins { at: Original },
+    Begins {
+        /// The first instance.
+        at: Original,
+    },
     /// The rule, otherwise as it was, ends before this instance. Overrides and EXDATEs from there on that are gone are no
     /// changes of their own.
-    Split { at: Original },
+    Split {
+        /// The first instance that is gone.
+        at: Original,
+    },
     /// The instance is gone: by EXDATE, by an override that is CANCELLED, or because its override is dropped where the
     /// rule gives no instance. At the master: only overrides are left.
     Removed,
