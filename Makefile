@@ -39,7 +39,7 @@ bench-ical: ## calendar data beside other engines (libical: apt-get install libi
 	cc -O2 -o target/release/libical-peer tests/bench/peers/libical.c -lical
 	target/release/ical --libical target/release/libical-peer --python "$$(python3 tests/clients/environment.py)"
 
-fuzz: ## libFuzzer on one target: make fuzz T=text SECONDS=600 (text, rules, zones, filters)
+fuzz: ## libFuzzer on one target: make fuzz T=text SECONDS=600 (rules, zones, filters, jcal, changes)
 	mkdir -p target/fuzz/$(T)
 	cd tests/fuzz && T=$(T) CARGO_TARGET_DIR=../../target/fuzz/build RUSTFLAGS="$(SANCOV)" \
 	  cargo run --release --target "$$(rustc -vV | sed -n "s/^host: //p")" -- \
