@@ -21,6 +21,8 @@ pub const MAX_HREFS: usize = 5000;
 pub const MAX_PROPERTIES: usize = 500;
 /// Filter elements of one calendar-query.
 pub const MAX_FILTERS: usize = 500;
+/// Octets of one text-match.
+const MAX_TEXT: usize = 4096;
 /// The longest window that is expanded, or answered as free/busy: 20 years.
 pub const MAX_EXPAND: i64 = 20 * 366 * 86_400;
 
@@ -303,6 +305,9 @@ fn comp_select(comp: &Element<'_>) -> Result<CompSelect, Error> {
         .map(|e| Ok(PropSelect { name: name_of(e)?, novalue: e.attribute("novalue") == Some("yes") }))
         .collect::<Result<Vec<_>, Error>>()?;
     let comps = comp.children().filter(|e| e.is(CALDAV, "comp")).map(comp_select).collect::<Result<Vec<_>, _>>()?;
+    if props.len() + comps.len() > MAX_PROPERTIES {
+        return Err(Error::bad(format!("ask for at most {MAX_PROPERTIES} properties and components at once")));
+    }
     Ok(CompSelect {
         name: name_of(comp)?,
         props: (said && !all("allprop")).then_some(props),
@@ -371,7 +376,11 @@ fn text_match(element: &Element<'_>) -> Result<TextMatch, Error> {
         Some(_) => return Err(invalid("match-type must be equals, contains, starts-with or ends-with")),
     };
     let negate = element.attribute("negate-condition") == Some("yes");
-    Ok(TextMatch { text: element.text().into_owned(), collation, match_type, negate })
+    let text = element.text();
+    if text.len() > MAX_TEXT {
+        return Err(invalid("a text-match is longer than 4096 octets"));
+    }
+    Ok(TextMatch { text: text.into_owned().into(), collation, match_type, negate })
 }
 
 /// draft-daboo-caldav-extensions 3.1: RFC 4791 knows no other test than the default.
@@ -628,7 +637,7 @@ mod tests {
         let plain = read(
             "<comp-filter name='vevent'><prop-filter name='x'><text-match>a</text-match></prop-filter></comp-filter>",
         );
-        let text = TextMatch { text: "a".to_owned(), ..TextMatch::default() };
+        let text = TextMatch { text: "a".into(), ..TextMatch::default() };
         let prop = PropFilter { name: "X".to_owned(), text: Some(text), ..PropFilter::default() };
         let expect = CompFilter { name: "VEVENT".to_owned(), props: vec![prop], ..CompFilter::default() };
         assert_eq!(plain.unwrap(), expect);
@@ -637,7 +646,7 @@ mod tests {
              collation='i;unicode-casemap' negate-condition='yes'>a</text-match></prop-filter></comp-filter>",
         );
         let text = TextMatch {
-            text: "a".to_owned(),
+            text: "a".into(),
             collation: Collation::UnicodeCasemap,
             match_type: MatchType::EndsWith,
             negate: true,

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use jiff::tz::TimeZone;
 
-pub use super::collation::{Collation, MatchType};
+pub use super::collation::{Collation, MatchType, Sought};
 use super::names::{self, Shape, Type};
 use super::range::Times;
 use super::text::{Property, unescape};
@@ -62,7 +62,7 @@ pub struct ParamFilter {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TextMatch {
     /// As it is meant: without the escapes of RFC 5545.
-    pub text: String,
+    pub text: Sought,
     /// What counts as the same text.
     pub collation: Collation,
     /// Where in the value the text is looked for.
@@ -311,7 +311,7 @@ mod tests {
     }
 
     fn text(text: &str, collation: Collation, negate: bool) -> Option<TextMatch> {
-        Some(TextMatch { text: text.to_owned(), collation, negate, ..TextMatch::default() })
+        Some(TextMatch { text: text.into(), collation, negate, ..TextMatch::default() })
     }
 
     /// A filter VCALENDAR / `inner`.
@@ -403,7 +403,7 @@ mod tests {
             ("DTSTART", "20260105", MatchType::StartsWith, false, true),
         ];
         for (name, sought, match_type, negate, expect) in cases {
-            let text = TextMatch { text: sought.to_owned(), match_type, negate, ..TextMatch::default() };
+            let text = TextMatch { text: sought.into(), match_type, negate, ..TextMatch::default() };
             let filter = PropFilter { text: Some(text), ..prop(name) };
             let filter = within(CompFilter { props: vec![filter], ..comp("VEVENT") });
             assert_eq!(matches(&filter, &event, &TimeZone::UTC), expect, "{name} {sought}");

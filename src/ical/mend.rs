@@ -44,10 +44,11 @@ fn mended_time(property: &Property) -> Option<(Damage, Option<Property>)> {
     // Exchange has written zone names with a colon and without quotes: the time is what stands behind the last one.
     if let Some((name, at)) = value.rsplit_once(':').filter(|(_, at)| time::parse(at).is_some()) {
         let (_, first) = property.raw_head().rsplit_once(";TZID=")?;
-        return Some((
-            Damage::OpenColon,
-            Some(Property::new(property.name(), at).with_param("TZID", &format!("{first}:{name}"))),
-        ));
+        let name = name.split(';').next().unwrap_or_default();
+        let mut mended = property.clone();
+        mended.set_param("TZID", &format!("{first}:{name}"));
+        mended.set_value(at);
+        return Some((Damage::OpenColon, Some(mended)));
     }
     let values: Option<Vec<String>> = value.split(',').map(|one| plain_time(one.trim())).collect();
     let values = values?.join(",");
@@ -57,7 +58,7 @@ fn mended_time(property: &Property) -> Option<(Damage, Option<Property>)> {
     let mut mended = property.clone();
     mended.set_value(&values);
     // An offset or a Z made it UTC: no zone goes with that.
-    if mended.value().ends_with('Z') {
+    if mended.value().split(',').all(|one| one.ends_with('Z')) {
         mended.retain_params(|p| p.name() != "TZID");
     }
     Some((Damage::TimeForm, Some(mended)))
@@ -107,6 +108,10 @@ fn plain_time(text: &str) -> Option<String> {
 fn mended_duration(property: &Property) -> Option<(Damage, Option<Property>)> {
     let value = property.value().trim_ascii();
     if value.is_empty() || time::Duration::parse(value).is_some() {
+        return None;
+    }
+    // P1M is a month to ISO 8601, and P1D is written so.
+    if !value.ends_with(['H', 'S', 'h', 's']) {
         return None;
     }
     let with_time = value.replacen('P', "PT", 1);

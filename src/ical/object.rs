@@ -302,6 +302,8 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
     let zones = Zones::of(calendar);
     let mut first: Option<&Component> = None;
     let mut master: Option<&Component> = None;
+    let contents = || calendar.components.iter().filter(|c| is_content(c));
+    let of_all = contents().find(|c| c.property("RECURRENCE-ID").is_none());
     let mut ids: HashSet<(&str, Option<std::borrow::Cow<'_, str>>)> = HashSet::new();
     for component in calendar.components.iter().filter(|c| is_content(c)) {
         let fail = |property: Option<&str>, reason: String| {
@@ -338,7 +340,7 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
         if let Err((property, reason)) = check_sizes(component).and_then(|()| check_times(component)) {
             return fail(Some(property), reason);
         }
-        note_forms(component, master, text, repairs)?;
+        note_forms(component, of_all, text, repairs)?;
         // What time it takes nobody knows: read as none, it would be free.
         if let Some(end) = end_before_start(component, &zones) {
             let name = end.name();
@@ -379,8 +381,23 @@ fn check_times(component: &Component) -> Result<(), Complaint> {
     if let Some(p) = component.property("RECURRENCE-ID").filter(|p| time::parse(p.value()).is_none()) {
         return Err(("RECURRENCE-ID", no_time(p)));
     }
-    if let Some(text) = component.said("DURATION").map(Property::value).filter(|d| Duration::parse(d).is_none()) {
-        return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D")));
+    if let Some(text) = component.said("DURATION").map(Property::value) {
+        match Duration::parse(text) {
+            None => return Err(("DURATION", format!("DURATION:{text} is no duration; write PT1H or P1D"))),
+            Some(length) if length.days < 0 || length.seconds < 0 => {
+                return Err(("DURATION", format!("DURATION:{text} is less than nothing; write how long it takes")));
+            }
+            Some(_) => {}
+        }
+    }
+    // Which of two is meant nobody knows.
+    for name in ["DTSTART", "DTEND", "DUE", "DURATION", "RECURRENCE-ID"] {
+        let mut said = component.all(name).filter(|p| !p.value().trim_ascii().is_empty());
+        if let Some(first) = said.next()
+            && said.any(|other| other != first)
+        {
+            return Err((name, format!("{name} stands here twice and says two things; keep one")));
+        }
     }
     for name in ["RRULE", "EXRULE"] {
         for (nth, property) in component.all(name).filter(|p| !p.value().trim().is_empty()).enumerate() {
@@ -425,10 +442,7 @@ fn note_forms(
     let form = |p: &Property| time::parse(p.value().split([',', '/']).next()?).map(|(_, written)| written);
     let start = component.said("DTSTART");
     let start_form = start.and_then(form);
-    let start_of_all = match master.filter(|m| !std::ptr::eq(*m, component)) {
-        Some(master) => master.said("DTSTART").and_then(form),
-        None => start_form,
-    };
+    let start_of_all = master.and_then(|m| m.said("DTSTART")).and_then(form);
     // A zone asks for an end in UTC.
     let until_form = match start_form {
         Some(Written::Local) if start.is_some_and(|s| s.param("TZID").is_some()) => Some(Written::Utc),
@@ -577,6 +591,12 @@ mod tests {
                 event(&format!("DTSTART:20260105{}", "\nBEGIN:VALARM\nEND:VALARM".repeat(101))),
                 "line 3: there are more than 100 alarms",
             ),
+            (event("DTSTART:20260105T100000Z\nDURATION:-PT1H"), "line 6: DURATION:-PT1H is less than nothing"),
+            (event("DTSTART:20260105T100000Z\nDURATION:P1M"), "line 6: DURATION:P1M is no duration"),
+            (
+                event("DTSTART:20260105T100000Z\nDTEND:\nDTEND:20260105T110000Z\nDTEND:20260105T180000Z"),
+                "DTEND stands here twice",
+            ),
             (event("DTSTART:20260105T100000Z\nDTEND:20260105T090000Z"), "line 6: DTEND lies before DTSTART"),
             (event("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260104"), "line 6: DTEND lies before DTSTART"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
@@ -674,9 +694,45 @@ mod tests {
             let strict = Object::read(&text, Reading::Strict).map(|_| ()).map_err(|e| e.line - 2);
             assert_eq!(strict.err(), object.repairs().first().map(|r| r.line - 2), "{lines}");
         }
+        // Which comes first, the master or an override of another form, says nothing of the form.
+        let of = |id: &str, lines: &str| {
+            format!("BEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20260101T000000Z\r\n{id}{lines}\r\nEND:VEVENT\r\n")
+        };
+        let day = of("RECURRENCE-ID:20260106T090000Z\r\n", "DTSTART;VALUE=DATE:20260106");
+        let master = of("", "DTSTART:20260105T090000Z\r\nRRULE:FREQ=DAILY");
+        for parts in [format!("{day}{master}"), format!("{master}{day}"), day.clone()] {
+            let text = format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//t//EN\r\n{parts}END:VCALENDAR\r\n");
+            assert!(Object::read(&text, Reading::Strict).is_ok(), "{text}");
+        }
         let bare = Object::parse(&calendar(EVENT)).unwrap();
         let said: Vec<_> = bare.repairs().iter().map(|r| r.damage.name()).collect();
         assert_eq!(said, ["line-ends", "missing-property", "missing-property"]);
+    }
+
+    /// What a mended line keeps, and what it is not taken for.
+    #[test]
+    fn mending_changes_the_time_alone() {
+        let cases = [
+            (
+                "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=(UTC+01:00) Amsterdam, Berlin:20260106T090000",
+                "RECURRENCE-ID;RANGE=THISANDFUTURE;TZID=\"(UTC+01:00) Amsterdam, Berlin\":20260106T090000",
+            ),
+            (
+                "RDATE;X-A=1;TZID=tzone://Microsoft/Utc:20260106T090000",
+                "RDATE;X-A=1;TZID=\"tzone://Microsoft/Utc\":20260106T090000",
+            ),
+            (
+                "RDATE;TZID=America/New_York:2026-01-07T09:00:00,2026-01-08T14:00:00Z",
+                "RDATE;TZID=America/New_York:20260107T090000,20260108T140000Z",
+            ),
+            ("RDATE;TZID=America/New_York:2026-01-07T09:00:00+01:00", "RDATE:20260107T080000Z"),
+            ("DURATION;X-A=1:P2H", "DURATION;X-A=1:PT2H"),
+        ];
+        for (line, expect) in cases {
+            let object = Object::parse(&event(&format!("DTSTART:20260105T090000Z\n{line}"))).unwrap();
+            let unfolded = object.text().replace("\r\n ", "");
+            assert!(unfolded.contains(&format!("\n{expect}\r\n")), "{unfolded}");
+        }
     }
 
     #[test]

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use memchr::{memchr, memchr_iter, memchr2};
 
 use super::repair::{Damage, Reading, Repairs};
-use super::text::{Component, PRODID, Place, Property, Source, end_of_param, escape, is_control, is_of_name};
+use super::text::{
+    Component, PRODID, Place, Property, Source, decode_param, end_of_param, escape, is_control, is_of_name, param_to,
+};
 use super::{Error, names};
 
 /// Octets of one unfolded content line: what an object of the largest size may hold in one attachment.
@@ -193,7 +195,8 @@ struct Line {
     number: usize,
     /// From its first octet to the first of the next, empty lines behind it included.
     place: Place,
-    /// Where its text ends, when it is all in one piece.
+    /// Where its text begins and ends, when it is all in one piece.
+    start: usize,
     end: usize,
     /// Its text, when it was folded or held control characters.
     own: Option<String>,
@@ -203,7 +206,7 @@ struct Line {
 
 impl Line {
     fn text<'a>(&'a self, text: &'a str) -> &'a str {
-        self.own.as_deref().unwrap_or(&text[self.place.start as usize..self.end])
+        self.own.as_deref().unwrap_or(&text[self.start..self.end])
     }
 }
 
@@ -223,6 +226,8 @@ impl<'a> Lines<'a> {
 
     /// The next line that says something.
     fn line(&mut self) -> Result<Option<Line>, Error> {
+        // Lines that say nothing belong to the one behind them.
+        let mut before = None;
         loop {
             let start = self.next;
             if start >= self.text.len() {
@@ -263,7 +268,8 @@ impl<'a> Lines<'a> {
             let mut line = Line {
                 number,
                 // The text is known to be shorter than 4 GiB.
-                place: Place { start: start as u32, end: self.next as u32 },
+                place: Place { start: before.unwrap_or(start) as u32, end: self.next as u32 },
+                start,
                 end: first,
                 own,
                 damage,
@@ -275,6 +281,7 @@ impl<'a> Lines<'a> {
             if says.first().is_some_and(|b| *b > b' ') || !says.trim_ascii().is_empty() || line.damage.is_some() {
                 return Ok(Some(line));
             }
+            before = before.or(Some(start));
         }
     }
 
@@ -349,10 +356,12 @@ impl<'t> Tree<'t> {
         let text = self.text;
         let content = line.text(text);
         match content.as_bytes() {
-            [b'E' | b'e', b'N' | b'n', b'D' | b'd', b':', ..] => {
+            [b'E' | b'e', b'N' | b'n', b'D' | b'd', b':', ..] if !self.is_prose(&content[4..]) => {
                 return self.take_end(&line, content[4..].trim(), repairs);
             }
-            [b'B' | b'b', b'E' | b'e', b'G' | b'g', b'I' | b'i', b'N' | b'n', b':', ..] => {
+            [b'B' | b'b', b'E' | b'e', b'G' | b'g', b'I' | b'i', b'N' | b'n', b':', ..]
+                if !self.is_prose(&content[6..]) =>
+            {
                 return self.take_begin(&line, content[6..].trim(), repairs);
             }
             _ => {}
@@ -368,9 +377,14 @@ impl<'t> Tree<'t> {
             let reason = format!("{} has more than {MAX_PROPERTIES} properties", open.component.name());
             return Err(error(line.number, reason));
         }
+        let prose = matches!(content.get(..4), Some(name) if name.eq_ignore_ascii_case("END:"))
+            || matches!(content.get(..6), Some(name) if name.eq_ignore_ascii_case("BEGIN:"));
+        if prose {
+            return open.broken(content, line.number, repairs);
+        }
         match head(content).map_err(|reason| error(line.number, reason))? {
             Head::Plain { name, value } if line.own.is_none() => {
-                let place = Place { start: line.place.start, end: line.end as u32 };
+                let place = Place { start: line.start as u32, end: line.end as u32 };
                 open.push(Property {
                     text: text.clone(),
                     line: place,
@@ -394,6 +408,17 @@ impl<'t> Tree<'t> {
             Head::None => return open.broken(content, line.number, repairs),
         }
         Ok(())
+    }
+
+    /// `Begin: 9 pm` in a text that was broken: what stands there is the name of no component that is known, open, or a
+    /// maker's own.
+    fn is_prose(&self, name: &str) -> bool {
+        let (spaced, name) = (name.starts_with(' '), name.trim());
+        let in_text = self.open.last().is_some_and(|open| open.broken.is_some());
+        let meant = matches!(names::component(name), Cow::Borrowed(_))
+            || self.open.iter().any(|open| open.component.name().eq_ignore_ascii_case(name))
+            || is_name(name) && !spaced && name.bytes().any(|b| b.is_ascii_alphabetic());
+        in_text && !meant && !name.is_empty()
     }
 
     fn take_begin(&mut self, line: &Line, name: &str, repairs: &mut Repairs) -> Result<(), Error> {
@@ -501,12 +526,12 @@ impl Open {
         };
         match (&mut self.broken, self.component.properties.last().filter(|p| free(p))) {
             (Some(more), Some(text)) => {
-                if text.value().len() + more.len() + content.len() > MAX_LINE {
-                    return Err(too_long(line));
-                }
                 repairs.make(line, Damage::BrokenText)?;
                 more.push_str("\\n");
                 more.push_str(&escape(content));
+                if text.raw_head().len() + text.value().len() + more.len() >= MAX_LINE {
+                    return Err(too_long(line));
+                }
                 Ok(())
             }
             _ => repairs.make(line, Damage::StrayLine),
@@ -546,6 +571,10 @@ fn head(line: &str) -> Result<Head, String> {
             _ => Ok(Head::None),
         };
     }
+    // Of these two there is one form alone.
+    if bytes[name] == b';' && (line[..name].eq_ignore_ascii_case("BEGIN") || line[..name].eq_ignore_ascii_case("END")) {
+        return Ok(Head::None);
+    }
     // An address in a text that was broken: `https://…`.
     if bytes[name..].starts_with(b"://")
         && matches!(&line[..name], "http" | "https" | "Http" | "Https" | "ftp" | "webcal")
@@ -560,7 +589,7 @@ fn head(line: &str) -> Result<Head, String> {
             return Err(format!("{} has more than {MAX_PARAMS} parameters", &line[..name]));
         }
         let begin = at + 1;
-        let Some(end) = end_of_param(bytes, begin) else { return Ok(unclosed(line, name)) };
+        let Some(end) = end_of_param(bytes, begin) else { return unclosed(line, name) };
         let (name_end, lower) = end_of_name(bytes, begin);
         let param = &line[begin..name_end];
         if param.is_empty() && name_end == end {
@@ -641,27 +670,42 @@ fn spaced(line: &str, name: &str, rest: &str) -> Result<Head, String> {
 }
 
 /// The parameters do not end before the line does: a quote was not closed, or there is no value at all.
-fn unclosed(line: &str, name: usize) -> Head {
-    let upper = line[..name].to_ascii_uppercase();
-    if memchr(b'"', line.as_bytes()).is_none() {
+fn unclosed(line: &str, name: usize) -> Result<Head, String> {
+    let bytes = line.as_bytes();
+    if memchr(b'"', bytes).is_none() {
         // Parameters and nothing behind them.
         let whole = format!("{line}:");
-        return match head(&whole) {
-            Ok(Head::Plain { name, value } | Head::Unusual { name, value }) if value == whole.len() => {
+        return Ok(match head(&whole)? {
+            Head::Plain { name, value } | Head::Unusual { name, value } if value == whole.len() => {
                 Head::Damaged(Damage::NoValue, normal(&whole, name, value))
             }
             _ => Head::None,
-        };
+        });
     }
-    // A quote is a character like any other here: the value begins behind the first colon, or behind the one before an
-    // address.
-    let Some(colon) = line.find(":mailto:").or_else(|| line.find(':')) else { return Head::None };
-    let mut property = Property::new(&upper, &line[colon + 1..]);
-    for param in line[name..colon].split(';').skip(1) {
-        let Some((name, value)) = param.split_once('=').filter(|(name, _)| is_name(name)) else { return Head::None };
-        property = property.with_param(&name.to_ascii_uppercase(), value.trim_matches('"'));
+    // The parameters before the quote are as good as ever. It is a character like any other here: the value begins behind
+    // the next colon, or behind the one before an address.
+    let (mut at, mut params) = (name, 0);
+    while let Some(end) = end_of_param(bytes, at + 1) {
+        (at, params) = (end, params + 1);
     }
-    Head::Damaged(Damage::OpenQuote, property)
+    let rest = &line[at..];
+    let Some(colon) = rest.find(":mailto:").or_else(|| rest.find(':')) else { return Ok(Head::None) };
+    let mut head_of = line[..at].to_owned();
+    for param in rest[..colon].split(';').skip(1) {
+        let Some((of, value)) = param.split_once('=').filter(|(of, _)| is_name(of)) else { return Ok(Head::None) };
+        params += 1;
+        if params > MAX_PARAMS {
+            return Err(format!("{} has more than {MAX_PARAMS} parameters", &line[..name]));
+        }
+        param_to(of, [decode_param(value.trim_matches('"')).as_ref()], &mut head_of);
+    }
+    head_of.push_str(&rest[colon..]);
+    Ok(match head(&head_of)? {
+        Head::Plain { name, value } | Head::Unusual { name, value } => {
+            Head::Damaged(Damage::OpenQuote, normal(&head_of, name, value))
+        }
+        _ => Head::None,
+    })
 }
 
 #[cfg(test)]
@@ -766,6 +810,17 @@ mod tests {
                 "VCALENDAR\n  DESCRIPTION = one\\ntwo\\, three\\nJoin at: x\\nhttps://example.org/a\\;b\n  DTSTART = 20260101\n\
                  3 broken-text\n4 broken-text\n5 broken-text\n7 stray-line\n",
             ),
+            (
+                &around("DESCRIPTION:Party\nBegin: 9 pm\nEnd: 10 pm\nBegin:9\nUID:1"),
+                "VCALENDAR\n  DESCRIPTION = Party\\nBegin: 9 pm\\nEnd: 10 pm\\nBegin:9\n  UID = 1\n\
+                 3 broken-text\n4 broken-text\n5 broken-text\n",
+            ),
+            (
+                &around("ATTENDEE;CN=a^'b^';MEMBER=\"mailto:a@x\",\"mailto:b@x\";X-Y=\"y:mailto:z@x"),
+                "VCALENDAR\n  ATTENDEE CN=[\"a\\\"b\\\"\"] MEMBER=[\"mailto:a@x\", \"mailto:b@x\"] X-Y=[\"y\"] = mailto:z@x\n\
+                 2 open-quote\n",
+            ),
+            (&around("BEGIN;X=1:VALARM\nEND;X=1:VALARM"), "VCALENDAR\n2 stray-line\n3 stray-line\n"),
             (&around("X;A B=c:d\nY Z:a"), "VCALENDAR\n2 stray-line\n3 stray-line\n"),
         ];
         for (text, expect) in cases {
@@ -796,6 +851,9 @@ mod tests {
         let long = format!("BEGIN:VCALENDAR\nX:{}\nEND:VCALENDAR\n", "a".repeat(MAX_LINE));
         let folded = format!("BEGIN:VCALENDAR\nX:{}\nEND:VCALENDAR\n", "a\n ".repeat(MAX_LINE));
         let lines = format!("BEGIN:VCALENDAR\nX:1\n{}", "\n".repeat(200_000) + "END:VCALENDAR\n");
+        // Escapes make a text longer than it came.
+        let commas = around(&format!("DESCRIPTION:x\n({}", ",".repeat(1_200_000)));
+        let open = around(&format!("X-A;A=\"b{}:v", ";A=b".repeat(400_000)));
         let cases = [
             ("", "there is no VCALENDAR"),
             ("<html>\nBEGIN:VCALENDAR\nEND:VCALENDAR", "line 1: this line stands outside"),
@@ -811,6 +869,8 @@ mod tests {
             (&long, "line 2: the line is longer than 2097152 octets"),
             (&folded, "line 2: the line is longer than 2097152 octets"),
             (&lines, "there are more than 200000 lines"),
+            (&commas, "line 3: the line is longer than 2097152 octets"),
+            (&open, "line 2: X-A has more than 100 parameters"),
         ];
         for (text, expect) in cases {
             let got = Component::parse(text).map(|_| ()).unwrap_err().to_string();

@@ -176,7 +176,7 @@ impl Component {
 
     /// The first property of that name (upper case) that says anything: one without a value is as good as none.
     pub(super) fn said(&self, name: &str) -> Option<&Property> {
-        self.property(name).filter(|p| !p.value().trim().is_empty())
+        self.properties.iter().find(|p| p.is(name) && !p.value().trim_ascii().is_empty())
     }
 
     /// Where its BEGIN stands in the text it was read from; line 0 when it was made.
@@ -525,7 +525,7 @@ fn end_of_value(line: &[u8], at: usize) -> Option<usize> {
 
 /// A value of a parameter as it is meant: without quotes, and RFC 6868 undone: `^n` is a line end, `^'` a double quote,
 /// `^^` a circumflex.
-fn decode_param(value: &str) -> Cow<'_, str> {
+pub(super) fn decode_param(value: &str) -> Cow<'_, str> {
     let value = match value.strip_prefix('"').and_then(|quoted| quoted.split_once('"')) {
         None => Cow::Borrowed(value),
         Some((quoted, "")) => Cow::Borrowed(quoted),
@@ -553,7 +553,7 @@ fn decode_param(value: &str) -> Cow<'_, str> {
 }
 
 /// Writes `;NAME=value,value`, quoted where it must be, and by RFC 6868 what quotes can not hold.
-fn param_to<'a>(name: &str, values: impl IntoIterator<Item = &'a str>, line: &mut String) {
+pub(super) fn param_to<'a>(name: &str, values: impl IntoIterator<Item = &'a str>, line: &mut String) {
     line.push(';');
     name_to(name, line);
     for (at, value) in values.into_iter().enumerate() {
@@ -753,7 +753,7 @@ mod tests {
     }
 
     /// A text in which everything is unlike what we would write.
-    const ODD: &str = "begin:vcalendar\r\nVersion:2.0\nPRODID:-//A//B//EN\r\n\r\nBEGIN:X-ODD\r\nEND:x-odd\r\n\
+    const ODD: &str = "\r\n \r\nbegin:vcalendar\r\nVersion:2.0\nPRODID:-//A//B//EN\r\n\r\nBEGIN:X-ODD\r\nEND:x-odd\r\n\
         Summary;Language=en;;X-a=\"1\",2;b:fol\r\n d\r\n\ted\nBEGIN:VEVENT\r\nUID:1\r\nBEGIN:VALARM\r\nEND:VALARM\r\n\
         X-BEHIND:the alarm\r\nATTENDEE;CN=\"a^'b\":mailto:a@example.org\r\nEND:VEVENT\r\n  \r\nEND:VCALENDAR";
 

@@ -150,7 +150,7 @@ fn text_match(next: &mut dyn FnMut() -> u8) -> TextMatch {
     let places = [MatchType::Contains, MatchType::Equals, MatchType::StartsWith, MatchType::EndsWith];
     let text: String = (0..next() % 4).map(|_| char::from(next())).collect();
     TextMatch {
-        text,
+        text: text.into(),
         match_type: places[usize::from(next() % 4)],
         negate: next().is_multiple_of(2),
         ..TextMatch::default()

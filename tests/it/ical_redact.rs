@@ -153,7 +153,6 @@ fn times_and_rules_are_written_anew() {
              CLASS:SECRET",
             "",
         ),
-        ("DURATION:SECRET", ""),
     ];
     for (lines, expect) in cases {
         check(&event(&lines.replace('\n', "\r\n")), Mask::Busy, &around(expect));

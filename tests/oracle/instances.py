@@ -78,11 +78,6 @@ REWRITTEN = {
         "zone it knows by name, and not for one that is told.",
         [("/freeassociation.sourceforge.net/", "")],
     ),
-    "negative-duration": (
-        '"This property specifies a positive duration of time" (RFC 5545 3.8.2.5): less than none is none; the library '
-        "ends before it starts.",
-        [("DURATION:-PT1H", "DURATION:PT0S")],
-    ),
     "override-named-by-a-date": (
         "RECURRENCE-ID is to be of the type of DTSTART (RFC 5545 3.8.4.4); a day names the instance of that day.",
         [("RECURRENCE-ID;VALUE=DATE:20260303", "RECURRENCE-ID;TZID=Europe/Berlin:20260303T090000")],

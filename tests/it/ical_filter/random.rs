@@ -487,7 +487,7 @@ impl Asker<'_> {
     fn text(&mut self, percent: i64, more: &[&str]) -> Option<TextMatch> {
         let all: Vec<&str> = SOUGHT.iter().chain(more).copied().collect();
         self.dice.chance(percent).then(|| TextMatch {
-            text: self.dice.of(&all).to_owned(),
+            text: self.dice.of(&all).to_owned().into(),
             collation: self.dice.of(&[Collation::AsciiCasemap, Collation::Octet, Collation::UnicodeCasemap]),
             match_type: self.dice.of(&[
                 MatchType::Contains,
