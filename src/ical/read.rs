@@ -433,6 +433,11 @@ impl<'t> Tree<'t> {
             let lines = [Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID)];
             self.open[0].component.properties.extend(lines);
         }
+        // It stands in nothing.
+        while !self.open.is_empty() && name == "VCALENDAR" {
+            repairs.make(number, Damage::MissingEnd)?;
+            self.close(None);
+        }
         // These stand below a VCALENDAR and nowhere else.
         while self.open.len() > 1
             && matches!(name.as_ref(), "VEVENT" | "VTODO" | "VJOURNAL" | "VFREEBUSY" | "VTIMEZONE")
@@ -871,6 +876,7 @@ mod tests {
             (&lines, "there are more than 200000 lines"),
             (&commas, "line 3: the line is longer than 2097152 octets"),
             (&open, "line 2: X-A has more than 100 parameters"),
+            ("BEGIN:VCALENDAR\nBEGIN:X\nBEGIN:VCALENDAR\nEND:VCALENDAR", "line 3: a second VCALENDAR begins here"),
         ];
         for (text, expect) in cases {
             let got = Component::parse(text).map(|_| ()).unwrap_err().to_string();
