@@ -146,20 +146,14 @@ fn docs(files: &Files, exists: impl Fn(&str) -> bool) -> Vec<String> {
 fn fixtures(files: &Files) -> Vec<String> {
     let rust: Vec<&String> =
         files.iter().filter(|(p, _)| p.ends_with(".rs") || p.ends_with(".py")).map(|(_, t)| t).collect();
-    let named = |text: &str| rust.iter().any(|t| t.contains(text));
+    let mut known: BTreeMap<String, bool> = BTreeMap::new();
+    let mut named = |text: String| *known.entry(text).or_insert_with_key(|text| rust.iter().any(|t| t.contains(text)));
     let mut faults = Vec::new();
     for path in files.keys().filter(|p| p.starts_with("fixtures/") && !p.ends_with(".md")) {
-        let mut place = Path::new(path.as_str());
-        let used = loop {
-            if named(&place.to_string_lossy()) {
-                break true;
-            }
-            match place.parent() {
-                Some(parent) if parent != Path::new("fixtures") => place = parent,
-                _ => break false,
-            }
-        };
-        if !used {
+        // A folder that a test names stands for all in it: it is asked for first, and once.
+        let mut places: Vec<&Path> = Path::new(path).ancestors().take_while(|p| *p != Path::new("fixtures")).collect();
+        places.reverse();
+        if !places.into_iter().any(|place| named(place.to_string_lossy().into_owned())) {
             faults.push(format!("{path}: no test names it"));
         }
     }
@@ -175,6 +169,28 @@ fn unfinished(files: &Files) -> Vec<String> {
         }
     }
     faults
+}
+
+/// The fuzz targets are built with `src/ical` alone, apart from the workspace: each crate it uses stands in both manifests.
+fn fuzz(files: &Files) -> Vec<String> {
+    let below = |path: &str| path.strip_prefix("src/ical/").is_some();
+    let used = files.iter().filter(|(path, _)| below(path)).flat_map(|(_, text)| {
+        let shipped = text.split("#[cfg(test)]").next().unwrap_or_default();
+        shipped
+            .lines()
+            .filter_map(|line| line.strip_prefix("use "))
+            .map(first_word)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    });
+    let used: std::collections::BTreeSet<String> = used.collect();
+    let manifest = |path: &str| files.get(path).cloned().unwrap_or_default();
+    let (ours, theirs) = (manifest("Cargo.toml"), manifest("tests/fuzz/Cargo.toml"));
+    let names = |manifest: &str, name: &str| {
+        manifest.lines().any(|line| line.split([' ', '=']).next().is_some_and(|first| first.replace('-', "_") == name))
+    };
+    let missing = used.iter().filter(|name| names(&ours, name) && !names(&theirs, name));
+    missing.map(|name| format!("tests/fuzz/Cargo.toml: src/ical uses {name}, and it is not there")).collect()
 }
 
 fn repository() -> (PathBuf, Files) {
@@ -209,6 +225,7 @@ fn the_house_is_in_order() {
     faults.extend(docs(&files, |path| root.join(path).exists()));
     faults.extend(fixtures(&files));
     faults.extend(unfinished(&files));
+    faults.extend(fuzz(&files));
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
@@ -236,6 +253,12 @@ fn a_planted_fault_is_found() {
 
     assert_eq!(first_lines(&planted("src/x.rs", "use std::fmt;\n")).len(), 1);
     assert_eq!(unfinished(&planted("src/x.rs", concat!("//! x\nfn f() { todo", "!() }"))).len(), 1);
+
+    let mut files = planted("src/ical/text.rs", "//! x\nuse memchr::memchr;\nuse std::fmt;");
+    files.insert("Cargo.toml".to_owned(), "memchr = \"2\"".to_owned());
+    assert_eq!(fuzz(&files).len(), 1);
+    files.insert("tests/fuzz/Cargo.toml".to_owned(), "memchr = \"2\"".to_owned());
+    assert_eq!(fuzz(&files).len(), 0);
 
     let nothing = |_: &str| false;
     assert_eq!(docs(&planted("docs/a.md", "See `src/gone.rs` and `dav/gone.rs`."), nothing).len(), 2);
