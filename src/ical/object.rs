@@ -511,33 +511,97 @@ fn check_rule(name: &'static str, value: &str) -> Result<(), Complaint> {
 }
 
 /// What can be made of the time of an event that can not be parsed: every date that its lines name, and a day on either
-/// side. A rule leaves the end open; without any date both sides are. `None`: the text holds no event, and takes no time.
+/// side. Never too little: a rule or a DURATION leaves the end open, and so does an end that can not be read; where a
+/// start, an RDATE or a RECURRENCE-ID can not be read, or an event has no start, both sides are open. `None`: the text
+/// surely holds no event, and takes no time.
 pub fn rough_span(text: &str) -> Option<Span> {
-    let upper = text.to_ascii_uppercase();
-    let lines = || upper.lines().map(str::trim);
-    // A text that is no calendar at all may stand for anything.
-    if upper.contains("BEGIN:V") && !lines().any(|line| line == "BEGIN:VEVENT") {
+    const OPEN: Span = Span { first: None, last: None };
+    // However it is folded, broken or mixed with control characters.
+    let shown: String = text.chars().filter(char::is_ascii_graphic).map(|c| c.to_ascii_uppercase()).collect();
+    if !shown.contains("VEVENT") {
+        // What is no whole calendar may stand for anything.
+        let whole = shown.contains("BEGIN:VCALENDAR") && shown.contains("END:VCALENDAR");
+        return if whole { None } else { Some(OPEN) };
+    }
+    let lone_returns = text.bytes().filter(|b| *b == b'\r').count() > text.matches("\r\n").count();
+    if lone_returns && text.contains('\n') {
+        return Some(OPEN);
+    }
+    let lines = rough_lines(text);
+    let is_event = |line: &&String| line.starts_with("BEGIN") && line.contains("VEVENT");
+    // What stands before the first event is of zones.
+    let mut days: Vec<i64> = Vec::new();
+    let (mut open, mut endless, mut no_start) = (false, false, false);
+    for line in lines.iter().skip_while(|line| !is_event(line)) {
+        if is_event(&line) || line.starts_with("END") && line.contains("VEVENT") {
+            open |= no_start;
+            no_start = is_event(&line);
+            continue;
+        }
+        let end = line.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'-').unwrap_or(line.len());
+        let name = &line[..end];
+        endless |= matches!(name, "RRULE" | "DURATION");
+        if !matches!(name, "DTSTART" | "DTEND" | "RECURRENCE-ID" | "RDATE") {
+            continue;
+        }
+        no_start &= name != "DTSTART";
+        for value in value_of(&line[end..]).split(',') {
+            for (nth, part) in value.split('/').enumerate() {
+                match rough_day(part.trim()) {
+                    Some(day) => days.push(day),
+                    None if name == "DTEND" || nth > 0 => endless = true,
+                    None => open = true,
+                }
+            }
+        }
+    }
+    if open || no_start {
+        return Some(OPEN);
+    }
+    let first = days.iter().min().map(|at| Instant(at - time::DAY));
+    let last = days.iter().max().map(|at| Instant(at + 2 * time::DAY)).filter(|_| !endless);
+    Some(Span { first, last })
+}
+
+/// Unfolded and in upper case, without empty lines and control characters; CR ends a line, too.
+fn rough_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split(['\r', '\n']).filter(|line| !line.is_empty()) {
+        let said = line.chars().filter(|c| !c.is_control() && *c != '\u{feff}').map(|c| c.to_ascii_uppercase());
+        match lines.last_mut() {
+            Some(before) if line.starts_with([' ', '\t']) => {
+                // A tab that folds is a control character and is gone; a space is not.
+                before.extend(said.skip(usize::from(line.starts_with(' '))));
+            }
+            _ => lines.push(said.collect::<String>().trim_start().to_owned()),
+        }
+    }
+    lines
+}
+
+/// What stands behind the first colon that is not in quotes; the whole line when there is none.
+fn value_of(rest: &str) -> &str {
+    let mut quoted = false;
+    let colon = rest.bytes().position(|b| {
+        quoted ^= b == b'"';
+        b == b':' && !quoted
+    });
+    colon.map_or(rest, |at| &rest[at + 1..])
+}
+
+/// The second at which the day of a date or a time begins, as if it was in UTC. What stands behind the day may be
+/// anything a time is made of; no zone moves it by more than a day.
+fn rough_day(value: &str) -> Option<i64> {
+    let (day, rest) = value.split_at_checked(8)?;
+    let of_time =
+        rest.is_empty() || rest.starts_with('T') && rest[1..].bytes().all(|b| b.is_ascii_digit() || b == b'Z');
+    if !of_time || !day.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let starts = |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', ';']));
-    let of_time = |line: &&str| ["DTSTART", "DTEND", "RECURRENCE-ID", "RDATE"].iter().any(|name| starts(line, name));
-    let days: Vec<i64> = lines()
-        .skip_while(|line| *line != "BEGIN:VEVENT")
-        .filter(of_time)
-        .flat_map(|line| line.rsplit(':').next().unwrap_or_default().split([',', '/']))
-        .filter_map(|value| value.get(..8)?.parse::<u32>().ok())
-        .filter_map(|day| {
-            let (y, m, d) = (day / 10_000, day / 100 % 100, day % 100);
-            let date =
-                jiff::civil::Date::new(i16::try_from(y).ok()?, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()?;
-            Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
-        })
-        .collect();
-    let open = lines().any(|line| starts(line, "RRULE") || starts(line, "DURATION"));
-    let day = 86_400;
-    let first = days.iter().min().map(|at| Instant(at - day));
-    let last = days.iter().max().map(|at| Instant(at + 2 * day)).filter(|_| !open);
-    Some(Span { first, last })
+    let day: u32 = day.parse().ok()?;
+    let (y, m, d) = (day / 10_000, day / 100 % 100, day % 100);
+    let date = jiff::civil::Date::new(i16::try_from(y).ok()?, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()?;
+    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
 #[cfg(test)]
@@ -732,5 +796,48 @@ mod tests {
         assert_eq!(at(&event("SUMMARY:when?")), Some((None, None)));
         assert_eq!(at("a page that wants a login"), Some((None, None)));
         assert_eq!(at("BEGIN:VCALENDAR\nBEGIN:VTODO\nDUE:20260610\nEND:VTODO\nEND:VCALENDAR"), None);
+        assert_eq!(at("BEGIN:VCALENDAR\nBEGIN:VTODO\nDUE:20260610\nEND:VTODO\n"), Some((None, None)));
+    }
+
+    #[test]
+    fn a_rough_time_never_says_too_little() {
+        let day = 86_400;
+        let at = |text: &str| rough_span(text).map(|s| (s.first.map(|i| i.0 / day), s.last.map(|i| i.0 / day)));
+        let start = "DTSTART:20260610T120000Z";
+        let event = |lines: &str| format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\n{lines}\nEND:VEVENT\nEND:VCALENDAR");
+        let (known, no_end, open) =
+            (Some((Some(20_613), Some(20_616))), Some((Some(20_613), None)), Some((None, None)));
+        let cases = [
+            (start.to_owned(), known),
+            (format!("{start}\nDTEND:2026/08/10"), no_end),
+            (format!("{start}\nDTEND:tomorrow"), no_end),
+            (format!("{start}\nDTEND;TZID=\"a:b\":20260610T130000"), known),
+            (format!("{start}\nDTEND;TZID=\"a:20260610T130000"), no_end),
+            (format!("{start}\nDTEND :20260810"), Some((Some(20_613), Some(20_677)))),
+            (format!("{start}\nDT\n END:20260810"), Some((Some(20_613), Some(20_677)))),
+            (format!("{start}\n DTEND:20260810"), open),
+            (format!("{start}\nRDATE:20260611T120000Z\n ,20270101T120000Z"), Some((Some(20_613), Some(20_821)))),
+            (format!("{start}\nRDATE:20260611T120000Z\n\n\t,20270101T120000Z"), Some((Some(20_613), Some(20_821)))),
+            (format!("{start}\nRDATE:20260611T120000Z,\n20270101T120000Z"), open),
+            (format!("{start}\nRDATE:some day"), open),
+            (format!("{start}\nRDATE;VALUE=PERIOD:20260610T120000Z/PT900H"), no_end),
+            (format!("{start}\nDURA\n TION:P90D"), no_end),
+            ("DTSTART:10 June".to_owned(), open),
+            ("DTSTART:20260610+90".to_owned(), open),
+            (format!("{start}\nEND:VEVENT\nBEGIN:VEVENT\nDTEND:20260610"), open),
+            (format!("{start}\nRECURRENCE-ID:once"), open),
+        ];
+        for (lines, expect) in cases {
+            assert_eq!(at(&event(&lines)), expect, "{lines}");
+            assert_eq!(at(&event(&lines).replace('\n', "\r\n")), expect, "{lines}");
+            assert_eq!(at(&event(&lines).replace('\n', "\r")), expect, "{lines}");
+        }
+        let whole = event(start);
+        for begin in ["BEGIN:VEVENT;X=1", "begin:vevent", "BEGIN:VEV\n ENT", "BEGIN:VEV\u{1}ENT", "BEGIN: VEVENT "] {
+            assert_eq!(at(&whole.replace("BEGIN:VEVENT", begin)), known, "{begin}");
+        }
+        assert_eq!(at(&whole.replace("BEGIN:VEVENT", "BEGIN:VEV\rENT")), open);
+        assert_eq!(at(&whole.replace("BEGIN:", "BEGIN")), known);
+        assert_eq!(at(&whole.replace("BEGIN:V", "V")), open);
     }
 }
