@@ -228,13 +228,15 @@ pub fn split(text: &str) -> Result<Parts, Error> {
     let mut objects = Vec::with_capacity(groups.len());
     for mut group in groups {
         group.keep_the_newer(&read.text, &mut repairs)?;
+        let begin = group.components.first().map_or(Spot::Line(0), |(_, c)| c.spot());
         let object = match group.into_tree(&file) {
             // By itself, so that it does not keep the whole file. What is twice as big as there is room is not even printed.
             Ok(own) if own.size() / 2 > room => return Err(too_much(most)),
-            Ok(own) => Ok(Object::of(&own)),
+            // Its own lines are not those of the file.
+            Ok(own) => Object::of(&own).map_err(|e| Fault { at: begin, reason: e.reason }),
             Err(fault) => Err(fault),
         };
-        if let Ok(Ok(object)) = &object {
+        if let Ok(object) = &object {
             room = room.checked_sub(object.text().len()).ok_or_else(|| too_much(most))?;
         }
         objects.push(object);
@@ -256,7 +258,7 @@ fn too_much(most: usize) -> Error {
 }
 
 /// The errors get their lines in one walk over the text.
-fn with_lines(objects: Vec<Result<Result<Object, Error>, Fault>>, text: &str) -> Vec<Result<Object, Error>> {
+fn with_lines(objects: Vec<Result<Object, Fault>>, text: &str) -> Vec<Result<Object, Error>> {
     let octet = |fault: &Fault| match fault.at {
         Spot::Octet(octet) => Some(octet),
         Spot::Line(_) => None,
@@ -274,7 +276,7 @@ fn with_lines(objects: Vec<Result<Result<Object, Error>, Fault>>, text: &str) ->
         Spot::Octet(octet) => Error { line: lines.get(&octet).copied().unwrap_or(0), reason: fault.reason },
         Spot::Line(line) => Error { line, reason: fault.reason },
     };
-    objects.into_iter().map(|object| object.map_err(told).and_then(|object| object)).collect()
+    objects.into_iter().map(|object| object.map_err(told)).collect()
 }
 
 /// Why something is no object, and where; the line is not counted yet.

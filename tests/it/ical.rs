@@ -312,6 +312,24 @@ fn fixed_zone(name: &str, offset: &str) -> String {
     )
 }
 
+/// What is too much for one object only is told by the line of the file that it begins on.
+#[test]
+fn what_is_too_big_for_an_object_is_told_by_its_line_of_the_file() {
+    let alarms = "BEGIN:VALARM\nEND:VALARM\n".repeat(100);
+    let event = |n: usize| {
+        format!(
+            "BEGIN:VEVENT\nUID:b\nRECURRENCE-ID:202601{n:02}T000000Z\nDTSTART:20260101T000000Z\n{alarms}END:VEVENT\n"
+        )
+    };
+    let first = "BEGIN:VEVENT\nUID:a\nDTSTART:20260101T000000Z\nEND:VEVENT\n";
+    // The instances of two months.
+    let more: String = (1..=28).map(|n| event(n) + &event(n).replace("202601", "202602")).collect();
+    let parts = object::split(&format!("BEGIN:VCALENDAR\n{first}{more}END:VCALENDAR\n")).unwrap();
+    assert!(parts.objects[0].is_ok());
+    let refused = parts.objects[1].as_ref().unwrap_err();
+    assert!(refused.line == 6 && refused.reason.contains("5000 components"), "{refused}");
+}
+
 /// Each calendar of a file means its own zones by their names.
 #[test]
 fn zones_of_a_file_stay_with_their_calendar() {
