@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::repair::{Damage, Reading, Repair, Repairs};
+use super::repair::{Damage, Reading, Repair, Repairs, Spot};
 use super::rule::Rule;
 use super::time::{self, Duration, Frame, When, Written};
 use super::vtimezone::MAX_OBSERVANCES;
@@ -76,7 +76,8 @@ impl Object {
         let (mut calendar, read) = read::one(Arc::from(text), reading)?;
         let mut repairs = read.repairs;
         mend::mend(&mut calendar, &read.text, &mut repairs)?;
-        let (uid, kind) = check(&calendar, &read.text, &mut repairs)?;
+        let checked = check(&calendar, &read.text, &mut repairs);
+        let (uid, kind) = checked.map_err(|fault| fault.told(&read.text))?;
         let altered = repairs.alter();
         let repairs = repairs.into_made(&read.text);
         let text = if altered { Arc::from(calendar.print()) } else { read.text };
@@ -163,14 +164,16 @@ pub struct Parts {
     pub repairs: Vec<Repair>,
 }
 
-/// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names. Lines before the
-/// first calendar are passed over, METHOD is taken away (what cancels or answers is no object), who has no UID is given one
-/// that says what it says, and of two that are the same instance the newer one stays. The error is one of the text as a
-/// whole.
+/// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names: those of its own
+/// calendar, or else of the first calendar that has them. Lines before the first calendar are passed over, METHOD is taken
+/// away (what cancels or answers is no object), who has no UID is given one that says what it says, and of two that are the
+/// same instance the newer one stays. A maker's own `X-` components go with the object they stand beside where a calendar
+/// has one UID alone; beside several they belong to none, and are left out. The error is one of the text as a whole, or
+/// that its objects take more than [`MAX_GROWTH`] octets for each octet of the text and [`MIN_ROOM`] in all.
 pub fn split(text: &str) -> Result<Parts, Error> {
     let read = read::file(text, Reading::Tolerant)?;
     let mut repairs = read.repairs;
-    let mut zones: HashMap<String, Component> = HashMap::new();
+    let mut heads: Vec<Head> = Vec::new();
     let mut groups: Vec<Group> = Vec::new();
     let mut at: HashMap<String, usize> = HashMap::new();
     for mut calendar in read.calendars {
@@ -178,12 +181,16 @@ pub fn split(text: &str) -> Result<Parts, Error> {
         let method = calendar.value("METHOD").unwrap_or_default().trim().to_ascii_uppercase();
         calendar.remove("METHOD");
         let taken = matches!(method.as_str(), "" | "PUBLISH" | "REQUEST" | "ADD").then_some(()).ok_or(method);
+        let mut zones: HashMap<String, Component> = HashMap::new();
+        let mut beside = Vec::new();
+        let mut of_calendar: HashSet<usize> = HashSet::new();
         for mut component in std::mem::take(&mut calendar.components) {
             if component.name() == "VTIMEZONE" {
                 zones.entry(component.value("TZID").unwrap_or_default().to_owned()).or_insert(component);
                 continue;
             }
             if !is_content(&component) {
+                beside.push(component);
                 continue;
             }
             if component.said("UID").is_none() {
@@ -194,24 +201,131 @@ pub fn split(text: &str) -> Result<Parts, Error> {
             let next = groups.len();
             let index = *at.entry(component.value("UID").unwrap_or_default().to_owned()).or_insert(next);
             if index == next {
-                groups.push(Group { calendar: calendar.clone(), components: Vec::new(), taken: taken.clone() });
+                groups.push(Group {
+                    head: heads.len(),
+                    components: Vec::new(),
+                    beside: Vec::new(),
+                    taken: taken.clone(),
+                });
             }
-            groups[index].components.push(component);
+            of_calendar.insert(index);
+            groups[index].components.push((heads.len(), component));
         }
+        if let (Some(only), 1) = (of_calendar.iter().next(), of_calendar.len()) {
+            groups[*only].beside.append(&mut beside);
+        }
+        heads.push(Head { calendar, zones });
     }
+    let mut zones: HashMap<&str, usize> = HashMap::new();
+    for (nth, head) in heads.iter().enumerate() {
+        head.zones.keys().for_each(|name| {
+            zones.entry(name).or_insert(nth);
+        });
+    }
+    let file = File { heads: &heads, zones };
+    let most = MIN_ROOM.saturating_add(text.len().saturating_mul(MAX_GROWTH));
+    let mut room = most;
     let mut objects = Vec::with_capacity(groups.len());
     for mut group in groups {
         group.keep_the_newer(&read.text, &mut repairs)?;
-        objects.push(group.into_object(&zones, &read.text));
+        let begin = group.components.first().map_or(Spot::Line(0), |(_, c)| c.spot());
+        let object = match group.into_tree(&file) {
+            // By itself, so that it does not keep the whole file. What is twice as big as there is room is not even printed.
+            Ok(own) if own.size() / 2 > room => return Err(too_much(most)),
+            // Its own lines are not those of the file.
+            Ok(own) => Object::of(&own).map_err(|e| Fault { at: begin, reason: e.reason }),
+            Err(fault) => Err(fault),
+        };
+        if let Ok(object) = &object {
+            room = room.checked_sub(object.text().len()).ok_or_else(|| too_much(most))?;
+        }
+        objects.push(object);
     }
-    Ok(Parts { objects, repairs: repairs.into_made(&read.text) })
+    Ok(Parts { objects: with_lines(objects, &read.text), repairs: repairs.into_made(&read.text) })
+}
+
+/// Octets of all objects of a file for each octet of it: an event of 300 octets may bring a zone of 10 kB.
+pub const MAX_GROWTH: usize = 32;
+/// Octets that the objects of any file may take besides.
+pub const MIN_ROOM: usize = 4 << 20;
+
+fn too_much(most: usize) -> Error {
+    let reason = format!(
+        "its objects, each with its zones and what its calendar says, take more than {most} octets; split the file, or \
+         shorten its VTIMEZONEs"
+    );
+    Error { line: 0, reason }
+}
+
+/// The errors get their lines in one walk over the text.
+fn with_lines(objects: Vec<Result<Object, Fault>>, text: &str) -> Vec<Result<Object, Error>> {
+    let octet = |fault: &Fault| match fault.at {
+        Spot::Octet(octet) => Some(octet),
+        Spot::Line(_) => None,
+    };
+    let mut spots: Vec<usize> = objects.iter().filter_map(|o| octet(o.as_ref().err()?)).collect();
+    spots.sort_unstable();
+    let (mut seen, mut line) = (0, 1);
+    let mut lines: HashMap<usize, usize> = HashMap::with_capacity(spots.len());
+    for spot in spots {
+        line += memchr::memchr_iter(b'\n', &text.as_bytes()[seen..spot]).count();
+        seen = spot;
+        lines.insert(spot, line);
+    }
+    let told = |fault: Fault| match fault.at {
+        Spot::Octet(octet) => Error { line: lines.get(&octet).copied().unwrap_or(0), reason: fault.reason },
+        Spot::Line(line) => Error { line, reason: fault.reason },
+    };
+    objects.into_iter().map(|object| object.map_err(told)).collect()
+}
+
+/// Why something is no object, and where; the line is not counted yet.
+struct Fault {
+    at: Spot,
+    reason: String,
+}
+
+impl Fault {
+    fn told(self, text: &str) -> Error {
+        Error { line: self.at.line(text), reason: self.reason }
+    }
+}
+
+impl From<Error> for Fault {
+    fn from(e: Error) -> Fault {
+        Fault { at: Spot::Line(e.line), reason: e.reason }
+    }
+}
+
+/// What the objects of one calendar share.
+struct Head {
+    /// The calendar without its components.
+    calendar: Component,
+    /// Its VTIMEZONEs by their TZIDs.
+    zones: HashMap<String, Component>,
+}
+
+struct File<'a> {
+    heads: &'a [Head],
+    /// Which is the first calendar that has a TZID.
+    zones: HashMap<&'a str, usize>,
+}
+
+impl File<'_> {
+    /// What a TZID means in a calendar.
+    fn zone(&self, head: usize, name: &str) -> Option<&Component> {
+        self.heads[head].zones.get(name).or_else(|| self.heads[*self.zones.get(name)?].zones.get(name))
+    }
 }
 
 /// What a file says of one UID.
 struct Group {
-    /// The calendar it first stands in, without its components.
-    calendar: Component,
-    components: Vec<Component>,
+    /// The calendar it first stands in.
+    head: usize,
+    /// With the calendar each stands in.
+    components: Vec<(usize, Component)>,
+    /// What a maker put beside them.
+    beside: Vec<Component>,
     /// Or the METHOD that makes it no object.
     taken: Result<(), String>,
 }
@@ -227,40 +341,60 @@ impl Group {
             (sequence, c.value("DTSTAMP").unwrap_or_default().to_owned())
         };
         let mut newest: HashMap<(String, Option<String>), usize> = HashMap::new();
-        let mut gone = Vec::new();
-        for (at, component) in self.components.iter().enumerate() {
+        let mut gone = vec![false; self.components.len()];
+        for (at, (_, component)) in self.components.iter().enumerate() {
             match newest.entry(id(component)) {
                 Entry::Vacant(free) => {
                     free.insert(at);
                 }
-                Entry::Occupied(mut taken) if age(component) >= age(&self.components[*taken.get()]) => {
-                    gone.push(taken.insert(at));
+                Entry::Occupied(mut taken) if age(component) >= age(&self.components[*taken.get()].1) => {
+                    gone[taken.insert(at)] = true;
                 }
-                Entry::Occupied(_) => gone.push(at),
+                Entry::Occupied(_) => gone[at] = true,
             }
         }
-        gone.sort_unstable();
-        for at in gone.into_iter().rev() {
-            repairs.make_at(self.components[at].spot(), text, Damage::Twice)?;
-            self.components.remove(at);
+        for ((_, component), _) in self.components.iter().zip(&gone).filter(|(_, gone)| **gone) {
+            repairs.make_at(component.spot(), text, Damage::Twice)?;
         }
+        let mut gone = gone.into_iter();
+        self.components.retain(|_| gone.next() != Some(true));
         Ok(())
     }
 
-    fn into_object(self, zones: &HashMap<String, Component>, text: &str) -> Result<Object, Error> {
-        if let Err(method) = self.taken {
+    /// The VCALENDAR of the object; it is checked here, where its places are those of the file.
+    fn into_tree(self, file: &File<'_>) -> Result<Component, Fault> {
+        let begin = || self.components.first().map_or(Spot::Line(0), |(_, c)| c.spot());
+        if let Err(method) = &self.taken {
             let reason = format!("METHOD:{method} cancels or answers; it is no event that takes place");
-            return Err(Error { line: self.components.first().map_or(0, Component::line), reason });
+            return Err(Fault { at: begin(), reason });
         }
-        let mut names = Vec::new();
-        self.components.iter().for_each(|c| zone_names(c, &mut names));
-        let mut seen: HashSet<&str> = HashSet::new();
-        let wanted = names.iter().map(|name| name.as_ref()).filter(|name| seen.insert(name));
-        let zones: Vec<Component> = wanted.filter_map(|name| zones.get(name)).cloned().collect();
-        let own = self.calendar.with_components(zones.into_iter().chain(self.components));
-        // First with the lines of the file; then by itself, so that it does not keep the whole file.
-        check(&own, text, &mut Repairs::new(Reading::Tolerant))?;
-        Object::of(&own)
+        let mut zones: Vec<&Component> = Vec::new();
+        let mut seen: HashMap<String, Option<&Component>> = HashMap::new();
+        for (head, component) in &self.components {
+            let mut names = Vec::new();
+            zone_names(component, &mut names);
+            let mut of_component: HashSet<&str> = HashSet::new();
+            for name in names.iter().filter(|name| of_component.insert(name)) {
+                let zone = file.zone(*head, name);
+                match seen.get(name.as_ref()) {
+                    None => {
+                        zones.extend(zone);
+                        seen.insert(name.to_string(), zone);
+                    }
+                    // One object has one zone of a name.
+                    Some(other) if other.map(|z| &z.components) != zone.map(|z| &z.components) => {
+                        let reason = format!("{name} is another zone here than in the calendar before; rename one");
+                        return Err(Fault { at: component.spot(), reason });
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        let components =
+            zones.into_iter().cloned().chain(self.components.into_iter().map(|(_, c)| c)).chain(self.beside);
+        let own = file.heads[self.head].calendar.clone().with_components(components);
+        check(&own, "", &mut Repairs::new(Reading::Tolerant))?;
+        Ok(own)
     }
 }
 
@@ -284,10 +418,10 @@ fn kind_of(component: &Component) -> Kind {
 }
 
 /// The rules of RFC 4791 4.1 for a calendar that was read from `text`; gives the UID and the kind.
-fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(String, Kind), Error> {
+fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(String, Kind), Fault> {
     if let Some(method) = calendar.property("METHOD") {
         let reason = "METHOD makes this an invitation on its way, not a calendar object; take METHOD out";
-        return Err(Error { line: method.line_number(), reason: reason.to_owned() });
+        return Err(Fault { at: method.spot(), reason: reason.to_owned() });
     }
     if calendar.value("VERSION").is_none_or(|v| v.trim() != "2.0") || calendar.property("PRODID").is_none() {
         repairs.make_at(calendar.spot(), text, Damage::Missing)?;
@@ -296,7 +430,7 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
         if zone.components.len() > MAX_OBSERVANCES {
             let reason =
                 format!("a VTIMEZONE with more than {MAX_OBSERVANCES} observances; leave out those of other years");
-            return Err(Error { line: zone.line(), reason });
+            return Err(Fault { at: zone.spot(), reason });
         }
     }
     let zones = Zones::of(calendar);
@@ -307,8 +441,8 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
     let mut ids: HashSet<(&str, Option<std::borrow::Cow<'_, str>>)> = HashSet::new();
     for component in calendar.components.iter().filter(|c| is_content(c)) {
         let fail = |property: Option<&str>, reason: String| {
-            let line = property.and_then(|p| component.property(p)).map_or(component.line(), Property::line_number);
-            Err(Error { line, reason })
+            let at = property.and_then(|name| blamed(component, name)).map_or(component.spot(), Property::spot);
+            Err(Fault { at, reason })
         };
         let name = component.name();
         let Some(uid) = component.value("UID").filter(|uid| !uid.trim().is_empty()) else {
@@ -349,10 +483,17 @@ fn check(calendar: &Component, text: &str, repairs: &mut Repairs) -> Result<(Str
     }
     let Some(first) = first else {
         let reason = "there is no VEVENT, VTODO or VJOURNAL in it; send one".to_owned();
-        return Err(Error { line: 0, reason });
+        return Err(Fault { at: Spot::Line(0), reason });
     };
     // The line above proves that there is a UID.
     Ok((first.value("UID").unwrap_or_default().to_owned(), kind_of(first)))
+}
+
+/// The property of a name that a complaint is about: of several rules the one that can not be read, else the first.
+fn blamed<'a>(component: &'a Component, name: &'a str) -> Option<&'a Property> {
+    let said = |p: &&Property| !p.value().trim().is_empty();
+    let mut rules = component.all(name).filter(said).take(if name == "RRULE" { recur::MAX_RULES } else { 0 });
+    rules.find(|p| check_rule("RRULE", p.value()).is_err()).or_else(|| component.property(name))
 }
 
 type Complaint = (&'static str, String);
@@ -525,33 +666,97 @@ fn check_rule(name: &'static str, value: &str) -> Result<(), Complaint> {
 }
 
 /// What can be made of the time of an event that can not be parsed: every date that its lines name, and a day on either
-/// side. A rule leaves the end open; without any date both sides are. `None`: the text holds no event, and takes no time.
+/// side. Never too little: a rule or a DURATION leaves the end open, and so does an end that can not be read; where a
+/// start, an RDATE or a RECURRENCE-ID can not be read, or an event has no start, both sides are open. `None`: the text
+/// surely holds no event, and takes no time.
 pub fn rough_span(text: &str) -> Option<Span> {
-    let upper = text.to_ascii_uppercase();
-    let lines = || upper.lines().map(str::trim);
-    // A text that is no calendar at all may stand for anything.
-    if upper.contains("BEGIN:V") && !lines().any(|line| line == "BEGIN:VEVENT") {
+    const OPEN: Span = Span { first: None, last: None };
+    // However it is folded, broken or mixed with control characters.
+    let shown: String = text.chars().filter(char::is_ascii_graphic).map(|c| c.to_ascii_uppercase()).collect();
+    if !shown.contains("VEVENT") {
+        // What is no whole calendar may stand for anything.
+        let whole = shown.contains("BEGIN:VCALENDAR") && shown.contains("END:VCALENDAR");
+        return if whole { None } else { Some(OPEN) };
+    }
+    let lone_returns = text.bytes().filter(|b| *b == b'\r').count() > text.matches("\r\n").count();
+    if lone_returns && text.contains('\n') {
+        return Some(OPEN);
+    }
+    let lines = rough_lines(text);
+    let is_event = |line: &&String| line.starts_with("BEGIN") && line.contains("VEVENT");
+    // What stands before the first event is of zones.
+    let mut days: Vec<i64> = Vec::new();
+    let (mut open, mut endless, mut no_start) = (false, false, false);
+    for line in lines.iter().skip_while(|line| !is_event(line)) {
+        if is_event(&line) || line.starts_with("END") && line.contains("VEVENT") {
+            open |= no_start;
+            no_start = is_event(&line);
+            continue;
+        }
+        let end = line.bytes().position(|b| !b.is_ascii_alphanumeric() && b != b'-').unwrap_or(line.len());
+        let name = &line[..end];
+        endless |= matches!(name, "RRULE" | "DURATION");
+        if !matches!(name, "DTSTART" | "DTEND" | "RECURRENCE-ID" | "RDATE") {
+            continue;
+        }
+        no_start &= name != "DTSTART";
+        for value in value_of(&line[end..]).split(',') {
+            for (nth, part) in value.split('/').enumerate() {
+                match rough_day(part.trim()) {
+                    Some(day) => days.push(day),
+                    None if name == "DTEND" || nth > 0 => endless = true,
+                    None => open = true,
+                }
+            }
+        }
+    }
+    if open || no_start {
+        return Some(OPEN);
+    }
+    let first = days.iter().min().map(|at| Instant(at - time::DAY));
+    let last = days.iter().max().map(|at| Instant(at + 2 * time::DAY)).filter(|_| !endless);
+    Some(Span { first, last })
+}
+
+/// Unfolded and in upper case, without empty lines and control characters; CR ends a line, too.
+fn rough_lines(text: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in text.split(['\r', '\n']).filter(|line| !line.is_empty()) {
+        let said = line.chars().filter(|c| !c.is_control() && *c != '\u{feff}').map(|c| c.to_ascii_uppercase());
+        match lines.last_mut() {
+            Some(before) if line.starts_with([' ', '\t']) => {
+                // A tab that folds is a control character and is gone; a space is not.
+                before.extend(said.skip(usize::from(line.starts_with(' '))));
+            }
+            _ => lines.push(said.collect::<String>().trim_start().to_owned()),
+        }
+    }
+    lines
+}
+
+/// What stands behind the first colon that is not in quotes; the whole line when there is none.
+fn value_of(rest: &str) -> &str {
+    let mut quoted = false;
+    let colon = rest.bytes().position(|b| {
+        quoted ^= b == b'"';
+        b == b':' && !quoted
+    });
+    colon.map_or(rest, |at| &rest[at + 1..])
+}
+
+/// The second at which the day of a date or a time begins, as if it was in UTC. What stands behind the day may be
+/// anything a time is made of; no zone moves it by more than a day.
+fn rough_day(value: &str) -> Option<i64> {
+    let (day, rest) = value.split_at_checked(8)?;
+    let of_time =
+        rest.is_empty() || rest.starts_with('T') && rest[1..].bytes().all(|b| b.is_ascii_digit() || b == b'Z');
+    if !of_time || !day.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    let starts = |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with([':', ';']));
-    let of_time = |line: &&str| ["DTSTART", "DTEND", "RECURRENCE-ID", "RDATE"].iter().any(|name| starts(line, name));
-    let days: Vec<i64> = lines()
-        .skip_while(|line| *line != "BEGIN:VEVENT")
-        .filter(of_time)
-        .flat_map(|line| line.rsplit(':').next().unwrap_or_default().split([',', '/']))
-        .filter_map(|value| value.get(..8)?.parse::<u32>().ok())
-        .filter_map(|day| {
-            let (y, m, d) = (day / 10_000, day / 100 % 100, day % 100);
-            let date =
-                jiff::civil::Date::new(i16::try_from(y).ok()?, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()?;
-            Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
-        })
-        .collect();
-    let open = lines().any(|line| starts(line, "RRULE") || starts(line, "DURATION"));
-    let day = 86_400;
-    let first = days.iter().min().map(|at| Instant(at - day));
-    let last = days.iter().max().map(|at| Instant(at + 2 * day)).filter(|_| !open);
-    Some(Span { first, last })
+    let day: u32 = day.parse().ok()?;
+    let (y, m, d) = (day / 10_000, day / 100 % 100, day % 100);
+    let date = jiff::civil::Date::new(i16::try_from(y).ok()?, i8::try_from(m).ok()?, i8::try_from(d).ok()?).ok()?;
+    Some(date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 
 #[cfg(test)]
@@ -599,6 +804,10 @@ mod tests {
             ),
             (event("DTSTART:20260105T100000Z\nDTEND:20260105T090000Z"), "line 6: DTEND lies before DTSTART"),
             (event("DTSTART;VALUE=DATE:20260105\nDTEND;VALUE=DATE:20260104"), "line 6: DTEND lies before DTSTART"),
+            (
+                event("DTSTART:20260105\nRRULE:FREQ=DAILY\nRRULE:\nRRULE:FREQ=DAILY;COUNT=100001"),
+                "line 8: the rule can not be read: COUNT=100001",
+            ),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;COUNT=100001"), "COUNT=100001 is not between"),
             (event("DTSTART:20260105\nRRULE:FREQ=DAILY;INTERVAL=10001"), "INTERVAL=10001 is not between"),
             (event("DTSTART:20260105\nRRULE:COUNT=1"), "the rule has no FREQ"),
@@ -788,5 +997,48 @@ mod tests {
         assert_eq!(at(&event("SUMMARY:when?")), Some((None, None)));
         assert_eq!(at("a page that wants a login"), Some((None, None)));
         assert_eq!(at("BEGIN:VCALENDAR\nBEGIN:VTODO\nDUE:20260610\nEND:VTODO\nEND:VCALENDAR"), None);
+        assert_eq!(at("BEGIN:VCALENDAR\nBEGIN:VTODO\nDUE:20260610\nEND:VTODO\n"), Some((None, None)));
+    }
+
+    #[test]
+    fn a_rough_time_never_says_too_little() {
+        let day = 86_400;
+        let at = |text: &str| rough_span(text).map(|s| (s.first.map(|i| i.0 / day), s.last.map(|i| i.0 / day)));
+        let start = "DTSTART:20260610T120000Z";
+        let event = |lines: &str| format!("BEGIN:VCALENDAR\nBEGIN:VEVENT\n{lines}\nEND:VEVENT\nEND:VCALENDAR");
+        let (known, no_end, open) =
+            (Some((Some(20_613), Some(20_616))), Some((Some(20_613), None)), Some((None, None)));
+        let cases = [
+            (start.to_owned(), known),
+            (format!("{start}\nDTEND:2026/08/10"), no_end),
+            (format!("{start}\nDTEND:tomorrow"), no_end),
+            (format!("{start}\nDTEND;TZID=\"a:b\":20260610T130000"), known),
+            (format!("{start}\nDTEND;TZID=\"a:20260610T130000"), no_end),
+            (format!("{start}\nDTEND :20260810"), Some((Some(20_613), Some(20_677)))),
+            (format!("{start}\nDT\n END:20260810"), Some((Some(20_613), Some(20_677)))),
+            (format!("{start}\n DTEND:20260810"), open),
+            (format!("{start}\nRDATE:20260611T120000Z\n ,20270101T120000Z"), Some((Some(20_613), Some(20_821)))),
+            (format!("{start}\nRDATE:20260611T120000Z\n\n\t,20270101T120000Z"), Some((Some(20_613), Some(20_821)))),
+            (format!("{start}\nRDATE:20260611T120000Z,\n20270101T120000Z"), open),
+            (format!("{start}\nRDATE:some day"), open),
+            (format!("{start}\nRDATE;VALUE=PERIOD:20260610T120000Z/PT900H"), no_end),
+            (format!("{start}\nDURA\n TION:P90D"), no_end),
+            ("DTSTART:10 June".to_owned(), open),
+            ("DTSTART:20260610+90".to_owned(), open),
+            (format!("{start}\nEND:VEVENT\nBEGIN:VEVENT\nDTEND:20260610"), open),
+            (format!("{start}\nRECURRENCE-ID:once"), open),
+        ];
+        for (lines, expect) in cases {
+            assert_eq!(at(&event(&lines)), expect, "{lines}");
+            assert_eq!(at(&event(&lines).replace('\n', "\r\n")), expect, "{lines}");
+            assert_eq!(at(&event(&lines).replace('\n', "\r")), expect, "{lines}");
+        }
+        let whole = event(start);
+        for begin in ["BEGIN:VEVENT;X=1", "begin:vevent", "BEGIN:VEV\n ENT", "BEGIN:VEV\u{1}ENT", "BEGIN: VEVENT "] {
+            assert_eq!(at(&whole.replace("BEGIN:VEVENT", begin)), known, "{begin}");
+        }
+        assert_eq!(at(&whole.replace("BEGIN:VEVENT", "BEGIN:VEV\rENT")), open);
+        assert_eq!(at(&whole.replace("BEGIN:", "BEGIN")), known);
+        assert_eq!(at(&whole.replace("BEGIN:V", "V")), open);
     }
 }

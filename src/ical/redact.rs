@@ -5,15 +5,17 @@
 //! or of a component, and not as it stood in the original. What can not be read is shown as such, and not as what it
 //! says: the time stays unknown to whoever reads the masked text.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use hmac::{Hmac, KeyInit, Mac};
+use jiff::tz::TimeZone;
 use sha2::Sha256;
 
 use super::recur::{self, Busy};
 use super::text::PRODID;
 use super::time::{self, Duration, Written};
-use super::{Component, Object, Property, vtimezone, zone};
+use super::zone::Zones;
+use super::{Component, Object, Property, vtimezone};
 
 /// What a viewer may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,7 +79,8 @@ const STAMP: &str = "19700101T000000Z";
 /// it follows from is not: [`recur::busy`] finds the same in what is written, whoever asks.
 ///
 /// What is not hidden: times and rules with their zones, how many instances differ from their series, and the kind of
-/// component. A zone is named by its IANA name; one that has none is numbered.
+/// component. A zone is named by its IANA name, also where only its rules tell which it is; one that has none is numbered
+/// and comes with its rules, a fixed offset too.
 pub fn redact(object: &Object, mask: Mask, viewer: &Viewer, me: &[String]) -> String {
     if mask == Mask::Full {
         return object.text().to_owned();
@@ -87,6 +90,7 @@ pub fn redact(object: &Object, mask: Mask, viewer: &Viewer, me: &[String]) -> St
         mask,
         uid: masked_uid(object.uid(), viewer),
         me,
+        meant: Zones::of(object.calendar()),
         zones: Vec::new(),
         ids: Vec::new(),
     };
@@ -107,10 +111,18 @@ struct Masked<'a> {
     mask: Mask,
     uid: String,
     me: &'a [String],
+    /// What its TZIDs mean.
+    meant: Zones<'a>,
     /// TZIDs as the object has them, and what stands for them.
-    zones: Vec<(String, String)>,
+    zones: Vec<(String, Shown)>,
     /// The RECURRENCE-IDs that were written.
     ids: Vec<Property>,
+}
+
+/// A zone as it is shown: its name, and its VTIMEZONE if there is one.
+struct Shown {
+    name: String,
+    rules: Option<Component>,
 }
 
 impl Masked<'_> {
@@ -233,38 +245,45 @@ impl Masked<'_> {
     /// What stands for the zone of a property.
     fn zone(&mut self, property: &Property) -> Option<String> {
         let tzid = property.param("TZID").filter(|tzid| !tzid.is_empty())?;
-        if let Some((_, name)) = self.zones.iter().find(|(known, _)| *known == tzid) {
-            return Some(name.clone());
+        if let Some((_, shown)) = self.zones.iter().find(|(known, _)| *known == tzid) {
+            return Some(shown.name.clone());
         }
-        let name = match zone::named(&tzid) {
-            Some(zone) => zone.iana_name().unwrap_or("UTC").to_owned(),
-            None => {
-                // A zone that nothing defines must not be taken for one of another object in the same file.
-                let kind = if self.definition(&tzid).is_some() { "Zone" } else { "Unknown" };
-                format!("{kind}-{}", self.zones.len() + 1)
-            }
-        };
-        self.zones.push((tzid.into_owned(), name.clone()));
+        let shown = self.shown(&tzid);
+        let name = shown.name.clone();
+        self.zones.push((tzid.into_owned(), shown));
         Some(name)
+    }
+
+    /// What the object means by a TZID is what a reader of the masked text must find by the name.
+    fn shown(&self, tzid: &str) -> Shown {
+        let zone = self.meant.get(tzid);
+        let own = self.definition(tzid).filter(|own| !own.components.is_empty());
+        let number = self.zones.len() + 1;
+        if let Some(name) = zone.as_ref().and_then(TimeZone::iana_name).filter(|name| !name.is_empty()) {
+            return Shown { name: name.to_owned(), rules: own.map(|own| vtimezone(own, name)) };
+        }
+        let offset = zone.and_then(|zone| zone.to_fixed_offset().ok());
+        let numbered = format!("Zone-{number}");
+        match (offset, own) {
+            (Some(offset), _) => {
+                let rules = Some(fixed(i64::from(offset.seconds()), &numbered));
+                Shown { name: numbered, rules }
+            }
+            (None, Some(own)) => Shown { rules: Some(vtimezone(own, &numbered)), name: numbered },
+            // A zone that nothing defines must not be taken for one of another object in the same file.
+            (None, None) => Shown { name: format!("Unknown-{number}"), rules: None },
+        }
     }
 
     fn definition(&self, tzid: &str) -> Option<&Component> {
         self.calendar.components.iter().find(|c| c.name() == "VTIMEZONE" && c.value("TZID") == Some(tzid))
     }
 
-    /// The VTIMEZONEs of the zones that are named, as far as the object has them, each once.
-    fn definitions(&self) -> Vec<Component> {
-        let mut done: Vec<&str> = Vec::new();
-        let mut out = Vec::new();
-        for (tzid, name) in &self.zones {
-            if let Some(definition) = self.definition(tzid)
-                && !done.contains(&name.as_str())
-            {
-                done.push(name);
-                out.push(vtimezone(definition, name));
-            }
-        }
-        out
+    /// The VTIMEZONEs of the zones that are named, as far as there are any, each once.
+    fn definitions(&mut self) -> Vec<Component> {
+        let mut done: HashSet<String> = HashSet::new();
+        let zones = std::mem::take(&mut self.zones).into_iter().map(|(_, shown)| shown);
+        zones.filter_map(|shown| shown.rules.filter(|_| done.insert(shown.name))).collect()
     }
 }
 
@@ -441,6 +460,17 @@ fn vtimezone(definition: &Component, name: &str) -> Component {
         Some(Component::new(name).with(lines))
     });
     Component::new("VTIMEZONE").with([Property::new("TZID", name)]).with_components(observances)
+}
+
+/// The VTIMEZONE of a zone that is always as many seconds before UTC.
+fn fixed(seconds: i64, name: &str) -> Component {
+    let offset = vtimezone::format_offset(seconds);
+    let always = Component::new("STANDARD").with([
+        Property::new("DTSTART", "16010101T000000"),
+        Property::new("TZOFFSETFROM", &offset),
+        Property::new("TZOFFSETTO", &offset),
+    ]);
+    Component::new("VTIMEZONE").with([Property::new("TZID", name)]).with_components([always])
 }
 
 #[cfg(test)]

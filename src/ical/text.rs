@@ -132,7 +132,7 @@ impl Component {
     }
 
     /// About how long it will be in print.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         let lines = self.properties.iter().map(|p| p.line.len() + p.line.len() / 32 + 4).sum::<usize>();
         lines + 2 * self.name.len() + 16 + self.components.iter().map(Component::size).sum::<usize>()
     }
@@ -286,11 +286,6 @@ impl Property {
     /// Where it stands in the text it was read from; line 0 when it was made.
     pub(super) fn spot(&self) -> Spot {
         self.stood().map_or(Spot::Line(0), |(_, place)| Spot::Octet(place.start as usize))
-    }
-
-    /// The line it begins on in the text it was read from, counted from 1; 0 when it was made.
-    pub(super) fn line_number(&self) -> usize {
-        self.stood().map_or(0, |(text, _)| self.spot().line(text))
     }
 
     /// Upper case: `DTSTART`.

@@ -411,14 +411,19 @@ impl Zones {
         }
         for component in &mut rest {
             each_tzid(component, &mut |id| {
-                let other = renamed.get(id);
-                let id = other.map_or(id, String::as_str);
+                // A name that is only likely means what it means here, and not what another object defines by it.
+                let likely = || zone::named(id)?.iana_name().filter(|name| !name.is_empty()).map(str::to_owned);
+                let other = match renamed.get(id) {
+                    None if !brought.contains(id) && !is_well_known(id) => likely(),
+                    other => other.cloned(),
+                };
+                let id = other.as_deref().unwrap_or(id);
                 if !brought.contains(id) {
                     let since = first.unwrap_or(Instant(0));
                     let known = self.missing.entry(id.to_owned()).or_insert(since);
                     *known = since.min(*known);
                 }
-                other.cloned()
+                other
             });
         }
         rest
@@ -426,8 +431,7 @@ impl Zones {
 
     /// The TZID under which the file has `zone`: its own, unless somebody else means another zone by it.
     fn define(&mut self, id: &str, mut zone: Component) -> String {
-        // A name the world knows is one zone, however each program wrote its rules down.
-        let well_known = zone::named(id).is_some();
+        let well_known = is_well_known(id);
         let mut name = id.to_owned();
         for number in 2.. {
             match self.defined.get(&name) {
@@ -457,6 +461,15 @@ impl Zones {
         }
         components
     }
+}
+
+/// A name the world knows is one zone, however each program wrote its rules down: an IANA name, or the Windows name of
+/// one. What is only likely to mean a zone (`Eastern`) is what its own rules say.
+fn is_well_known(id: &str) -> bool {
+    let zone = zone::named(id);
+    let Some(iana) = zone.as_ref().and_then(TimeZone::iana_name) else { return false };
+    let is = |name: &str| name.eq_ignore_ascii_case(id);
+    is(iana) || zone::windows_name(iana).is_some_and(is)
 }
 
 /// Shows `f` each TZID, and puts in its place what `f` gives.

@@ -305,6 +305,116 @@ fn a_file_of_many_is_split() {
     assert_eq!(told, ["a 2 Z1,Z2", "b 1 ", "line 23: this VEVENT has no DTSTART; give it one"]);
 }
 
+fn fixed_zone(name: &str, offset: &str) -> String {
+    format!(
+        "BEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:{offset}\n\
+         TZOFFSETTO:{offset}\nEND:STANDARD\nEND:VTIMEZONE\n"
+    )
+}
+
+/// What is too much for one object only is told by the line of the file that it begins on.
+#[test]
+fn what_is_too_big_for_an_object_is_told_by_its_line_of_the_file() {
+    let alarms = "BEGIN:VALARM\nEND:VALARM\n".repeat(100);
+    let event = |n: usize| {
+        format!(
+            "BEGIN:VEVENT\nUID:b\nRECURRENCE-ID:202601{n:02}T000000Z\nDTSTART:20260101T000000Z\n{alarms}END:VEVENT\n"
+        )
+    };
+    let first = "BEGIN:VEVENT\nUID:a\nDTSTART:20260101T000000Z\nEND:VEVENT\n";
+    // The instances of two months.
+    let more: String = (1..=28).map(|n| event(n) + &event(n).replace("202601", "202602")).collect();
+    let parts = object::split(&format!("BEGIN:VCALENDAR\n{first}{more}END:VCALENDAR\n")).unwrap();
+    assert!(parts.objects[0].is_ok());
+    let refused = parts.objects[1].as_ref().unwrap_err();
+    assert!(refused.line == 6 && refused.reason.contains("5000 components"), "{refused}");
+}
+
+/// Each calendar of a file means its own zones by their names.
+#[test]
+fn zones_of_a_file_stay_with_their_calendar() {
+    let calendar = |inside: String| format!("BEGIN:VCALENDAR\nVERSION:2.0\n{inside}END:VCALENDAR\n");
+    let event = |uid: &str, more: &str| {
+        format!("BEGIN:VEVENT\nUID:{uid}\nDTSTART;TZID=Customized:20260601T100000\n{more}END:VEVENT\n")
+    };
+    let again = "RECURRENCE-ID:20260601T070000Z\n";
+    let file = [
+        calendar(fixed_zone("Customized", "+0342") + &event("a", "") + &event("d", "") + &event("e", "")),
+        calendar(fixed_zone("Customized", "+0442") + &event("b", "") + &event("d", again)),
+        calendar(event("c", "")),
+        calendar(fixed_zone("Customized", "+0342") + &event("e", again)),
+    ]
+    .concat();
+    let parts = object::split(&file).unwrap();
+    let told: Vec<String> = parts
+        .objects
+        .iter()
+        .map(|object| match object {
+            Ok(object) => {
+                format!("{} {}", object.uid(), object.calendar().components[0].components[0].properties[1].value())
+            }
+            Err(e) => e.to_string(),
+        })
+        .collect();
+    // What nobody could tell is said, and not guessed.
+    let line = 1 + file.lines().position(|l| l == again.trim()).unwrap() - 3;
+    let two = format!("line {line}: Customized is another zone here than in the calendar before; rename one");
+    assert_eq!(told, ["a +0342", two.as_str(), "e +0342", "b +0442", "c +0342"]);
+}
+
+#[test]
+fn what_a_maker_adds_stays_with_the_only_object_beside_it() {
+    let own = "BEGIN:X-OURS\nX-A:1\nEND:X-OURS\n";
+    let event = |uid: &str| format!("BEGIN:VEVENT\nUID:{uid}\nDTSTART:20260101T000000Z\nEND:VEVENT\n");
+    let file = format!(
+        "BEGIN:VCALENDAR\n{own}{}END:VCALENDAR\nBEGIN:VCALENDAR\n{}{}{own}END:VCALENDAR\n",
+        event("a"),
+        event("b"),
+        event("c")
+    );
+    let parts = object::split(&file).unwrap();
+    let has: Vec<bool> = parts.objects.iter().map(|o| o.as_ref().unwrap().text().contains(own)).collect();
+    assert_eq!(has, [true, false, false]);
+}
+
+/// What a small file would be many times over is refused by a limit that is named, and errors cost one walk.
+#[test]
+fn a_file_is_split_in_bounds() {
+    let events = |count: usize, zone: &str| -> String {
+        (0..count)
+            .map(|n| format!("BEGIN:VEVENT\nUID:{n}\nDTSTART;TZID={zone}:20260101T000000\nEND:VEVENT\n"))
+            .collect()
+    };
+    let properties = format!("BEGIN:VCALENDAR\n{}{}END:VCALENDAR\n", "A:\n".repeat(9_000), events(2_000, "UTC"));
+    let dates = format!("RDATE:{}20260101T000000\n", "20260101T000000,".repeat(2_000));
+    let zone = fixed_zone("Big", "+0342").replace("END:STANDARD", &format!("{dates}END:STANDARD"));
+    let zones = format!("BEGIN:VCALENDAR\n{zone}{}END:VCALENDAR\n", events(2_000, "Big"));
+    for file in [properties, zones] {
+        let most = object::MIN_ROOM + object::MAX_GROWTH * file.len();
+        let refused = object::split(&file).unwrap_err().to_string();
+        assert!(refused.contains(&format!("more than {most} octets")), "{refused}");
+    }
+    // As full as honest files are.
+    let zone = fixed_zone("Full", "+0342")
+        .replace("END:STANDARD", &format!("{}END:STANDARD", &dates[..2_006].replace(",\n", "\n")));
+    let honest = format!("BEGIN:VCALENDAR\n{zone}{}END:VCALENDAR\n", events(1_000, "Full"));
+    assert_eq!(object::split(&honest).unwrap().objects.iter().filter(|o| o.is_ok()).count(), 1_000);
+    // 2 MB of events that are none; and as many of one UID, of which one stays.
+    let count = 40_000;
+    let none = format!("BEGIN:VCALENDAR\n{}END:VCALENDAR\n", events(count, "UTC").replace("DTSTART", "X-START"));
+    let began = std::time::Instant::now();
+    let parts = object::split(&none).unwrap();
+    let lines = |nth: usize| parts.objects[nth].as_ref().unwrap_err().line;
+    assert_eq!((lines(0), lines(count - 1)), (2, 2 + 4 * (count - 1)));
+    let one = none
+        .replace("X-START", "DTSTART")
+        .split_inclusive('\n')
+        .map(|l| if l.starts_with("UID") { "UID:1\n" } else { l })
+        .collect::<String>();
+    assert_eq!(object::split(&one).unwrap().objects.len(), 1);
+    assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
+}
+
 /// What is meant to cost much ends soon, in debug builds too.
 #[test]
 fn hostile_objects_end_soon() {

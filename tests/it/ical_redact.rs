@@ -70,7 +70,7 @@ fn a_zone_is_named_by_its_iana_name_or_by_a_number() {
         format!(
             "BEGIN:VTIMEZONE\r\nTZID:{tzid}\r\nTZURL:http://{MARK}\r\nX-LIC-LOCATION:{MARK}\r\n\
              LAST-MODIFIED:20260101T000000Z\r\n\
-             BEGIN:STANDARD\r\nDTSTART:16010101T000000\r\nTZOFFSETFROM:+0300\r\nTZOFFSETTO:+03:00\r\nTZNAME:{MARK}\r\n\
+             BEGIN:STANDARD\r\nDTSTART:16010101T000000\r\nTZOFFSETFROM:+0342\r\nTZOFFSETTO:+03:42\r\nTZNAME:{MARK}\r\n\
              COMMENT:{MARK}\r\n{inner}END:STANDARD\r\nBEGIN:X-{MARK}\r\nEND:X-{MARK}\r\nEND:VTIMEZONE\r\n"
         )
     };
@@ -79,8 +79,8 @@ fn a_zone_is_named_by_its_iana_name_or_by_a_number() {
     };
     let shown = |name: &str, inner: &str| {
         format!(
-            "BEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:+0300\n\
-             TZOFFSETTO:+0300\n\
+            "BEGIN:VTIMEZONE\nTZID:{name}\nBEGIN:STANDARD\nDTSTART:16010101T000000\nTZOFFSETFROM:+0342\n\
+             TZOFFSETTO:+0342\n\
              {inner}END:STANDARD\nEND:VTIMEZONE\nBEGIN:VEVENT\nDTSTART;TZID={name}:20260601T100000\nDURATION:PT1H\n\
              TRANSP:OPAQUE\nSUMMARY:Busy\nEND:VEVENT"
         )
@@ -101,6 +101,47 @@ fn a_zone_is_named_by_its_iana_name_or_by_a_number() {
     let alone =
         "BEGIN:VEVENT\nDTSTART;TZID=Unknown-1:20260601T100000\nDURATION:PT1H\nTRANSP:OPAQUE\nSUMMARY:Busy\nEND:VEVENT";
     check(&unknown, Mask::Busy, alone);
+}
+
+#[test]
+fn a_masked_zone_is_the_zone_that_was_meant() {
+    let zone = |tzid: &str, inner: &str| format!("BEGIN:VTIMEZONE\r\nTZID:{tzid}\r\n{inner}END:VTIMEZONE\r\n");
+    let always = |offset: &str| {
+        format!(
+            "BEGIN:STANDARD\r\nDTSTART:16010101T000000\r\nTZOFFSETFROM:{offset}\r\nTZOFFSETTO:{offset}\r\nEND:STANDARD\r\n"
+        )
+    };
+    let event = |tzid: &str| {
+        format!(
+            "BEGIN:VEVENT\r\nUID:u\r\nDTSTART;TZID=\"{tzid}\":20260602T020000\r\nDURATION:PT1H\r\n\
+             RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=3\r\nEND:VEVENT"
+        )
+    };
+    let cases = [
+        // Offsets that no IANA zone is: by their number, and with their rules.
+        (String::new(), "UTC+05:30", "Zone-1", 1),
+        (String::new(), "(UTC+05:30)", "Zone-1", 1),
+        (String::new(), "GMT+0530", "Zone-1", 1),
+        (String::new(), "GMT-0330", "Zone-1", 1),
+        // The name counts before rules that say something else.
+        (zone("GMT+0530", &always("+0100")), "GMT+0530", "Zone-1", 1),
+        (String::new(), "UTC+03:00", "Etc/GMT-3", 0),
+        // A likely name alone, and one that the object says something else by.
+        (String::new(), "Eastern", "America/New_York", 0),
+        (zone("Eastern", &always("+1000")), "Eastern", "Australia/Brisbane", 1),
+        (zone("Eastern", &always("+0342")), "Eastern", "Zone-1", 1),
+        // Without any rules it is what it says of its place.
+        (zone("Mine", "X-LIC-LOCATION:Asia/Tokyo\r\n"), "Mine", "Asia/Tokyo", 0),
+    ];
+    for (definition, tzid, name, zones) in cases {
+        let object = object(&format!("{definition}{}", event(tzid)));
+        let (text, again) = masked(&object, Mask::Busy);
+        let found = times(&object, &me()).expect(tzid);
+        assert_eq!(found.len(), 3, "{tzid}");
+        assert_eq!(times(&again, &me()), Some(found), "{text}");
+        assert!(text.contains(&format!("DTSTART;TZID={name}:20260602T020000")), "{text}");
+        assert_eq!(text.matches("BEGIN:VTIMEZONE").count(), zones, "{text}");
+    }
 }
 
 #[test]

@@ -1162,9 +1162,25 @@ async fn a_full_feed_hides_only_what_is_private() {
         let lines = format!("UID:{uid}\nSUMMARY:In {offset}\nDTSTART;TZID=Own:20260610T090000\nDURATION:PT1H");
         put(&gateway, "private", event(&lines).replacen("BEGIN:VEVENT", &zone, 1)).await;
     }
+    // Three, who mean three zones by a name that is only likely to mean one.
+    for (uid, offset) in [("e1", Some("+1000")), ("e2", Some("+1100")), ("e3", None)] {
+        let zone = offset.map_or("BEGIN:VEVENT".to_owned(), |offset| {
+            format!(
+                "BEGIN:VTIMEZONE\r\nTZID:Eastern\r\nBEGIN:STANDARD\r\nDTSTART:19700101T000000\r\n\
+                 TZOFFSETFROM:{offset}\r\nTZOFFSETTO:{offset}\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\nBEGIN:VEVENT"
+            )
+        });
+        let lines = format!("UID:{uid}\nDTSTART;TZID=Eastern:20260611T090000\nDURATION:PT1H");
+        put(&gateway, "private", event(&lines).replacen("BEGIN:VEVENT", &zone, 1)).await;
+    }
     let answer = ask(&gateway, "GET", &format!("/feed/{FULL_TOKEN}.ics"), "").await;
     let lines = lines(&answer.body);
     let has = |line: &str| lines.iter().filter(|l| *l == line).count();
+    for name in ["Eastern", "Eastern (2)", "America/New_York"] {
+        assert_eq!(has(&format!("TZID:{name}")), 1, "{name}: {}", answer.body);
+        assert_eq!(has(&format!("DTSTART;TZID={name}:20260611T090000")), 1, "{name}: {}", answer.body);
+    }
+    assert_eq!([has("TZOFFSETTO:+1000"), has("TZOFFSETTO:+1100")], [1, 1]);
     assert_eq!(has("SUMMARY:Lunch with Zoe"), 1);
     assert_eq!(has("LOCATION:Pier 7"), 1);
     assert_eq!(has("UID:lunch"), 1);
