@@ -501,7 +501,7 @@ fn shortened(text: &str) -> String {
 fn name_of<E: serde::de::Error>(name: &str, what: &str) -> Result<String, E> {
     let upper = name.to_ascii_uppercase();
     // A property of one of these two names would not be one.
-    if !is_name(name) || matches!(upper.as_str(), "BEGIN" | "END") {
+    if !is_name(name) || what == "property" && matches!(upper.as_str(), "BEGIN" | "END") {
         return Err(E::custom(format!("\"{}\" is no name of a {what}", shortened(name))));
     }
     Ok(upper)

@@ -356,11 +356,11 @@ impl<'t> Tree<'t> {
         let text = self.text;
         let content = line.text(text);
         match content.as_bytes() {
-            [b'E' | b'e', b'N' | b'n', b'D' | b'd', b':', ..] if !self.is_prose(&content[4..]) => {
+            [b'E' | b'e', b'N' | b'n', b'D' | b'd', b':', ..] if !self.is_prose(content, 4) => {
                 return self.take_end(&line, content[4..].trim(), repairs);
             }
             [b'B' | b'b', b'E' | b'e', b'G' | b'g', b'I' | b'i', b'N' | b'n', b':', ..]
-                if !self.is_prose(&content[6..]) =>
+                if !self.is_prose(content, 6) =>
             {
                 return self.take_begin(&line, content[6..].trim(), repairs);
             }
@@ -412,12 +412,15 @@ impl<'t> Tree<'t> {
 
     /// `Begin: 9 pm` in a text that was broken: what stands there is the name of no component that is known, open, or a
     /// maker's own.
-    fn is_prose(&self, name: &str) -> bool {
+    fn is_prose(&self, content: &str, colon: usize) -> bool {
+        let (word, name) = content.split_at(colon);
         let (spaced, name) = (name.starts_with(' '), name.trim());
         let in_text = self.open.last().is_some_and(|open| open.broken.is_some());
         let meant = matches!(names::component(name), Cow::Borrowed(_))
             || self.open.iter().any(|open| open.component.name().eq_ignore_ascii_case(name))
-            || is_name(name) && !spaced && name.bytes().any(|b| b.is_ascii_alphabetic());
+            || is_name(name)
+                && !spaced
+                && (!has_lower(word.as_bytes()) || name.bytes().any(|b| b.is_ascii_alphabetic()));
         in_text && !meant && !name.is_empty()
     }
 
