@@ -168,7 +168,11 @@ impl<'m, 'a> Merge<'m, 'a> {
             return Pick::Made(self.set(&lines));
         }
         if matches!(field.name.as_str(), "X-MOZ-LASTACK" | "X-MOZ-GENERATION" | "ACKNOWLEDGED") {
-            let value = |lines: &Lines| lines.properties.first().map(|p| p.value().to_owned());
+            // X-MOZ-GENERATION is a number, the others are times in UTC; nothing is less than both.
+            let value = |lines: &Lines| {
+                let value = lines.properties.first().map(|p| p.value().trim().to_owned());
+                (value.as_ref().and_then(|v| v.parse::<i64>().ok()), value)
+            };
             return if value(&lines[1]) > value(&lines[2]) { Pick::Ours } else { Pick::Theirs };
         }
         if matches!(field.name.as_str(), "ATTENDEE" | "ORGANIZER")
@@ -235,6 +239,9 @@ impl<'m, 'a> Merge<'m, 'a> {
     /// Theirs, with what was decided for ours put in.
     fn on_theirs(&self, sheets: &[Sheet<'_>; 3], picks: &Picks) -> Component {
         let put = picks.iter().filter_map(|(field, pick)| match pick {
+            Pick::Ours if field.name == "RECURRENCE-ID" => {
+                Some((field, with_range(sheets[2].lines(field), &sheets[1])))
+            }
             Pick::Ours => Some((field, self.adopted_lines(&sheets[1].lines(field)))),
             Pick::Made(lines) => Some((field, lines.clone())),
             Pick::Theirs => None,
@@ -245,6 +252,9 @@ impl<'m, 'a> Merge<'m, 'a> {
     /// Ours, with what was decided for theirs put in: for a component that theirs does not have.
     fn on_ours(&self, sheets: &[Sheet<'_>; 3], picks: &Picks) -> Component {
         let put = picks.iter().filter_map(|(field, pick)| match pick {
+            Pick::Theirs if field.name == "RECURRENCE-ID" => {
+                Some((field, with_range(self.adopted_lines(&sheets[1].lines(field)), &sheets[2])))
+            }
             Pick::Theirs => Some((field, sheets[2].lines(field))),
             Pick::Made(lines) => Some((field, lines.clone())),
             Pick::Ours => None,
@@ -317,10 +327,20 @@ impl<'m, 'a> Merge<'m, 'a> {
         if time.name == "RRULE" {
             sheets.iter_mut().for_each(|s| s.unite("RRULE", |f| f.name == "RRULE" || f.name == "DTSTART"));
         }
-        let picks = self.fields(Place::Master, &sheets, &|_| None);
+        let mut picks = self.fields(Place::Master, &sheets, &|_| None);
+        let rule = Field::of("RRULE");
+        let disputed = [1, 2].iter().all(|at: &usize| sheets[*at].said(&rule) != sheets[0].said(&rule));
+        let lost = match picks.get(&rule) {
+            Some(Pick::Ours) if disputed => Some(From::Theirs),
+            Some(Pick::Theirs) if disputed => Some(From::Ours),
+            _ => None,
+        };
+        // Rules that come to the same under two starts: the one that was written for the start that stands.
+        if matches!(picks.get(&time), Some(Pick::Ours)) && !ours.names_as(theirs) {
+            picks.entry(rule.clone()).or_insert(Pick::Ours);
+        }
         let of_ours = |field: &Field| matches!(picks.get(field), Some(Pick::Ours));
         let result = if of_ours(&time) { ours } else { theirs };
-        let rule = Field::of("RRULE");
         let mut out = self.on_theirs(&sheets, &picks);
         let of_rule = if of_ours(&rule) { ours } else { theirs };
         if !of_rule.names_as(result) {
@@ -328,12 +348,6 @@ impl<'m, 'a> Merge<'m, 'a> {
         }
         let timed = of_ours(&time) || of_ours(&rule);
         set_sequence(&mut out, &sheets[1].component, &sheets[2].component, timed);
-        let disputed = [1, 2].iter().all(|at: &usize| sheets[*at].said(&rule) != sheets[0].said(&rule));
-        let lost = match picks.get(&rule) {
-            Some(Pick::Ours) if disputed => Some(From::Theirs),
-            Some(Pick::Theirs) if disputed => Some(From::Ours),
-            _ => None,
-        };
         (Fate::Put(out), result, lost)
     }
 
@@ -354,6 +368,15 @@ impl<'m, 'a> Merge<'m, 'a> {
             (start, before) => start != before,
         };
         let timed = |at: usize| sheets[at].said(&time) != sheets[0].said(&time);
+        // A rule of one side that ends before the start of the other, or nobody knows where.
+        let ends_before = |of_rule: &Side<'_>, at: usize, of_start: &Side<'_>, start_at: usize| {
+            let ends = rules[at] != rules[0] && rules[at].1.is_some() && timed(start_at);
+            let start = of_start.start.map(|wall| of_start.to_hub(wall));
+            ends && of_rule.last().is_none_or(|last| start.is_some_and(|start| of_rule.to_hub(last) < start))
+        };
+        if ends_before(self.ours, 1, self.theirs, 2) || ends_before(self.theirs, 2, self.ours, 1) {
+            return true;
+        }
         let (ours, theirs) = (moved(self.ours), moved(self.theirs));
         // A rule of one side for a day of the other, or a rule of one for a rule of the other with a time that went with it.
         pattern(1) && (theirs || pattern(2) && (timed(1) || timed(2))) || pattern(2) && (ours || pattern(1) && timed(2))
@@ -488,4 +511,17 @@ impl<'m, 'a> Merge<'m, 'a> {
         let at = out.components.iter().position(|c| c.name() != "VTIMEZONE").unwrap_or(out.components.len());
         out.components.splice(at..at, zones);
     }
+}
+
+/// RECURRENCE-ID with the RANGE of another sheet: the instance that it names is that of its own side.
+fn with_range(mut lines: Lines, of: &Sheet<'_>) -> Lines {
+    let id = of.component.property("RECURRENCE-ID");
+    let range = id.and_then(|id| id.param("RANGE")).map(Cow::into_owned);
+    for line in &mut lines.properties {
+        line.retain_params(|p| p.name() != "RANGE");
+        if let Some(range) = &range {
+            line.set_param("RANGE", range);
+        }
+    }
+    lines
 }
