@@ -9,6 +9,7 @@ use calgate::ical::{Component, Object, Property, zone};
 use jiff::civil;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 /// The user of the cases, whose own answer is personal.
 const ME: &str = "anna@example.org";
@@ -410,11 +411,11 @@ impl Style {
     }
 
     /// An instance in one of the forms that mean it.
-    fn instance(&mut self, name: &str, day: i64, hour: i64) -> String {
+    fn instance(&mut self, name: &str, day: i64, hour: i64, by_date: bool) -> String {
         match self.pick(4) {
             0 => format!("{name}:{}", in_utc(day, hour)),
             1 => format!("{name};TZID=\"W. Europe Standard Time\":{}", local(day, hour)),
-            2 if name == "EXDATE" => format!("{name};VALUE=DATE:{}", &local(day, hour)[..8]),
+            2 if by_date => format!("{name};VALUE=DATE:{}", &local(day, hour)[..8]),
             _ => format!("{name};TZID=Europe/Berlin:{}", local(day, hour)),
         }
     }
@@ -515,16 +516,18 @@ impl Series {
         let rule = ["FREQ=DAILY", "INTERVAL=1;FREQ=DAILY", "FREQ=daily;WKST=SU"][style.pick(3) as usize];
         master.push(format!("RRULE:{rule}{end}"));
         for day in &self.removed {
-            master.push(style.instance("EXDATE", *day, self.hour));
+            // A DATE would take away what else there is on that day.
+            let alone = !self.more.contains(day);
+            master.push(style.instance("EXDATE", *day, self.hour, alone));
         }
         for day in &self.more {
-            master.push(style.instance("RDATE", *day, self.hour + 6));
+            master.push(style.instance("RDATE", *day, self.hour + 6, false));
         }
         style.shuffle(&mut master);
         parts.push((master, alarms.clone()));
         for (day, o) in &self.overrides {
             let mut lines = self.lines(o.title.unwrap_or(self.title), style);
-            lines.push(style.instance("RECURRENCE-ID", *day, self.hour));
+            lines.push(style.instance("RECURRENCE-ID", *day, self.hour, false));
             lines.extend(style.start(*day, o.hour.unwrap_or(self.hour)));
             style.shuffle(&mut lines);
             parts.push((lines, alarms.clone()));
@@ -574,7 +577,7 @@ fn differences(a: &Object, b: &Object) -> Vec<Change> {
 /// `PROPTEST_CASES=2000 cargo test` draws more.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(13), ..ProptestConfig::default() }
 }
 
 proptest! {

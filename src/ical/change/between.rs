@@ -337,10 +337,17 @@ impl Told {
                     && as_series(before, wall, &old)
                     && as_series(after, after.of_hub(wall), &sheet)
             });
-        if along && let Some(entry) = sheet.entries.get_mut(&time) {
-            entry.said = old.said(&time).to_owned();
+        if !along {
+            self.times(place, before, &old, after, &sheet);
         }
-        self.times(place, before, &old, after, &sheet);
+        if let Some(entry) = sheet.entries.get_mut(&time) {
+            if along {
+                entry.said = old.said(&time).to_owned();
+            } else if matches!(after.shift, Shift::By(_)) && entry.said == old.said(&time) {
+                // The series moved and this one did not: one who moves it along with the series must be told.
+                entry.said.push_str(" stays");
+            }
+        }
         self.fields(place, &old, &sheet);
     }
 }

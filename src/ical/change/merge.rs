@@ -7,10 +7,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::object::zone_names;
+use super::super::time::DAY;
 use super::super::{Component, Error, Object, Property};
 use super::between::{Place, organizer};
 use super::field::{Field, Lines, Sheet, is_set};
-use super::said::{Book, Reader, items, line_said};
+use super::said::{Book, Reader, items, line_said, part_said};
 use super::series::{Date, Side};
 use instances::{Fates, From, whole};
 use put::{applied, kept, merged_line, renamed_zones, rewrite_until, set_sequence};
@@ -181,12 +182,41 @@ impl<'m, 'a> Merge<'m, 'a> {
         {
             return Pick::Made(Lines { properties: vec![line], components: Vec::new() });
         }
+        if field.name == "VALARM"
+            && let [[base], [ours], [theirs]] = lines.each_ref().map(|l| l.components.as_slice())
+            && let Some(alarm) = self.acknowledged(base, ours, theirs)
+        {
+            return Pick::Made(Lines { properties: Vec::new(), components: vec![alarm] });
+        }
         let [_, ours, theirs] = lines;
         match meant(field) {
             Some(From::Ours) => Pick::Ours,
             Some(From::Theirs) => Pick::Theirs,
             None => self.conflict(place, Some(field.clone()), ours, theirs),
         }
+    }
+
+    /// An alarm that both sides changed, when one of them only acknowledged it (RFC 9074 6): the later of both holds.
+    fn acknowledged(&self, base: &Component, ours: &Component, theirs: &Component) -> Option<Component> {
+        let said = |alarm: &Component, side: &Side<'_>| {
+            let mut alarm = alarm.clone();
+            alarm.remove("ACKNOWLEDGED");
+            part_said(&alarm, &side.reader)
+        };
+        let [b, o, t] = [said(base, self.base), said(ours, self.ours), said(theirs, self.theirs)];
+        let mut out = if t != b { theirs.clone() } else { self.adopted_component(ours) };
+        if o != b && t != b && o != t {
+            return None;
+        }
+        if o == t {
+            out = theirs.clone();
+        }
+        let when = |alarm: &Component| alarm.property("ACKNOWLEDGED").map(|p| p.value().trim().to_ascii_uppercase());
+        let latest = if when(ours) > when(theirs) { ours } else { theirs };
+        if let Some(line) = latest.property("ACKNOWLEDGED").filter(|_| when(&out) != when(latest)) {
+            out.set(self.adopted(line));
+        }
+        Some(out)
     }
 
     fn conflict(&mut self, place: Place, field: Option<Field>, ours: Lines, theirs: Lines) -> Pick {
@@ -402,12 +432,28 @@ impl<'m, 'a> Merge<'m, 'a> {
         let basis = if self.theirs.master.is_some() { self.theirs } else { self.ours };
         let exdates: BTreeSet<Date> = exdates.iter().map(|hub| (*hub, None)).collect();
         let mut changed = false;
+        let rules = |c: &Component| -> Vec<Property> {
+            c.properties.iter().filter(|p| matches!(p.name(), "RRULE" | "EXRULE")).cloned().collect()
+        };
+        let rules_of = rules(&out);
+        // A DATE takes away all of its day: one side's does not stand where the other has something new on that day.
+        let alone = |side: &Side<'_>, line: &Property, value: &str| {
+            let Some(day) = side.day(line, value).filter(|_| line.name() == "EXDATE") else { return true };
+            side.master.is_some_and(|master| rules(master) == rules_of)
+                && rdates
+                    .iter()
+                    .all(|(hub, _)| result.of_hub(*hub).div_euclid(DAY) * DAY != day || exdates.contains(&(*hub, None)))
+        };
+        let stand = |side: &Side<'_>| {
+            let lines = side.master.into_iter().flat_map(|m| m.all("EXDATE"));
+            lines.into_iter().all(|line| line.value().split(',').all(|value| alone(side, line, value)))
+        };
         for (name, want) in [("RDATE", rdates), ("EXDATE", &exdates)] {
             let had: BTreeSet<Date> = match name {
                 "RDATE" => basis.rdates(),
                 _ => basis.exdates.iter().map(|wall| (basis.to_hub(*wall), None)).collect(),
             };
-            if had == *want && basis.names_as(result) {
+            if had == *want && basis.names_as(result) && (name == "RDATE" || stand(basis)) {
                 continue;
             }
             changed |= had != *want;
@@ -421,7 +467,7 @@ impl<'m, 'a> Merge<'m, 'a> {
                 }
                 at = Some(out.properties.len());
                 if basis.names_as(result)
-                    && let Some(line) = kept(&line, basis, &mut missing)
+                    && let Some(line) = kept(&line, basis, &mut missing, &|line, value| alone(basis, line, value))
                 {
                     out.properties.push(line);
                     at = Some(out.properties.len());
@@ -430,7 +476,13 @@ impl<'m, 'a> Merge<'m, 'a> {
             let mut added = Vec::new();
             if self.ours.names_as(result) {
                 let lines = self.ours.master.into_iter().flat_map(|m| m.all(name));
-                added.extend(lines.filter_map(|line| kept(line, self.ours, &mut missing)).map(|l| self.adopted(&l)));
+                added.extend(
+                    lines
+                        .filter_map(|line| {
+                            kept(line, self.ours, &mut missing, &|line, value| alone(self.ours, line, value))
+                        })
+                        .map(|l| self.adopted(&l)),
+                );
             }
             let walls: Vec<i64> = missing.iter().filter(|d| d.1.is_none()).map(|d| result.of_hub(d.0)).collect();
             if !walls.is_empty() {

@@ -125,11 +125,33 @@ impl<'a> Side<'a> {
             }
         }
         side.futures.sort_unstable();
+        let mut days = BTreeSet::new();
         for property in master.into_iter().flat_map(|m| m.all("EXDATE")) {
-            let walls: Vec<i64> = property.value().split(',').filter_map(|value| side.wall(property, value)).collect();
-            side.exdates.extend(walls);
+            for value in property.value().split(',') {
+                days.extend(side.day(property, value));
+                let wall = side.wall(property, value);
+                side.exdates.extend(wall);
+            }
         }
+        let starts =
+            days.first().zip(days.last()).and_then(|(first, last)| side.starts(side.bare()?, *first, last + DAY - 1));
+        let of_days = starts.into_iter().flatten().filter(|wall| days.contains(&(wall.div_euclid(DAY) * DAY)));
+        side.exdates.extend(of_days);
         side
+    }
+
+    /// The day that a DATE names in a series of times: it means all that the day has (see `recur.rs`).
+    pub fn day(&self, property: &Property, value: &str) -> Option<i64> {
+        let (wall, clock) = self.reader.time(property, value)?;
+        (clock.is_date() && !self.clock.is_date()).then_some(wall)
+    }
+
+    /// The instances that one value of an EXDATE takes away.
+    pub fn taken(&self, property: &Property, value: &str) -> Vec<i64> {
+        match self.day(property, value) {
+            Some(day) => self.exdates.range(day..day + DAY).copied().collect(),
+            None => self.wall(property, value).into_iter().collect(),
+        }
     }
 
     /// The wall time of the instance that a value means, by the rules of `recur.rs`.

@@ -103,10 +103,23 @@ pub(super) fn merged_line(base: &Property, ours: &Property, theirs: &Property) -
     Some(out)
 }
 
-/// The values of a line of dates that are wanted; those are not missing any more. `None`: none is.
-pub(super) fn kept(line: &Property, side: &Side<'_>, missing: &mut BTreeSet<Date>) -> Option<Property> {
+/// The values of a line of dates that are wanted, and may stand; those are not missing any more. `None`: none is.
+pub(super) fn kept(
+    line: &Property,
+    side: &Side<'_>,
+    missing: &mut BTreeSet<Date>,
+    stands: &dyn Fn(&Property, &str) -> bool,
+) -> Option<Property> {
     let values: Vec<&str> = line.value().split(',').map(str::trim).collect();
-    let wanted = |value: &&str| side.date(line, value).is_some_and(|date| missing.remove(&date));
+    let wanted = |value: &&str| {
+        if line.name() != "EXDATE" {
+            return side.date(line, value).is_some_and(|date| missing.remove(&date));
+        }
+        // A DATE stays when all that it takes away is to go.
+        let taken: Vec<Date> = side.taken(line, value).iter().map(|wall| (side.to_hub(*wall), None)).collect();
+        let all = !taken.is_empty() && stands(line, value) && taken.iter().all(|date| missing.contains(date));
+        all && taken.iter().all(|date| missing.remove(date))
+    };
     let kept: Vec<&str> = values.iter().copied().filter(wanted).collect();
     if kept.is_empty() {
         return None;
