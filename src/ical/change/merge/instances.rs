@@ -170,7 +170,7 @@ impl<'m, 'a> Merge<'m, 'a> {
                 (keep, theirs.exdate || ours.exdate && theirs.dead() && theirs.own.is_none())
             }
             Some(From::Ours) => match ours.own {
-                None => (Fate::Drop, ours.exdate),
+                None => (Fate::Drop, ours.exdate || theirs.exdate && ours.dead()),
                 Some(own) if !is_there => (self.put(self.adopted_component(own), self.ours, key, result), ours.exdate),
                 Some(own) => {
                     let sheets = made.into_inner().unwrap_or_else(|| self.sheets(key, states));

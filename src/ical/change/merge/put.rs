@@ -139,7 +139,7 @@ pub(super) fn rewrite_until(master: &mut Component, of_rule: &Side<'_>, result: 
         let Some(last) = of_rule.last_of(rule.value()) else { continue };
         let last = result.of_hub(of_rule.to_hub(last));
         let counts = rule.value().to_ascii_uppercase().contains("COUNT=");
-        if !(moved && !counts) && result.last_of(rule.value()) == Some(last) {
+        if (counts || !moved) && result.last_of(rule.value()) == Some(last) {
             continue;
         }
         if let Some(value) = with_until(rule.value(), last, &result.clock) {
