@@ -12,7 +12,7 @@ use super::super::{Component, Error, Object, Property};
 use super::between::{Place, organizer};
 use super::field::{Field, Lines, Sheet, is_set};
 use super::said::{Book, Reader, items, line_said, part_said};
-use super::series::{Date, Side};
+use super::series::{Date, Shift, Side};
 use instances::{Fates, From, whole};
 use put::{applied, kept, merged_line, renamed_zones, rewrite_until, set_sequence};
 
@@ -78,6 +78,11 @@ pub fn merge(base: &Object, ours: &Object, theirs: &Object, winner: Winner) -> R
     let (mut ours, mut theirs) = (Side::of(ours, &book), Side::of(theirs, &book));
     ours.lie_to(&base);
     theirs.lie_to(&base);
+    // One start lies in one way, whatever lines of one side seem to have stayed.
+    if ours.start == theirs.start && ours.clock.name == theirs.clock.name && ours.shift != theirs.shift {
+        let moved = if ours.shift == Shift::Same { theirs.shift.clone() } else { ours.shift.clone() };
+        (ours.shift, theirs.shift) = (moved.clone(), moved);
+    }
     let renamed = renamed_zones(&ours, &theirs);
     let mut merge = Merge { base: &base, ours: &ours, theirs: &theirs, winner, renamed, conflicts: Vec::new() };
     let calendar = merge.calendar()?;
