@@ -264,9 +264,6 @@ impl Told {
             let (old, new) = (before.overrides.get(&key), after.overrides.get(&there(&key)));
             let gone_before = before.exdates.contains(&key.0);
             let gone_after = after.exdates.contains(&wall);
-            if cut.is_some_and(|cut| key.0 >= cut) && new.is_none() && !gone_after {
-                continue;
-            }
             let original = after.original(wall);
             let place = match new.or(old).is_some_and(|c| is_future(c)) {
                 true => Place::Future(original),
@@ -276,6 +273,10 @@ impl Told {
             let gone_after = gone_after || new.is_some_and(|c| is_cancelled(c));
             let never = given_before.as_ref().is_some_and(|given| !given.contains(&key.0));
             let no_more = given_after.as_ref().is_some_and(|given| !given.contains(&wall));
+            // An RDATE may give an instance beyond the cut.
+            if cut.is_some_and(|cut| key.0 >= cut) && new.is_none() && !after.exdates.contains(&wall) && no_more {
+                continue;
+            }
             // What takes away an instance that there is not says nothing.
             if gone_after && !gone_before && old.is_none() && never || gone_before && new.is_none() && no_more {
                 continue;
@@ -336,10 +337,17 @@ impl Told {
                     && as_series(before, wall, &old)
                     && as_series(after, after.of_hub(wall), &sheet)
             });
-        if along && let Some(entry) = sheet.entries.get_mut(&time) {
-            entry.said = old.said(&time).to_owned();
+        if !along {
+            self.times(place, before, &old, after, &sheet);
         }
-        self.times(place, before, &old, after, &sheet);
+        if let Some(entry) = sheet.entries.get_mut(&time) {
+            if along {
+                entry.said = old.said(&time).to_owned();
+            } else if matches!(after.shift, Shift::By(_)) && entry.said == old.said(&time) {
+                // The series moved and this one did not: one who moves it along with the series must be told.
+                entry.said.push_str(" stays");
+            }
+        }
         self.fields(place, &old, &sheet);
     }
 }

@@ -237,11 +237,13 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
     for (at, key, _) in &mut found {
         *key = uid(*at).and_then(|uid| free.take(name(*at), 0, &uid));
     }
+    // Two of different names are two. Alarms alone get new UIDs from the providers.
+    let named = |at: usize| name(at) != "VALARM" && uid(at).is_some();
     for (at, key, said) in found.iter_mut().filter(|f| f.1.is_none()) {
-        *key = free.take(name(*at), 1, said);
+        *key = free.take(name(*at), if named(*at) { 2 } else { 1 }, said);
     }
     let left = |found: &[(usize, Option<String>, String)], kind: &str| {
-        found.iter().filter(|f| f.1.is_none() && name(f.0) == kind).count()
+        found.iter().filter(|f| f.1.is_none() && name(f.0) == kind && !named(f.0)).count()
     };
     let mut kinds: Vec<&str> = found.iter().filter(|f| f.1.is_none()).map(|f| name(f.0)).collect();
     kinds.sort_unstable();
@@ -252,7 +254,7 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
         for (nth, (at, key, said)) in found.iter_mut().filter(|f| f.1.is_none() && name(f.0) == kind).enumerate() {
             *key = Some(match (model, uid(*at)) {
                 (None, uid) => uid.unwrap_or_else(|| (nth + 1).to_string()),
-                (Some(_), _) if pairs => rest.next().unwrap_or_default(),
+                (Some(_), _) if pairs && !named(*at) => rest.next().unwrap_or_default(),
                 (Some(_), Some(uid)) => uid,
                 (Some(_), None) => {
                     let digest = super::digest_of(&Component::new("").with([Property::new("X", &*said)]));
@@ -268,18 +270,29 @@ fn parts(component: &Component, reader: &Reader<'_>, model: Option<&Sheet<'_>>) 
 struct Free<'m> {
     /// Kind, key, what it says; taken or not.
     all: Vec<(&'m str, &'m str, &'m str, bool)>,
-    /// By kind and key, and by kind and what it says.
-    by: [HashMap<&'m str, HashMap<&'m str, Vec<usize>>>; 2],
+    /// Which of them have a name that tells them from others.
+    named: Vec<bool>,
+    /// By kind and key, by kind and what it says, and by that of those without a name.
+    by: [HashMap<&'m str, HashMap<&'m str, Vec<usize>>>; 3],
 }
 
 impl<'m> Free<'m> {
     fn of(model: Option<&'m Sheet<'_>>) -> Free<'m> {
         let known = model.into_iter().flat_map(|m| m.entries.iter()).filter(|(_, e)| !e.parts.is_empty());
+        let has_name = |(field, entry): (&Field, &Entry)| {
+            let part = |m: &'m Sheet<'_>| entry.parts.first().and_then(|at| m.component.components.get(*at));
+            let uid = model.and_then(part).and_then(|part| part.said("UID"));
+            field.name != "VALARM" && uid.is_some()
+        };
+        let named = known.clone().map(has_name).collect();
         let all = known.map(|(f, e)| (f.name.as_str(), f.key.as_deref().unwrap_or_default(), e.said.as_str(), false));
-        let mut free = Free { all: all.collect(), by: Default::default() };
+        let mut free = Free { all: all.collect(), named, by: Default::default() };
         for (at, (kind, key, said, _)) in free.all.iter().enumerate().rev() {
             free.by[0].entry(*kind).or_default().entry(*key).or_default().push(at);
             free.by[1].entry(*kind).or_default().entry(*said).or_default().push(at);
+            if !free.named[at] {
+                free.by[2].entry(*kind).or_default().entry(*said).or_default().push(at);
+            }
         }
         free
     }
@@ -293,6 +306,7 @@ impl<'m> Free<'m> {
     }
 
     fn rest(&self, kind: &str) -> Vec<String> {
-        self.all.iter().filter(|f| f.0 == kind && !f.3).map(|f| f.1.to_owned()).collect()
+        let free = self.all.iter().zip(&self.named).filter(|(f, named)| f.0 == kind && !f.3 && !**named);
+        free.map(|(f, _)| f.1.to_owned()).collect()
     }
 }

@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::object::zone_names;
+use super::super::time::DAY;
 use super::super::{Component, Error, Object, Property};
 use super::between::{Place, organizer};
 use super::field::{Field, Lines, Sheet, is_set};
-use super::said::{Book, Reader, items, line_said};
-use super::series::{Date, Side};
+use super::said::{Book, Reader, items, line_said, part_said};
+use super::series::{Date, Shift, Side};
 use instances::{Fates, From, whole};
 use put::{applied, kept, merged_line, renamed_zones, rewrite_until, set_sequence};
 
@@ -77,6 +78,11 @@ pub fn merge(base: &Object, ours: &Object, theirs: &Object, winner: Winner) -> R
     let (mut ours, mut theirs) = (Side::of(ours, &book), Side::of(theirs, &book));
     ours.lie_to(&base);
     theirs.lie_to(&base);
+    // One start lies in one way, whatever lines of one side seem to have stayed.
+    if ours.start == theirs.start && ours.clock.name == theirs.clock.name && ours.shift != theirs.shift {
+        let moved = if ours.shift == Shift::Same { theirs.shift.clone() } else { ours.shift.clone() };
+        (ours.shift, theirs.shift) = (moved.clone(), moved);
+    }
     let renamed = renamed_zones(&ours, &theirs);
     let mut merge = Merge { base: &base, ours: &ours, theirs: &theirs, winner, renamed, conflicts: Vec::new() };
     let calendar = merge.calendar()?;
@@ -168,7 +174,11 @@ impl<'m, 'a> Merge<'m, 'a> {
             return Pick::Made(self.set(&lines));
         }
         if matches!(field.name.as_str(), "X-MOZ-LASTACK" | "X-MOZ-GENERATION" | "ACKNOWLEDGED") {
-            let value = |lines: &Lines| lines.properties.first().map(|p| p.value().to_owned());
+            // X-MOZ-GENERATION is a number, the others are times in UTC; nothing is less than both.
+            let value = |lines: &Lines| {
+                let value = lines.properties.first().map(|p| p.value().trim().to_owned());
+                (value.as_ref().and_then(|v| v.parse::<i64>().ok()), value)
+            };
             return if value(&lines[1]) > value(&lines[2]) { Pick::Ours } else { Pick::Theirs };
         }
         if matches!(field.name.as_str(), "ATTENDEE" | "ORGANIZER")
@@ -177,12 +187,41 @@ impl<'m, 'a> Merge<'m, 'a> {
         {
             return Pick::Made(Lines { properties: vec![line], components: Vec::new() });
         }
+        if field.name == "VALARM"
+            && let [[base], [ours], [theirs]] = lines.each_ref().map(|l| l.components.as_slice())
+            && let Some(alarm) = self.acknowledged(base, ours, theirs)
+        {
+            return Pick::Made(Lines { properties: Vec::new(), components: vec![alarm] });
+        }
         let [_, ours, theirs] = lines;
         match meant(field) {
             Some(From::Ours) => Pick::Ours,
             Some(From::Theirs) => Pick::Theirs,
             None => self.conflict(place, Some(field.clone()), ours, theirs),
         }
+    }
+
+    /// An alarm that both sides changed, when one of them only acknowledged it (RFC 9074 6): the later of both holds.
+    fn acknowledged(&self, base: &Component, ours: &Component, theirs: &Component) -> Option<Component> {
+        let said = |alarm: &Component, side: &Side<'_>| {
+            let mut alarm = alarm.clone();
+            alarm.remove("ACKNOWLEDGED");
+            part_said(&alarm, &side.reader)
+        };
+        let [b, o, t] = [said(base, self.base), said(ours, self.ours), said(theirs, self.theirs)];
+        let mut out = if t != b { theirs.clone() } else { self.adopted_component(ours) };
+        if o != b && t != b && o != t {
+            return None;
+        }
+        if o == t {
+            out = theirs.clone();
+        }
+        let when = |alarm: &Component| alarm.property("ACKNOWLEDGED").map(|p| p.value().trim().to_ascii_uppercase());
+        let latest = if when(ours) > when(theirs) { ours } else { theirs };
+        if let Some(line) = latest.property("ACKNOWLEDGED").filter(|_| when(&out) != when(latest)) {
+            out.set(self.adopted(line));
+        }
+        Some(out)
     }
 
     fn conflict(&mut self, place: Place, field: Option<Field>, ours: Lines, theirs: Lines) -> Pick {
@@ -235,6 +274,9 @@ impl<'m, 'a> Merge<'m, 'a> {
     /// Theirs, with what was decided for ours put in.
     fn on_theirs(&self, sheets: &[Sheet<'_>; 3], picks: &Picks) -> Component {
         let put = picks.iter().filter_map(|(field, pick)| match pick {
+            Pick::Ours if field.name == "RECURRENCE-ID" => {
+                Some((field, with_range(sheets[2].lines(field), &sheets[1])))
+            }
             Pick::Ours => Some((field, self.adopted_lines(&sheets[1].lines(field)))),
             Pick::Made(lines) => Some((field, lines.clone())),
             Pick::Theirs => None,
@@ -245,6 +287,9 @@ impl<'m, 'a> Merge<'m, 'a> {
     /// Ours, with what was decided for theirs put in: for a component that theirs does not have.
     fn on_ours(&self, sheets: &[Sheet<'_>; 3], picks: &Picks) -> Component {
         let put = picks.iter().filter_map(|(field, pick)| match pick {
+            Pick::Theirs if field.name == "RECURRENCE-ID" => {
+                Some((field, with_range(self.adopted_lines(&sheets[1].lines(field)), &sheets[2])))
+            }
             Pick::Theirs => Some((field, sheets[2].lines(field))),
             Pick::Made(lines) => Some((field, lines.clone())),
             Pick::Ours => None,
@@ -317,10 +362,20 @@ impl<'m, 'a> Merge<'m, 'a> {
         if time.name == "RRULE" {
             sheets.iter_mut().for_each(|s| s.unite("RRULE", |f| f.name == "RRULE" || f.name == "DTSTART"));
         }
-        let picks = self.fields(Place::Master, &sheets, &|_| None);
+        let mut picks = self.fields(Place::Master, &sheets, &|_| None);
+        let rule = Field::of("RRULE");
+        let disputed = [1, 2].iter().all(|at: &usize| sheets[*at].said(&rule) != sheets[0].said(&rule));
+        let lost = match picks.get(&rule) {
+            Some(Pick::Ours) if disputed => Some(From::Theirs),
+            Some(Pick::Theirs) if disputed => Some(From::Ours),
+            _ => None,
+        };
+        // Rules that come to the same under two starts: the one that was written for the start that stands.
+        if matches!(picks.get(&time), Some(Pick::Ours)) && !ours.names_as(theirs) {
+            picks.entry(rule.clone()).or_insert(Pick::Ours);
+        }
         let of_ours = |field: &Field| matches!(picks.get(field), Some(Pick::Ours));
         let result = if of_ours(&time) { ours } else { theirs };
-        let rule = Field::of("RRULE");
         let mut out = self.on_theirs(&sheets, &picks);
         let of_rule = if of_ours(&rule) { ours } else { theirs };
         if !of_rule.names_as(result) {
@@ -328,12 +383,6 @@ impl<'m, 'a> Merge<'m, 'a> {
         }
         let timed = of_ours(&time) || of_ours(&rule);
         set_sequence(&mut out, &sheets[1].component, &sheets[2].component, timed);
-        let disputed = [1, 2].iter().all(|at: &usize| sheets[*at].said(&rule) != sheets[0].said(&rule));
-        let lost = match picks.get(&rule) {
-            Some(Pick::Ours) if disputed => Some(From::Theirs),
-            Some(Pick::Theirs) if disputed => Some(From::Ours),
-            _ => None,
-        };
         (Fate::Put(out), result, lost)
     }
 
@@ -354,6 +403,15 @@ impl<'m, 'a> Merge<'m, 'a> {
             (start, before) => start != before,
         };
         let timed = |at: usize| sheets[at].said(&time) != sheets[0].said(&time);
+        // A rule of one side that ends before the start of the other, or nobody knows where.
+        let ends_before = |of_rule: &Side<'_>, at: usize, of_start: &Side<'_>, start_at: usize| {
+            let ends = rules[at] != rules[0] && rules[at].1.is_some() && timed(start_at);
+            let start = of_start.start.map(|wall| of_start.to_hub(wall));
+            ends && of_rule.last().is_none_or(|last| start.is_some_and(|start| of_rule.to_hub(last) < start))
+        };
+        if ends_before(self.ours, 1, self.theirs, 2) || ends_before(self.theirs, 2, self.ours, 1) {
+            return true;
+        }
         let (ours, theirs) = (moved(self.ours), moved(self.theirs));
         // A rule of one side for a day of the other, or a rule of one for a rule of the other with a time that went with it.
         pattern(1) && (theirs || pattern(2) && (timed(1) || timed(2))) || pattern(2) && (ours || pattern(1) && timed(2))
@@ -379,12 +437,28 @@ impl<'m, 'a> Merge<'m, 'a> {
         let basis = if self.theirs.master.is_some() { self.theirs } else { self.ours };
         let exdates: BTreeSet<Date> = exdates.iter().map(|hub| (*hub, None)).collect();
         let mut changed = false;
+        let rules = |c: &Component| -> Vec<Property> {
+            c.properties.iter().filter(|p| matches!(p.name(), "RRULE" | "EXRULE")).cloned().collect()
+        };
+        let rules_of = rules(&out);
+        // A DATE takes away all of its day: one side's does not stand where the other has something new on that day.
+        let alone = |side: &Side<'_>, line: &Property, value: &str| {
+            let Some(day) = side.day(line, value).filter(|_| line.name() == "EXDATE") else { return true };
+            side.master.is_some_and(|master| rules(master) == rules_of)
+                && rdates
+                    .iter()
+                    .all(|(hub, _)| result.of_hub(*hub).div_euclid(DAY) * DAY != day || exdates.contains(&(*hub, None)))
+        };
+        let stand = |side: &Side<'_>| {
+            let lines = side.master.into_iter().flat_map(|m| m.all("EXDATE"));
+            lines.into_iter().all(|line| line.value().split(',').all(|value| alone(side, line, value)))
+        };
         for (name, want) in [("RDATE", rdates), ("EXDATE", &exdates)] {
             let had: BTreeSet<Date> = match name {
                 "RDATE" => basis.rdates(),
                 _ => basis.exdates.iter().map(|wall| (basis.to_hub(*wall), None)).collect(),
             };
-            if had == *want && basis.names_as(result) {
+            if had == *want && basis.names_as(result) && (name == "RDATE" || stand(basis)) {
                 continue;
             }
             changed |= had != *want;
@@ -398,7 +472,7 @@ impl<'m, 'a> Merge<'m, 'a> {
                 }
                 at = Some(out.properties.len());
                 if basis.names_as(result)
-                    && let Some(line) = kept(&line, basis, &mut missing)
+                    && let Some(line) = kept(&line, basis, &mut missing, &|line, value| alone(basis, line, value))
                 {
                     out.properties.push(line);
                     at = Some(out.properties.len());
@@ -407,7 +481,13 @@ impl<'m, 'a> Merge<'m, 'a> {
             let mut added = Vec::new();
             if self.ours.names_as(result) {
                 let lines = self.ours.master.into_iter().flat_map(|m| m.all(name));
-                added.extend(lines.filter_map(|line| kept(line, self.ours, &mut missing)).map(|l| self.adopted(&l)));
+                added.extend(
+                    lines
+                        .filter_map(|line| {
+                            kept(line, self.ours, &mut missing, &|line, value| alone(self.ours, line, value))
+                        })
+                        .map(|l| self.adopted(&l)),
+                );
             }
             let walls: Vec<i64> = missing.iter().filter(|d| d.1.is_none()).map(|d| result.of_hub(d.0)).collect();
             if !walls.is_empty() {
@@ -488,4 +568,17 @@ impl<'m, 'a> Merge<'m, 'a> {
         let at = out.components.iter().position(|c| c.name() != "VTIMEZONE").unwrap_or(out.components.len());
         out.components.splice(at..at, zones);
     }
+}
+
+/// RECURRENCE-ID with the RANGE of another sheet: the instance that it names is that of its own side.
+fn with_range(mut lines: Lines, of: &Sheet<'_>) -> Lines {
+    let id = of.component.property("RECURRENCE-ID");
+    let range = id.and_then(|id| id.param("RANGE")).map(Cow::into_owned);
+    for line in &mut lines.properties {
+        line.retain_params(|p| p.name() != "RANGE");
+        if let Some(range) = &range {
+            line.set_param("RANGE", range);
+        }
+    }
+    lines
 }

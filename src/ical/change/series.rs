@@ -79,8 +79,10 @@ pub(super) struct Side<'a> {
     pub exdates: BTreeSet<i64>,
     /// Overrides that stand for all that follows.
     futures: Vec<Key>,
-    /// The master with its rule and nothing else.
+    /// The master with its rules and dates and nothing else.
     bare: OnceCell<Option<Object>>,
+    /// The same without RDATE: where a rule ends does not depend on it.
+    ruled: OnceCell<Option<Object>>,
     pub shift: Shift,
     pub hub: Clock,
 }
@@ -106,6 +108,7 @@ impl<'a> Side<'a> {
             exdates: BTreeSet::new(),
             futures: Vec::new(),
             bare: OnceCell::new(),
+            ruled: OnceCell::new(),
             shift: Shift::Same,
             hub,
         };
@@ -122,11 +125,33 @@ impl<'a> Side<'a> {
             }
         }
         side.futures.sort_unstable();
+        let mut days = BTreeSet::new();
         for property in master.into_iter().flat_map(|m| m.all("EXDATE")) {
-            let walls: Vec<i64> = property.value().split(',').filter_map(|value| side.wall(property, value)).collect();
-            side.exdates.extend(walls);
+            for value in property.value().split(',') {
+                days.extend(side.day(property, value));
+                let wall = side.wall(property, value);
+                side.exdates.extend(wall);
+            }
         }
+        let starts =
+            days.first().zip(days.last()).and_then(|(first, last)| side.starts(side.bare()?, *first, last + DAY - 1));
+        let of_days = starts.into_iter().flatten().filter(|wall| days.contains(&(wall.div_euclid(DAY) * DAY)));
+        side.exdates.extend(of_days);
         side
+    }
+
+    /// The day that a DATE names in a series of times: it means all that the day has (see `recur.rs`).
+    pub fn day(&self, property: &Property, value: &str) -> Option<i64> {
+        let (wall, clock) = self.reader.time(property, value)?;
+        (clock.is_date() && !self.clock.is_date()).then_some(wall)
+    }
+
+    /// The instances that one value of an EXDATE takes away.
+    pub fn taken(&self, property: &Property, value: &str) -> Vec<i64> {
+        match self.day(property, value) {
+            Some(day) => self.exdates.range(day..day + DAY).copied().collect(),
+            None => self.wall(property, value).into_iter().collect(),
+        }
     }
 
     /// The wall time of the instance that a value means, by the rules of `recur.rs`.
@@ -216,28 +241,31 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// The master with its rule alone, as an object to expand.
-    fn bare(&self) -> Option<&Object> {
-        let make = || {
-            let master = self.master?;
-            let keep = ["UID", "DTSTART", "RRULE", "EXRULE", "RDATE"];
-            let lines = master.properties.iter().filter(|p| keep.contains(&p.name())).cloned();
-            let mut calendar = Component::new("VCALENDAR");
-            calendar.components = self.object.calendar().components.clone();
-            calendar.components.retain(|c| c.name() == "VTIMEZONE");
-            calendar.components.push(Component::new("VEVENT").with(lines));
-            Object::of(&calendar).ok()
-        };
-        self.bare.get_or_init(make).as_ref()
+    /// The master with these lines alone and one more, as an object to expand.
+    fn only(&self, keep: &[&str], more: Option<Property>) -> Option<Object> {
+        let lines = self.master?.properties.iter().filter(|p| keep.contains(&p.name())).cloned();
+        let mut calendar = Component::new("VCALENDAR");
+        calendar.components = self.object.calendar().components.clone();
+        calendar.components.retain(|c| c.name() == "VTIMEZONE");
+        calendar.components.push(Component::new("VEVENT").with(lines.chain(more)));
+        Object::of(&calendar).ok()
     }
 
-    /// The wall times from `from` to `to` (included) that the rule, RDATE and DTSTART give. `None`: not to be known.
-    fn starts(&self, from: i64, to: i64) -> Option<BTreeSet<i64>> {
+    fn bare(&self) -> Option<&Object> {
+        self.bare.get_or_init(|| self.only(&["UID", "DTSTART", "RRULE", "EXRULE", "RDATE"], None)).as_ref()
+    }
+
+    fn ruled(&self) -> Option<&Object> {
+        self.ruled.get_or_init(|| self.only(&["UID", "DTSTART", "RRULE", "EXRULE"], None)).as_ref()
+    }
+
+    /// The wall times from `from` to `to` (included) that a series of this side has. `None`: not to be known.
+    fn starts(&self, series: &Object, from: i64, to: i64) -> Option<BTreeSet<i64>> {
         let frame = &self.clock.frame;
         let utc = &TimeZone::UTC;
         let window = Window::new(frame.at(from, utc).plus(-DAY), frame.at(to, utc).plus(DAY))?;
         let limits = Limits { instances: 10_000, steps: 50_000 };
-        let found = recur::instances(self.bare()?, window, utc, limits).ok()?;
+        let found = recur::instances(series, window, utc, limits).ok()?;
         let walls = found.iter().map(|i| frame.wall(i.start, utc));
         Some(walls.filter(|wall| (from..=to).contains(wall)).collect())
     }
@@ -247,7 +275,7 @@ impl<'a> Side<'a> {
         let (Some(first), Some(last)) = (walls.iter().min(), walls.iter().max()) else { return Some(BTreeSet::new()) };
         match self.master {
             Some(master) if recurs(master) => {
-                let starts = self.starts(*first, *last)?;
+                let starts = self.starts(self.bare()?, *first, *last)?;
                 Some(walls.iter().copied().filter(|wall| starts.contains(wall)).collect())
             }
             Some(_) => Some(walls.iter().copied().filter(|wall| self.start == Some(*wall)).collect()),
@@ -255,36 +283,57 @@ impl<'a> Side<'a> {
         }
     }
 
-    /// The last wall time of a series that ends.
+    /// The last wall time that the rules give, when they end. RDATEs may lie behind it.
     pub fn last(&self) -> Option<i64> {
-        let end = self.bare()?.span().last?;
-        let near = self.clock.frame.wall(end, &TimeZone::UTC) + DAY;
-        let back = [4, 40, 400, 4_000].into_iter();
-        back.filter_map(|days| self.starts(near - days * DAY, near)?.last().copied()).next()
+        self.last_in(self.ruled()?)
     }
 
-    /// The first wall time after `wall`.
+    /// The same for one rule under the start of this side, whoever's rule it is.
+    pub fn last_of(&self, rule: &str) -> Option<i64> {
+        end(rule)?;
+        self.last_in(&self.only(&["UID", "DTSTART"], Some(Property::new("RRULE", rule)))?)
+    }
+
+    fn last_in(&self, series: &Object) -> Option<i64> {
+        let end = series.span().last?;
+        let near = self.clock.frame.wall(end, &TimeZone::UTC) + DAY;
+        let back = [4, 40, 400, 4_000].into_iter();
+        back.filter_map(|days| self.starts(series, near - days * DAY, near)?.last().copied()).next()
+    }
+
+    /// The first wall time after `wall` that the rules give.
     pub fn first_after(&self, wall: i64) -> Option<i64> {
+        let series = self.ruled()?;
         let ahead = [4, 40, 400, 4_000].into_iter();
-        ahead.filter_map(|days| self.starts(wall + 1, wall + days * DAY)?.first().copied()).next()
+        ahead.filter_map(|days| self.starts(series, wall + 1, wall + days * DAY)?.first().copied()).next()
     }
 
     /// The pattern of the rule without its end, and the end as the wall time (of the hub) of the last instance.
-    /// `None` for a rule without end.
+    /// `None` for a rule without end. Of several, EXRULEs too: the patterns in order, and the end of each in that order.
     pub fn rule(&self) -> (String, Option<String>) {
         let Some(master) = self.master else { return Default::default() };
-        let lines = |name| master.all(name).filter(|p| !p.value().trim().is_empty());
-        let rules: Vec<&str> = lines("RRULE").map(Property::value).collect();
+        let lines: Vec<&Property> = ["RRULE", "EXRULE"]
+            .into_iter()
+            .flat_map(|name| master.all(name).filter(|p| !p.value().trim().is_empty()))
+            .collect();
         let start = self.start.map(|wall| (wall, self.clock.is_date()));
-        let mut patterns: Vec<String> = rules.iter().map(|rule| pattern(rule, start)).collect();
-        patterns.extend(lines("EXRULE").map(|p| format!("EXRULE {}", p.value().trim().to_ascii_uppercase())));
-        let ends: Vec<String> = rules.iter().filter_map(|rule| end(rule)).collect();
-        if ends.is_empty() {
-            return (patterns.join("\n"), None);
-        }
-        let last = if rules.len() == 1 { self.last() } else { None };
-        let end = last.map_or_else(|| ends.join("\n"), |last| format!("last {}", self.to_hub(last)));
-        (patterns.join("\n"), Some(end))
+        // Nobody has that many; what they come to is not worth the time.
+        let few = lines.len() <= 10;
+        let one = |line: &&Property| {
+            let rule = line.value();
+            let sign = if line.name() == "EXRULE" { "EXRULE " } else { "" };
+            let ends = end(rule).map(|written| match self.last_of(rule).filter(|_| few) {
+                Some(last) => format!("last {}", self.to_hub(last)),
+                None => written,
+            });
+            (format!("{sign}{}", pattern(rule, start)), ends)
+        };
+        let mut rules: Vec<(String, Option<String>)> = lines.iter().map(one).collect();
+        rules.sort_unstable();
+        let ends = rules.iter().any(|(_, end)| end.is_some());
+        let (patterns, said): (Vec<String>, Vec<String>) =
+            rules.into_iter().map(|(pattern, end)| (pattern, end.unwrap_or_else(|| "-".to_owned()))).unzip();
+        (patterns.join("\n"), ends.then(|| said.join("\n")))
     }
 
     /// The master by its fields; `rule` is what its RRULE says.
@@ -468,13 +517,15 @@ fn end(rule: &str) -> Option<String> {
     (!ends.is_empty()).then(|| ends.join(";"))
 }
 
-/// The same rule with UNTIL where the series, which lies elsewhere now, has its last instance. `None`: it has no UNTIL.
+/// The same rule with UNTIL, in the place of UNTIL or COUNT, where the series, which lies elsewhere now, has its last
+/// instance. `None`: it has no end.
 pub(super) fn with_until(rule: &str, last: i64, clock: &Clock) -> Option<String> {
     let mut found = false;
     let parts: Vec<String> = rule
         .split(';')
         .map(|part| {
-            if !part.trim().get(..6).is_some_and(|p| p.eq_ignore_ascii_case("UNTIL=")) {
+            let name = part.trim().get(..6).unwrap_or_default();
+            if !name.eq_ignore_ascii_case("UNTIL=") && !name.eq_ignore_ascii_case("COUNT=") {
                 return part.to_owned();
             }
             found = true;

@@ -64,7 +64,14 @@ impl<'m, 'a> Merge<'m, 'a> {
                 exdates.chain(s.overrides.keys().map(|key| (s.to_hub(key.0), key.1)))
             })
             .collect();
-        let given = [None, self.given(self.ours, &keys), self.given(self.theirs, &keys)];
+        let [ours, theirs] = [self.ours, self.theirs].map(|side| self.given(side, &keys));
+        // Only when a rule changed does it matter which of them the old one had.
+        let base = match ours.is_some() || theirs.is_some() {
+            true => self.base.gives(&keys.iter().map(|key| self.base.of_hub(key.0)).collect::<Vec<_>>()),
+            false => None,
+        };
+        // A side whose rule is that of the base has the instances of the base.
+        let given = [base.clone(), ours.or_else(|| base.clone()), theirs.or(base)];
         let mut fates = Fates::default();
         for key in keys {
             let mut states: [State<'a>; 3] = [0, 1, 2].map(|at: usize| {
@@ -89,7 +96,7 @@ impl<'m, 'a> Merge<'m, 'a> {
         fates
     }
 
-    /// Which of the instances a side has whose rule is not that of the base. `None`: all.
+    /// Which of the instances a side has whose rule is not that of the base. `None`: those of the base, or not to be known.
     fn given(&self, side: &Side<'a>, keys: &BTreeSet<Key>) -> Option<BTreeSet<i64>> {
         let lines = |s: &Side<'a>| {
             let names = ["RRULE", "EXRULE", "RDATE"];
@@ -130,6 +137,15 @@ impl<'m, 'a> Merge<'m, 'a> {
                     _ => Some(From::Theirs),
                 }
             }
+            // What is said of one instance is not what is said of all that follow.
+            (true, true)
+                if ours.own.zip(theirs.own).is_some_and(|(ours, theirs)| is_future(ours) != is_future(theirs)) =>
+            {
+                match self.conflict(place(), None, whole(self.shown(ours)), whole(self.shown(theirs))) {
+                    Pick::Ours => Some(From::Ours),
+                    _ => Some(From::Theirs),
+                }
+            }
             _ => None,
         };
         // Theirs follows the series, or is new: it follows what ours changed there.
@@ -150,10 +166,11 @@ impl<'m, 'a> Merge<'m, 'a> {
                     Some(own) if !self.theirs.names_as(result) => Fate::Put(self.renamed_id(own.clone(), key, result)),
                     _ => Fate::Keep,
                 };
-                (keep, theirs.exdate)
+                // Either EXDATE may be of an instance that only the rule of its side has.
+                (keep, theirs.exdate || ours.exdate && theirs.dead() && theirs.own.is_none())
             }
             Some(From::Ours) => match ours.own {
-                None => (Fate::Drop, ours.exdate),
+                None => (Fate::Drop, ours.exdate || theirs.exdate && ours.dead()),
                 Some(own) if !is_there => (self.put(self.adopted_component(own), self.ours, key, result), ours.exdate),
                 Some(own) => {
                     let sheets = made.into_inner().unwrap_or_else(|| self.sheets(key, states));

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::super::super::{Component, Property};
 use super::super::field::{Field, Lines, Sheet};
+use super::super::said::address;
 use super::super::series::{Date, Shift, Side, with_until};
 
 /// A sheet's component with the lines of some fields replaced: each where the first of its name stood, the rest behind.
@@ -74,8 +75,12 @@ pub(super) fn applied(basis: &Sheet<'_>, put: BTreeMap<&Field, Lines>) -> Compon
     out
 }
 
-/// The line of one person with the parameters that either side changed. `None`: both changed one of them.
+/// The line of one person with the parameters that either side changed. `None`: both changed one of them, or the two
+/// name different persons.
 pub(super) fn merged_line(base: &Property, ours: &Property, theirs: &Property) -> Option<Property> {
+    if address(ours) != address(theirs) || ours.name() != theirs.name() || base.name() != ours.name() {
+        return None;
+    }
     type Params = BTreeMap<String, Vec<String>>;
     let params = |p: &Property| -> Params {
         p.params().map(|p| (p.name().to_owned(), p.values().map(Cow::into_owned).collect())).collect()
@@ -98,10 +103,23 @@ pub(super) fn merged_line(base: &Property, ours: &Property, theirs: &Property) -
     Some(out)
 }
 
-/// The values of a line of dates that are wanted; those are not missing any more. `None`: none is.
-pub(super) fn kept(line: &Property, side: &Side<'_>, missing: &mut BTreeSet<Date>) -> Option<Property> {
+/// The values of a line of dates that are wanted, and may stand; those are not missing any more. `None`: none is.
+pub(super) fn kept(
+    line: &Property,
+    side: &Side<'_>,
+    missing: &mut BTreeSet<Date>,
+    stands: &dyn Fn(&Property, &str) -> bool,
+) -> Option<Property> {
     let values: Vec<&str> = line.value().split(',').map(str::trim).collect();
-    let wanted = |value: &&str| side.date(line, value).is_some_and(|date| missing.remove(&date));
+    let wanted = |value: &&str| {
+        if line.name() != "EXDATE" {
+            return side.date(line, value).is_some_and(|date| missing.remove(&date));
+        }
+        // A DATE stays when all that it takes away is to go.
+        let taken: Vec<Date> = side.taken(line, value).iter().map(|wall| (side.to_hub(*wall), None)).collect();
+        let all = !taken.is_empty() && stands(line, value) && taken.iter().all(|date| missing.contains(date));
+        all && taken.iter().all(|date| missing.remove(date))
+    };
     let kept: Vec<&str> = values.iter().copied().filter(wanted).collect();
     if kept.is_empty() {
         return None;
@@ -113,14 +131,17 @@ pub(super) fn kept(line: &Property, side: &Side<'_>, missing: &mut BTreeSet<Date
     Some(line)
 }
 
-/// Gives a rule that stood under another start the UNTIL of the same last instance.
+/// Gives each rule that stood under another start the end at the same last instance: a COUNT that comes to another one
+/// under this start, because instances were cut off in front, becomes an UNTIL.
 pub(super) fn rewrite_until(master: &mut Component, of_rule: &Side<'_>, result: &Side<'_>) {
-    if of_rule.shift == result.shift && matches!(of_rule.shift, Shift::Same) {
-        return;
-    }
-    let Some(last) = of_rule.last() else { return };
-    let last = result.of_hub(of_rule.to_hub(last));
-    for rule in master.properties.iter_mut().filter(|p| p.name() == "RRULE") {
+    let moved = of_rule.shift != result.shift || !matches!(of_rule.shift, Shift::Same);
+    for rule in master.properties.iter_mut().filter(|p| matches!(p.name(), "RRULE" | "EXRULE")) {
+        let Some(last) = of_rule.last_of(rule.value()) else { continue };
+        let last = result.of_hub(of_rule.to_hub(last));
+        let counts = rule.value().to_ascii_uppercase().contains("COUNT=");
+        if (counts || !moved) && result.last_of(rule.value()) == Some(last) {
+            continue;
+        }
         if let Some(value) = with_until(rule.value(), last, &result.clock) {
             rule.set_value(&value);
         }
