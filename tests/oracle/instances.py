@@ -78,11 +78,6 @@ REWRITTEN = {
         "zone it knows by name, and not for one that is told.",
         [("/freeassociation.sourceforge.net/", "")],
     ),
-    "negative-duration": (
-        '"This property specifies a positive duration of time" (RFC 5545 3.8.2.5): less than none is none; the library '
-        "ends before it starts.",
-        [("DURATION:-PT1H", "DURATION:PT0S")],
-    ),
     "override-named-by-a-date": (
         "RECURRENCE-ID is to be of the type of DTSTART (RFC 5545 3.8.4.4); a day names the instance of that day.",
         [("RECURRENCE-ID;VALUE=DATE:20260303", "RECURRENCE-ID;TZID=Europe/Berlin:20260303T090000")],
@@ -95,6 +90,11 @@ REWRITTEN = {
     "rfc7529-gregorian-is-read": (
         "RSCALE=GREGORIAN and SKIP=OMIT are the default (RFC 7529 4.1); the library knows neither.",
         [("RSCALE=GREGORIAN;", ""), ("SKIP=OMIT;", "")],
+    ),
+    "start-in-the-gap": (
+        "02:30 does not occur and is read as 03:30 (RFC 5545 3.3.5), which is where it ends too: of the hour that the "
+        "clock says it takes none is left, and it is kept. The library leaves nothing.",
+        [("T033000$", "T043000")],
     ),
     "text-empty-values": (
         "An EXDATE or RDATE without a value says nothing; the library throws.",
@@ -151,6 +151,8 @@ BY_HAND = {
     "todo-completed-without-dates": "COMPLETED and CREATED are no time of an instance; the library lists all of time.",
     "exchange-custom-zone-left-out": "Its name says nothing of the zone; the library takes the time as floating.",
     "unknown-zone": "Its name says nothing of the zone; the library takes the time as floating.",
+    "negative-duration": '"This property specifies a positive duration of time" (RFC 5545 3.8.2.5): what takes less '
+    "than none may take any; the library ends before it starts.",
     "hebrew-rscale": "RFC 7529 is refused by name; the library throws.",
     "rfc7529-chinese-new-year": "RFC 7529 is refused by name; the library throws.",
     "rfc7529-skip-is-refused": "RFC 7529 is refused by name; the library throws.",
