@@ -614,7 +614,7 @@ impl<'a> Series<'a> {
                 return Err(Error::Unreadable(reason.to_owned()));
             }
             let id = self.start_named(&o.id, reader);
-            let moved = master.start.frame.wall(o.timed.start.at(reader), reader) - id.wall;
+            let moved = wall_by(&master.start.frame, &o.timed.start, reader) - id.wall;
             futures.push(Future { from: id.at, moved, timed: &o.timed });
         }
         futures.sort_by_key(|f| f.from);
@@ -687,12 +687,8 @@ impl<'a> Series<'a> {
 
     /// What an RDATE adds to the series.
     fn added(&self, master: &Timed<'a>, when: &When, length: Option<Length>, reader: &TimeZone) -> Start {
-        let frame = &master.start.frame;
-        let at = when.at(reader);
-        // What lies in a gap of the reader's keeps its own wall time, from which its end is counted.
-        let same = when.is_date() || when.frame.floats() && frame.floats();
-        let wall = if same { when.wall } else { frame.wall(at, reader) };
-        Start { at, wall, length }
+        let wall = if when.is_date() { when.wall } else { wall_by(&master.start.frame, when, reader) };
+        Start { at: when.at(reader), wall, length }
     }
 
     /// Whether something in it floats and has a length in exact time.
@@ -766,6 +762,16 @@ impl<'a> Series<'a> {
             include(frame, start, end);
         }
         Ok((first, last))
+    }
+}
+
+/// What the clock of `frame` shows at a time. What lies in a gap of that clock keeps the wall time it is written with, from
+/// which ends and moves are counted.
+fn wall_by(frame: &Frame, when: &When, reader: &TimeZone) -> i64 {
+    match (&when.frame, frame) {
+        (Frame::Date | Frame::Floating, Frame::Date | Frame::Floating) => when.wall,
+        (Frame::Zone(of), Frame::Zone(zone)) if of == zone => when.wall,
+        _ => frame.wall(when.at(reader), reader),
     }
 }
 
