@@ -102,11 +102,8 @@ pub fn gather(
 }
 
 fn period_of(entry: &recur::Entry, zone: &TimeZone) -> Option<Period> {
-    let at = |time: i64| match entry.floating {
-        true => zone::resolve(time, zone),
-        false => Instant(time),
-    };
-    Some(Period { window: Window::new(at(entry.start), at(entry.end))?, kind: entry.busy })
+    let (start, end) = entry.ends(zone);
+    Some(Period { window: Window::new(start, end)?, kind: entry.busy })
 }
 
 /// The busy time of one object that the time index does not hold. One that can not be expanded is busy as a whole.

@@ -647,6 +647,8 @@ fn note_forms(
 
 fn is_before(end: &When, start: &When) -> bool {
     match (&end.frame, &start.frame) {
+        // In a gap the clock of one zone goes on, and the instants may turn around.
+        (Frame::Zone(of), Frame::Zone(from)) if of == from => end.wall < start.wall,
         (Frame::Zone(_), Frame::Zone(_)) => end.at(&jiff::tz::TimeZone::UTC) < start.at(&jiff::tz::TimeZone::UTC),
         // Of two forms that do not compare, the day must do.
         (Frame::Zone(_), _) | (_, Frame::Zone(_)) => end.wall + time::DAY < start.wall,
@@ -859,6 +861,11 @@ mod tests {
             EVENT.replace("UID:1", "UID:1\nRRULE:FREQ=DAILY;INTERVAL=0;"),
             EVENT.replace("UID:1", "UID:1\nRRULE:RSCALE=CHINESE;FREQ=YEARLY"),
             EVENT.replace("UID:1", "UID:1\nDTEND:20260105T090000Z"),
+            // In a gap, where the instant of the start is behind that of the end.
+            EVENT.replace(
+                "DTSTART:20260105T090000Z",
+                "DTSTART;TZID=Europe/Berlin:20260329T023000\nDTEND;TZID=Europe/Berlin:20260329T030000",
+            ),
             EVENT.replace("UID:1", "UID:1\nRECURRENCE-ID:20260101T090000Z"),
             format!("{EVENT}{}", EVENT.replace("UID:1", "UID:1\nRECURRENCE-ID:20260101T090000Z")),
         ];

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 
 use super::rule::{Freq, Rule};
 use super::time::{self, DAY, Duration, Frame, When, Written};
-use super::zone::{InOrder, Zones};
+use super::zone::{self, InOrder, Zones};
 use super::{Component, Instant, Kind, Object, Property, Span, Window};
 
 /// How far the wall clock of any zone is from UTC, at most: what makes a span of floating times hold everywhere.
-const ANY_ZONE: i64 = 14 * 3600;
+pub const ANY_ZONE: i64 = 14 * 3600;
 
 /// One happening in time of a VEVENT, VTODO or VJOURNAL.
 #[derive(Clone, Debug)]
@@ -150,6 +150,20 @@ pub struct Entry {
     pub busy: Busy,
 }
 
+impl Entry {
+    /// Its first instant and the first behind it for a reader in `zone`, equal when it has no length. What a gap of that
+    /// zone swallows keeps the length that it has on the wall, as its instance does.
+    pub fn ends(&self, zone: &TimeZone) -> (Instant, Instant) {
+        match self.floating {
+            false => (Instant(self.start), Instant(self.end)),
+            true => {
+                let start = zone::resolve(self.start, zone);
+                (start, wall_end(self.start, self.end - self.start, &Frame::Floating, start, zone))
+            }
+        }
+    }
+}
+
 /// The time index of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
@@ -163,15 +177,16 @@ pub struct Index {
 }
 
 /// The time index of `object` for `horizon`; at most `limit` entries, else dense, as is what floats and has a length in
-/// hours (RFC 5545 3.3.6), which is another one on the wall across a change of offset.
+/// hours (RFC 5545 3.3.6), which is another one on the wall across a change of offset, and a series that floats in part.
 /// Floating entries are those that may lie in the horizon in some zone.
 pub fn index(object: &Object, horizon: Window, me: &[String], limit: usize) -> Index {
     let series = Series::of(object);
     let span = span_of(object, &series);
     let dense = Index { span, entries: Vec::new(), dense: true };
     let (Kind::Event, Ok(Some(series))) = (object.kind(), series) else { return dense };
-    // Where an exact length ends on the wall depends on the reader's zone, and an entry holds a wall time.
-    if series.floats_exactly() {
+    // Where an exact length ends on the wall depends on the reader's zone, and an entry holds a wall time. Which instance
+    // a time in a zone names, of those that float, does too.
+    if series.floats_exactly() || series.floats_in_part() {
         return dense;
     }
     let limits = Limits { instances: limit, steps: 20_000 };
@@ -200,7 +215,10 @@ fn span_of(object: &Object, series: &Result<Option<Series<'_>>, Error>) -> Span 
         (Kind::Other, _) | (_, Err(_) | Ok(None)) => return OPEN,
         // What has no time of its own may be in any window (RFC 4791 9.9), whenever the others are.
         (Kind::Todo, _) if object.components().any(|c| c.said("DTSTART").or(c.said("DUE")).is_none()) => return OPEN,
-        (_, Ok(Some(series))) => series.bounds(),
+        (_, Ok(Some(series))) => match series.bounds() {
+            Ok(bounds) => bounds,
+            Err(_) => return OPEN,
+        },
     };
     match object.kind() {
         // The tables of RFC 4791 9.9 let a VTODO match at both of its ends.
@@ -252,23 +270,42 @@ impl Length {
     }
 
     /// From one time to another: dates and floating times along the wall clock; with a zone the exact time between
-    /// counts for all instances (RFC 5545 3.8.5.3).
+    /// counts for all instances (RFC 5545 3.8.5.3). An end of another form than the start is meant as the start is: what
+    /// floats or is a DATE in the start's zone, and beside a start that floats what the end's own clock shows.
     fn between(start: &When, end: &When) -> Length {
-        match start.frame {
-            Frame::Date | Frame::Floating if end.frame.floats() => Length { wall: end.wall - start.wall, exact: 0 },
-            _ => Length { wall: 0, exact: end.at(&TimeZone::UTC).0 - start.at(&TimeZone::UTC).0 },
+        let wall = end.wall - start.wall;
+        match (&start.frame, &end.frame) {
+            (Frame::Date | Frame::Floating, _) => Length { wall, exact: 0 },
+            (Frame::Zone(zone), of) => {
+                let other = matches!(of, Frame::Zone(other) if other != zone);
+                let end = if other { end.at(zone) } else { start.frame.at(end.wall, zone) };
+                let exact = end.0 - start.at(zone).0;
+                // A gap that both lie in, or one of them, leaves no time between them. By the clock it was meant.
+                Length { wall: 0, exact: if exact <= 0 && wall > 0 && !other { wall } else { exact } }
+            }
         }
     }
 
+    fn is_negative(self) -> bool {
+        self.wall + self.exact < 0
+    }
+
     fn end(self, wall: i64, frame: &Frame, start: Instant, reader: &TimeZone) -> Instant {
-        let end = if self.wall == 0 { start } else { frame.at(wall + self.wall, reader) };
-        // A length that is negative is none.
+        let end = if self.wall == 0 { start } else { wall_end(wall, self.wall, frame, start, reader) };
+        // Only a VTODO may be due before it starts; it has no length then.
         end.plus(self.exact).max(start)
     }
 
     fn longest(self) -> i64 {
         (self.wall + self.exact).max(0)
     }
+}
+
+/// Where `length` seconds along the clock end that begin at `wall`, which is `start`. What a gap leaves nothing of
+/// begins behind the gap and is as long as the clock says.
+fn wall_end(wall: i64, length: i64, frame: &Frame, start: Instant, reader: &TimeZone) -> Instant {
+    let end = frame.at(wall + length, reader);
+    if length > 0 && end <= start { start.plus(length) } else { end }
 }
 
 /// A component with its own time.
@@ -309,6 +346,10 @@ impl<'a> Timed<'a> {
             (None, None) if start.is_date() && component.name() != "VTODO" => Length { wall: DAY, exact: 0 },
             (None, None) => Length::NONE,
         };
+        // What time it takes nobody knows: read as none, it would be free. A VTODO takes none.
+        if length.is_negative() && component.name() != "VTODO" {
+            return Err(Error::Unreadable(format!("this {} ends before it starts", component.name())));
+        }
         Ok(Some(Timed { component, start, length }))
     }
 }
@@ -337,11 +378,12 @@ struct Found<'a> {
 }
 
 /// One start of the master, before it is known what happens there.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Start {
     at: Instant,
     wall: i64,
-    length: Option<(i64, i64)>,
+    /// That of a PERIOD; else it is the master's.
+    length: Option<Length>,
 }
 
 /// Starts that a property names, by instant or by day.
@@ -530,7 +572,7 @@ impl<'a> Series<'a> {
                         give(&timed, wall, frame.at(wall, reader), timed.length, id)?;
                     }
                     None => {
-                        let length = start.length.map_or(master.length, |(wall, exact)| Length { wall, exact });
+                        let length = start.length.unwrap_or(master.length);
                         give(master, start.wall, start.at, length, id)?;
                     }
                 }
@@ -572,7 +614,7 @@ impl<'a> Series<'a> {
                 return Err(Error::Unreadable(reason.to_owned()));
             }
             let id = self.start_named(&o.id, reader);
-            let moved = master.start.frame.wall(o.timed.start.at(reader), reader) - id.wall;
+            let moved = wall_by(&master.start.frame, &o.timed.start, reader) - id.wall;
             futures.push(Future { from: id.at, moved, timed: &o.timed });
         }
         futures.sort_by_key(|f| f.from);
@@ -593,9 +635,7 @@ impl<'a> Series<'a> {
         let first = Start { at: master.start.at(reader), wall: master.start.wall, length: None };
         let mut starts = vec![first];
         for (when, length) in &self.rdates {
-            let at = when.at(reader);
-            let wall = if when.is_date() { when.wall } else { frame.wall(at, reader) };
-            starts.push(Start { at, wall, length: length.map(|l| (l.wall, l.exact)) });
+            starts.push(self.added(master, when, *length, reader));
         }
         if !self.rules.is_empty() {
             let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
@@ -631,11 +671,24 @@ impl<'a> Series<'a> {
                 starts.retain(|start| walls.binary_search(&start.wall).is_err());
             }
         }
-        // A PERIOD says more than a rule that gives the same start: of two the longer one stays. Of two wall times that
-        // are one instant the later is the real one, the other lies in a gap.
-        starts.sort_unstable_by(|a, b| (a.at, b.length, b.wall).cmp(&(b.at, a.length, a.wall)));
-        starts.dedup_by_key(|s| s.at);
+        // Of two wall times that are one instant the later is the real one, the other lies in a gap. A PERIOD may give the
+        // same start as a rule or another one does: the longer stays.
+        starts.sort_unstable_by(|a, b| (a.at, b.wall).cmp(&(b.at, a.wall)));
+        starts.dedup_by(|next, kept| {
+            if next.at == kept.at && next.length != kept.length {
+                let end =
+                    |length: Option<Length>| length.unwrap_or(master.length).end(kept.wall, frame, kept.at, reader);
+                kept.length = std::cmp::max_by_key(kept.length, next.length, |length| end(*length));
+            }
+            next.at == kept.at
+        });
         Ok(starts)
+    }
+
+    /// What an RDATE adds to the series.
+    fn added(&self, master: &Timed<'a>, when: &When, length: Option<Length>, reader: &TimeZone) -> Start {
+        let wall = if when.is_date() { when.wall } else { wall_by(&master.start.frame, when, reader) };
+        Start { at: when.at(reader), wall, length }
     }
 
     /// Whether something in it floats and has a length in exact time.
@@ -648,8 +701,19 @@ impl<'a> Series<'a> {
             .any(|(frame, length)| frame.floats() && length.exact != 0)
     }
 
+    /// Whether some of what is compared to the master's times floats and the rest does not.
+    fn floats_in_part(&self) -> bool {
+        let Some(master) = &self.master else { return false };
+        let futures = self.overrides.iter().filter(|o| o.future).map(|o| &o.timed.start);
+        let named = self.exdates.iter().chain(self.overrides.iter().map(|o| &o.id));
+        // A time without zone, or a day, that names an instance of a series in a zone is by its clock, whoever reads.
+        let named = named.filter(|when| !when.frame.floats());
+        let mut compared = self.rdates.iter().map(|(when, _)| when).chain(futures).chain(named);
+        compared.any(|when| when.frame.floats() != master.start.frame.floats())
+    }
+
     /// The first instant and one that is not before the last, `None` when there is none; floating times widened.
-    fn bounds(&self) -> (Instant, Option<Instant>) {
+    fn bounds(&self) -> Result<(Instant, Option<Instant>), Error> {
         let utc = &TimeZone::UTC;
         let mut first = Instant::MAX;
         let mut last = Some(Instant::MIN);
@@ -662,31 +726,52 @@ impl<'a> Series<'a> {
             let (start, frame) = (o.timed.start.at(utc), &o.timed.start.frame);
             include(frame, start, Some(o.timed.length.end(o.timed.start.wall, frame, start, utc)));
         }
-        let Some(master) = &self.master else { return (first, last) };
+        let Some(master) = &self.master else { return Ok((first, last)) };
         let frame = &master.start.frame;
         let start = master.start.at(utc);
+        let futures = self.futures(utc)?;
+        let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
+        let earlier = futures.iter().map(|f| f.moved).fold(0, i64::min);
+        let later = futures.iter().map(|f| f.moved).fold(0, i64::max);
+        // Along the clock of a zone, days and moves may be longer or shorter by a change of its offset.
+        let nominal = futures.iter().map(|f| f.timed.length).chain([master.length]).any(|l| l.wall != 0);
+        let slack = if !frame.floats() && (nominal || !futures.is_empty()) { DAY } else { 0 };
         include(frame, start, Some(master.length.end(master.start.wall, frame, start, utc)));
         for (when, length) in &self.rdates {
-            let start = when.at(utc);
-            let end = length.unwrap_or(master.length).end(when.wall, &when.frame, start, utc);
-            include(&when.frame, start, Some(end));
+            let start = self.added(master, when, *length, utc);
+            let end = length.unwrap_or(master.length).end(start.wall, frame, start.at, utc);
+            // Either of the two may be what the reader's zone decides.
+            include(frame, start.at, Some(end));
+            include(&when.frame, start.at, Some(end));
         }
-        let futures = self.futures(utc).unwrap_or_default();
-        let longest = futures.iter().map(|f| f.timed.length.longest()).fold(master.length.longest(), i64::max);
-        let moved = futures.iter().map(|f| f.moved).fold(0, i64::max);
+        if !futures.is_empty() {
+            let starts = || self.rdates.iter().map(|(when, _)| when).chain([&master.start]);
+            let floating = starts().find(|when| when.frame.floats()).map_or(frame, |when| &when.frame);
+            for start in starts().map(|when| when.at(utc)) {
+                let earlier = if earlier < 0 { earlier - slack } else { 0 };
+                include(floating, start.plus(earlier), Some(start.plus(longest + later + slack)));
+            }
+        }
         for rule in &self.rules {
             // An end that is too late does no harm.
             let last = match (rule.count, rule.until, frame) {
                 (None, Some((until, Written::Utc)), Frame::Zone(_)) => Some(Instant(until).max(start)),
                 _ => last_of(rule, master.start.wall).map(|wall| frame.at(wall, utc)),
             };
-            let end = last.map(|last| last.plus((longest + moved).max(1)));
+            let end = last.map(|last| last.plus((longest + later + slack).max(1)));
             include(frame, start, end);
-            for future in &futures {
-                include(frame, start.plus(future.moved.min(0)), end);
-            }
         }
-        (first, last)
+        Ok((first, last))
+    }
+}
+
+/// What the clock of `frame` shows at a time. What lies in a gap of that clock keeps the wall time it is written with, from
+/// which ends and moves are counted.
+fn wall_by(frame: &Frame, when: &When, reader: &TimeZone) -> i64 {
+    match (&when.frame, frame) {
+        (Frame::Date | Frame::Floating, Frame::Date | Frame::Floating) => when.wall,
+        (Frame::Zone(of), Frame::Zone(zone)) if of == zone => when.wall,
+        _ => frame.wall(when.at(reader), reader),
     }
 }
 
@@ -763,13 +848,17 @@ fn rdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<(When, Option<Len
                 }
                 Some((text, None)) => Some(Length::of(Duration::parse(text).ok_or_else(unreadable)?)),
             };
+            if length.is_some_and(Length::is_negative) {
+                return Err(Error::Unreadable(format!("RDATE:{value} ends before it starts")));
+            }
             found.push((start, length));
         }
     }
     Ok(found)
 }
 
-/// An EXDATE that is no time takes nothing away: what is too much is seen, what is missing is not.
+/// An EXDATE that is no time takes nothing away: what is too much is seen, what is missing is not. One in a zone that is
+/// not known may mean any instance, and is an error.
 fn exdates(master: &Component, zones: &Zones<'_>) -> Result<Vec<When>, Error> {
     let mut found = Vec::new();
     for property in master.all("EXDATE") {
@@ -892,6 +981,213 @@ mod tests {
         let object = event(cases[0].0);
         let found = super::instances(&object, horizon, &berlin, Limits::default()).unwrap();
         assert_eq!(found[0].end.0 - found[0].start.0, 7200);
+    }
+
+    /// The instances through 2026 for a reader in a zone: `start/end` in UTC, or why there are none.
+    fn listed(object: &Object, reader: &str) -> String {
+        let reader = zone::named(reader).unwrap();
+        let limits = Limits::default();
+        match super::instances(object, window("20260101", "20270101"), &reader, limits) {
+            Ok(found) => {
+                let one = |i: &Instance<'_>| format!("{}/{}", time::format_utc(i.start), time::format_utc(i.end));
+                found.iter().map(one).collect::<Vec<_>>().join(" ")
+            }
+            Err(Error::Unreadable(why)) => why,
+            Err(Error::TooMany) => "too many".to_owned(),
+        }
+    }
+
+    /// The same from the index; `None` when it is dense.
+    fn indexed(object: &Object, reader: &str) -> Option<String> {
+        let reader = zone::named(reader).unwrap();
+        let index = index(object, window("20260101", "20270101"), &[], 300);
+        let mut ends: Vec<_> = index.entries.iter().map(|e| e.ends(&reader)).collect();
+        ends.sort();
+        let one = |(start, end)| format!("{}/{}", time::format_utc(start), time::format_utc(end));
+        (!index.dense).then(|| ends.into_iter().map(one).collect::<Vec<_>>().join(" "))
+    }
+
+    /// Both are of one form where programs keep to RFC 5545 3.8.2.2; where they do not, the end is meant as the start is,
+    /// and what no reading gives a length is not free.
+    #[test]
+    fn an_end_of_another_form_than_the_start_has_a_length() {
+        const YORK: &str = "DTSTART;TZID=America/New_York:20260105T090000";
+        let cases = [
+            (format!("{YORK}\nDTEND:20260105T100000"), "20260105T140000Z/20260105T150000Z"),
+            (format!("{YORK}\nDTEND:20260105T150000Z"), "20260105T140000Z/20260105T150000Z"),
+            (format!("{YORK}\nDTEND;TZID=Europe/Berlin:20260105T160000"), "20260105T140000Z/20260105T150000Z"),
+            (format!("{YORK}\nDTEND;VALUE=DATE:20260107"), "20260105T140000Z/20260107T050000Z"),
+            (
+                "DTSTART:20260105T090000\nDTEND;TZID=America/New_York:20260105T100000".to_owned(),
+                "20260105T080000Z/20260105T090000Z",
+            ),
+            ("DTSTART:20260105T090000\nDTEND;VALUE=DATE:20260106".to_owned(), "20260105T080000Z/20260105T230000Z"),
+            ("DTSTART:20260105T090000Z\nDTEND:20260105T100000".to_owned(), "20260105T090000Z/20260105T100000Z"),
+            (
+                "DTSTART;VALUE=DATE:20260105\nDTEND;TZID=America/New_York:20260107T000000".to_owned(),
+                "20260104T230000Z/20260106T230000Z",
+            ),
+            (
+                format!("{YORK}\nRDATE;VALUE=PERIOD;TZID=America/New_York:20260106T090000/20260106T153000Z"),
+                "20260105T140000Z/20260105T140000Z 20260106T140000Z/20260106T153000Z",
+            ),
+        ];
+        for (lines, expect) in &cases {
+            assert_eq!(listed(&event(lines), "Europe/Berlin"), *expect, "{lines}");
+        }
+    }
+
+    /// Those that are refused when they are sent too: what was stored before is not free either.
+    #[test]
+    fn what_ends_before_it_starts_is_not_free() {
+        let read = |kind: &str, lines: &str| {
+            let text = format!("BEGIN:VCALENDAR\nBEGIN:{kind}\nUID:1\n{lines}\nEND:{kind}\nEND:VCALENDAR\n");
+            let calendar = Component::parse(&text).unwrap();
+            let zones = Zones::of(&calendar);
+            let timed = Timed::of(&calendar.components[0], &zones);
+            timed.and_then(|_| rdates(&calendar.components[0], &zones).map(|_| ()))
+        };
+        let cases = [
+            "DTSTART;TZID=America/New_York:20260105T090000\nDTEND:20260105T080000",
+            "DTSTART;TZID=America/New_York:20260105T090000\nDTEND;VALUE=DATE:20260105",
+            "DTSTART;TZID=America/New_York:20260105T090000\nDURATION:-PT1H",
+            "DTSTART:20260105T090000\nDTEND:20260105T080000",
+            "DTSTART:20260105T090000\nDTEND:20260105T080000Z",
+            "DTSTART:20260105\nDURATION:-P1D",
+            "DTSTART:20260105T090000Z\nRDATE;VALUE=PERIOD:20260106T090000Z/20260106T080000Z",
+            "DTSTART:20260105T090000Z\nRDATE;VALUE=PERIOD:20260106T090000Z/-PT1H",
+        ];
+        for lines in cases {
+            let got = read("VEVENT", lines);
+            let told = matches!(&got, Err(Error::Unreadable(why)) if why.ends_with(" ends before it starts"));
+            assert!(told, "{lines}\n{got:?}");
+        }
+        // An end that is the start, and a DATE that is its own last day, are lengths.
+        for lines in ["DTSTART:20260105T090000Z\nDTEND:20260105T090000Z", "DTSTART:20260105\nDTEND:20260105"] {
+            assert_eq!(read("VEVENT", lines), Ok(()));
+        }
+        // A task that is due before it starts takes no time.
+        assert_eq!(read("VTODO", "DTSTART:20260105T090000Z\nDUE:20260104T090000Z"), Ok(()));
+    }
+
+    /// In Berlin there is no time from two to three on 29 March.
+    #[test]
+    fn what_lies_in_a_gap_has_the_length_of_the_clock() {
+        let cases = [
+            ("DTSTART:20260329T023000\nDTEND:20260329T030000", "20260329T013000Z/20260329T020000Z"),
+            ("DTSTART:20260329T020000\nDTEND:20260329T023000", "20260329T010000Z/20260329T013000Z"),
+            (
+                "DTSTART;TZID=Europe/Berlin:20260328T023000\nDURATION:PT1H\nRDATE;VALUE=PERIOD;TZID=Europe/Berlin:\n \
+                20260329T023000/20260329T030000",
+                "20260328T013000Z/20260328T023000Z 20260329T013000Z/20260329T020000Z",
+            ),
+            ("DTSTART:20260329T013000\nDTEND:20260329T033000", "20260329T003000Z/20260329T013000Z"),
+            ("DTSTART:20260329T023000\nDTEND:20260329T023000", "20260329T013000Z/20260329T013000Z"),
+            (
+                "DTSTART:20260328T023000\nDTEND:20260328T030000\nRDATE:20260329T023000",
+                "20260328T013000Z/20260328T020000Z 20260329T013000Z/20260329T020000Z",
+            ),
+        ];
+        for (lines, expect) in cases {
+            let object = event(lines);
+            assert_eq!(listed(&object, "Europe/Berlin"), expect, "{lines}");
+            assert_eq!(indexed(&object, "Europe/Berlin").as_deref(), Some(expect), "{lines}");
+        }
+    }
+
+    /// What the index says, or leaves to the reader, is what expansion finds, wherever the reader is.
+    #[test]
+    fn index_and_instances_agree_on_mixed_forms() {
+        let over = |id: &str, lines: &str| {
+            let text = format!(
+                "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\nDTSTART:20260105T090000\nDTEND:20260105T100000\n\
+                RRULE:FREQ=DAILY;COUNT=3\nEND:VEVENT\nBEGIN:VEVENT\nUID:1\nRECURRENCE-ID{id}\n{lines}\nEND:VEVENT\n\
+                END:VCALENDAR\n"
+            );
+            Object::parse(&text).unwrap()
+        };
+        let cases = [
+            (event("DTSTART:20260105T090000\nDTEND:20260105T100000\nRDATE:20260106T090000Z"), true),
+            (event("DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\nRDATE:20260106T090000"), true),
+            (event("DTSTART:20260105T090000Z\nDTEND:20260105T100000Z\nRDATE;VALUE=DATE:20260107"), true),
+            (event("DTSTART:20260105T090000\nDTEND:20260105T100000\nRDATE;VALUE=DATE:20260107"), false),
+            (event("DTSTART:20260105\nRDATE:20260107T090000Z"), true),
+            (
+                event(
+                    "DTSTART:20260105T090000\nDTEND:20260105T100000\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20260106T000000Z",
+                ),
+                true,
+            ),
+            (event("DTSTART:20260105T090000Z\nDURATION:PT1H\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20260106T090000"), false),
+            (over(";RANGE=THISANDFUTURE:20260106T090000", "DTSTART:20260106T120000Z\nDTEND:20260106T130000Z"), true),
+            (over(":20260106T090000Z", "DTSTART:20260106T120000\nDTEND:20260106T130000"), true),
+            (over(":20260106T090000", "DTSTART:20260106T120000Z\nDTEND:20260106T130000Z"), false),
+            (over(":20260106T090000", "DTSTART:20260106T120000\nDTEND:20260106T130000"), false),
+        ];
+        for (object, dense) in &cases {
+            assert_eq!(indexed(object, "UTC").is_none(), *dense, "{}", object.calendar().print());
+            for reader in ["UTC", "Asia/Tokyo", "America/New_York"] {
+                let found = indexed(object, reader);
+                assert!(
+                    found.is_none_or(|found| found == listed(object, reader)),
+                    "{reader}\n{}",
+                    object.calendar().print()
+                );
+            }
+        }
+    }
+
+    /// RANGE=THISANDFUTURE moves and lengthens DTSTART and RDATEs as it does the instances of a rule.
+    #[test]
+    fn spans_hold_what_an_override_makes_of_all_that_follows() {
+        let cases = [
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H\nRDATE:20260301T090000Z", "20260105T110000Z", "PT30H"),
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H\nRDATE:20260301T090000Z", "20260220T090000Z", "PT1H"),
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H\nRDATE:20260301T090000Z", "20251220T090000Z", "PT1H"),
+            ("DTSTART:20260105T090000Z\nDURATION:PT1H", "20260105T090000Z", "P3D"),
+            (
+                "DTSTART;TZID=Europe/Berlin:20260105T100000\nDURATION:PT1H\nRDATE;TZID=America/New_York:20261024T190000",
+                "20260105T090000Z",
+                "P1D",
+            ),
+        ];
+        for (lines, moved, length) in cases {
+            let text = format!(
+                "BEGIN:VCALENDAR\nBEGIN:VEVENT\nUID:1\n{lines}\nEND:VEVENT\nBEGIN:VEVENT\nUID:1\n\
+                RECURRENCE-ID;RANGE=THISANDFUTURE:20260105T090000Z\nDTSTART:{moved}\nDURATION:{length}\nEND:VEVENT\n\
+                END:VCALENDAR\n"
+            );
+            let object = Object::parse(&text).unwrap();
+            let span = object.span();
+            let found = super::instances(&object, Window::ALL, &TimeZone::UTC, Limits::default()).unwrap();
+            assert!(!found.is_empty());
+            for i in found {
+                let inside = span.first.unwrap() <= i.start && i.end <= span.last.unwrap();
+                assert!(inside, "{text}\n{} {} {span:?}", time::format_utc(i.start), time::format_utc(i.end));
+            }
+        }
+        // The day that an RDATE of another zone adds is one by the clock of the series, and has 25 hours here.
+        let object = event("DTSTART;TZID=Europe/Berlin:20260105T100000\nDURATION:P1D\nRDATE:20261024T150000Z");
+        let last = super::instances(&object, Window::ALL, &TimeZone::UTC, Limits::default()).unwrap()[1].end;
+        assert_eq!((last, object.span().last), (Instant(last.0), Some(last)));
+        assert_eq!(time::format_utc(last), "20261025T160000Z");
+    }
+
+    #[test]
+    fn of_two_lengths_at_one_start_the_longer_stays() {
+        let rule = |length: &str, period: &str| {
+            event(&format!("DTSTART:20260105T090000Z\nDURATION:{length}\nRDATE;VALUE=PERIOD:20260105T090000Z/{period}"))
+        };
+        let cases = [
+            ("PT4H", "PT1H", "20260105T130000Z"),
+            ("PT1H", "PT4H", "20260105T130000Z"),
+            ("P1D", "PT25H", "20260106T100000Z"),
+            ("PT25H", "P1D", "20260106T100000Z"),
+            ("PT1H", "PT2H,20260105T090000Z/20260105T150000Z,20260105T090000Z/PT3H", "20260105T150000Z"),
+        ];
+        for (length, period, end) in cases {
+            assert_eq!(listed(&rule(length, period), "UTC"), format!("20260105T090000Z/{end}"), "{length} {period}");
+        }
     }
 
     #[test]

@@ -5,9 +5,10 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest, Sha256};
 
 use super::Instant;
-use super::rule::Rule;
+use super::rule::{Freq, Rule};
 use super::text::{Component, Property};
 use super::time::{self, DAY, Written};
 
@@ -31,8 +32,32 @@ impl Own {
     }
 }
 
-/// VTIMEZONEs evaluated before, by their text: calendars repeat the same custom zone in every object.
-static EVALUATED: LazyLock<Mutex<HashMap<String, Option<Arc<Own>>>>> = LazyLock::new(Mutex::default);
+/// VTIMEZONEs evaluated before, by the SHA-256 of their text: calendars repeat the same custom zone in every object.
+static EVALUATED: LazyLock<Mutex<Evaluated>> = LazyLock::new(Mutex::default);
+
+/// What was evaluated, and never more of it than a few megabytes.
+#[derive(Default)]
+struct Evaluated {
+    zones: HashMap<[u8; 32], Option<Arc<Own>>>,
+    /// Changes of offset that `zones` hold together, some 24 octets each.
+    onsets: usize,
+}
+
+impl Evaluated {
+    fn put(&mut self, key: [u8; 32], own: Option<Arc<Own>>, onsets: usize) {
+        // Cheap to make again. What would fill it alone is not kept.
+        if self.zones.len() >= MAX_KEPT_ZONES || self.onsets + onsets > MAX_KEPT_ONSETS {
+            *self = Evaluated::default();
+        }
+        if onsets <= MAX_KEPT_ONSETS && self.zones.insert(key, own).is_none() {
+            self.onsets += onsets;
+        }
+    }
+}
+
+/// Zones of `EVALUATED`, and their changes of offset: 256 that change twice a year from 1900 to 2200 have 154,000.
+const MAX_KEPT_ZONES: usize = 256;
+const MAX_KEPT_ONSETS: usize = 200_000;
 
 /// Observances of one VTIMEZONE: a year each for three centuries.
 pub(super) const MAX_OBSERVANCES: usize = 300;
@@ -47,38 +72,38 @@ pub(super) fn evaluate(component: &Component) -> Option<Arc<Own>> {
     if component.components.len() > MAX_OBSERVANCES {
         return None;
     }
-    let text = component.print();
+    let key = Sha256::digest(component.print()).into();
     // A panic elsewhere leaves the map whole: entries are put in last.
     let evaluated = || EVALUATED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(own) = evaluated().get(&text) {
+    if let Some(own) = evaluated().zones.get(&key) {
         return own.clone();
     }
-    let own = compile(component).map(|zone| Arc::new(Own { zone, like: Mutex::default() }));
-    let mut evaluated = evaluated();
-    // What is kept is bounded, and cheap to make again.
-    if evaluated.len() >= 256 {
-        evaluated.clear();
-    }
-    evaluated.insert(text, own.clone());
+    let compiled = compile(component);
+    let onsets = compiled.as_ref().map_or(0, |(_, onsets)| *onsets);
+    let own = compiled.map(|(zone, _)| Arc::new(Own { zone, like: Mutex::default() }));
+    evaluated().put(key, own.clone(), onsets);
     own
 }
 
-/// From the onsets of all observances to the binary form (RFC 8536) that the zone library reads.
-fn compile(component: &Component) -> Option<TimeZone> {
-    let mut onsets: Vec<(i64, i64, bool)> = Vec::new();
-    let mut earliest: Option<(i64, i64)> = None;
+/// A change of offset: when, to what, whether that is summer time, and what it ends.
+type Onset = (i64, i64, bool, i64);
+
+/// From the onsets of all observances to the binary form (RFC 8536) that the zone library reads, and how many they are.
+///
+/// DTSTART is an onset where no RRULE stands beside it, or where the RRULE gives it too. RFC 5545 3.6.5 asks that it
+/// always be one; but whoever writes another day there (the first of January, of 1601 or of the present year) has a rule
+/// that says when the clock is put forward, and means by DTSTART only since when the rule holds.
+fn compile(component: &Component) -> Option<(TimeZone, usize)> {
+    let mut onsets: Vec<Onset> = Vec::new();
     let mut dates = 0;
     // For all observances together: two that recur yearly take 1,200.
-    let mut steps = 40_000;
+    let mut steps: usize = 40_000;
     for observance in component.components.iter().filter(|c| c.name() == "STANDARD" || c.name() == "DAYLIGHT") {
         let from = offset(observance.value("TZOFFSETFROM")?)?;
         let to = offset(observance.value("TZOFFSETTO")?)?;
         let daylight = observance.name() == "DAYLIGHT";
         let (start, _) = time::parse(observance.value("DTSTART")?)?;
-        if earliest.is_none_or(|(at, _)| start < at) {
-            earliest = Some((start, from));
-        }
-        let mut walls = vec![start];
+        let mut walls = Vec::new();
         for line in observance.all("RDATE") {
             for value in line.value().split(',').filter(|value| !value.trim().is_empty()) {
                 dates += 1;
@@ -88,12 +113,17 @@ fn compile(component: &Component) -> Option<TimeZone> {
                 walls.push(time::parse(value.split('/').next()?)?.0);
             }
         }
+        let mut ruled = Vec::new();
         for line in observance.all("RRULE").filter(|l| !l.value().trim().is_empty()) {
             let rule = Rule::parse(line.value()).ok()?;
+            // No clock is put forward more often by rule. The others search days in which there is nothing to count.
+            if rule.freq != Freq::Yearly {
+                return None;
+            }
             let begin = |year: i64| time::days_from_civil(year, 1, 1) * DAY;
             let end = rule.until.map_or(i64::MAX, |(until, _)| until + 2 * DAY).min(begin(EVALUATE_TO));
             let mut found = Vec::new();
-            rule.walk(start, begin(EVALUATE_FROM), end, &mut steps, &mut found).ok()?;
+            rule.walk_excluded(start, begin(EVALUATE_FROM), end, &mut steps, &mut found).ok()?;
             // UNTIL is in UTC; some write it as the wall shows it.
             let keep = |wall: &i64| match rule.until {
                 Some((until, Written::Utc)) => wall - from <= until,
@@ -101,14 +131,19 @@ fn compile(component: &Component) -> Option<TimeZone> {
                 Some((until, Written::Local)) => *wall <= until,
                 None => true,
             };
-            walls.extend(found.into_iter().filter(keep));
+            ruled.extend(found.into_iter().filter(keep));
         }
-        onsets.extend(walls.into_iter().map(|wall| (wall - from, to, daylight)));
+        if ruled.is_empty() {
+            walls.push(start);
+        }
+        walls.extend(ruled);
+        onsets.extend(walls.into_iter().map(|wall| (wall - from, to, daylight, from)));
     }
-    let (_, before) = earliest?;
     onsets.sort_unstable();
     onsets.dedup_by_key(|(at, ..)| *at);
-    TimeZone::tzif("", &tzif(before, &onsets)?).ok()
+    let (.., before) = onsets.first()?;
+    let zone = TimeZone::tzif("", &tzif(*before, &onsets)?).ok()?;
+    Some((zone, onsets.len()))
 }
 
 /// `+0100`, `-053000`, and `+01:00` as some write it. Seconds, less than a day either way.
@@ -135,10 +170,10 @@ pub(super) fn offset(text: &str) -> Option<i64> {
 }
 
 /// A version 2 TZif file: the offset before all, then each onset with the offset from there on.
-fn tzif(before: i64, onsets: &[(i64, i64, bool)]) -> Option<Vec<u8>> {
+fn tzif(before: i64, onsets: &[Onset]) -> Option<Vec<u8>> {
     let mut types: Vec<(i64, bool)> = vec![(before, false)];
     let mut indices = Vec::with_capacity(onsets.len());
-    for (_, to, daylight) in onsets {
+    for (_, to, daylight, _) in onsets {
         let kind = (*to, *daylight);
         let index = types.iter().position(|t| *t == kind).unwrap_or_else(|| {
             types.push(kind);
@@ -339,7 +374,7 @@ mod tests {
         for (name, zone) in PREFERRED.iter() {
             for (first, last) in [(1970, 2037), (2010, 2031), (2026, 2026)] {
                 let component = vtimezone(name, zone, Instant(year(first)), Instant(year(last)));
-                let read = compile(&component).unwrap_or_else(|| panic!("{name}\n{}", component.print()));
+                let (read, _) = compile(&component).unwrap_or_else(|| panic!("{name}\n{}", component.print()));
                 let mut times: Vec<i64> = (year(first)..year(last + 1)).step_by(30 * DAY as usize).collect();
                 let near = |t: Timestamp| [-1, 0].map(|s| t.as_second() + s);
                 let to = Timestamp::from_second(year(last + 1)).unwrap();
@@ -391,7 +426,7 @@ mod tests {
             TZOFFSETFROM:+0200\nTZOFFSETTO:+01:00\nRDATE:20011028T030000\nEND:STANDARD\nBEGIN:DAYLIGHT\n\
             DTSTART:20010325T020000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0200\nRRULE:FREQ=YEARLY;BYMONTH=3;BYDAY=-1SU;\n \
             UNTIL=20020331T010000Z\nEND:DAYLIGHT\nEND:VTIMEZONE\nEND:VCALENDAR\n";
-        let zone = compile(&Component::parse(text).unwrap().components[0]).unwrap();
+        let (zone, _) = compile(&Component::parse(text).unwrap().components[0]).unwrap();
         let cases = [
             ("20000701T000000Z", 7200), // before all: what the first observance ends
             ("20001201T000000Z", 3600),
@@ -408,6 +443,79 @@ mod tests {
         {
             assert!(of_calendar_text(bad).is_none());
         }
+    }
+
+    fn zone_of(observances: &str) -> Component {
+        let text = format!("BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:x\n{observances}END:VTIMEZONE\nEND:VCALENDAR\n");
+        Component::parse(&text).unwrap().components.remove(0)
+    }
+
+    /// By the offsets on five days of 2026 and one of 2025, in hours.
+    #[test]
+    fn a_dtstart_that_its_rule_does_not_give_is_no_onset() {
+        let observance = |kind: &str, start: &str, offsets: (&str, &str), rule: &str| {
+            let (from, to) = offsets;
+            let rule = if rule.is_empty() { String::new() } else { format!("RRULE:FREQ=YEARLY;{rule}\n") };
+            format!("BEGIN:{kind}\nDTSTART:{start}\nTZOFFSETFROM:{from}\nTZOFFSETTO:{to}\n{rule}END:{kind}\n")
+        };
+        let winter = |start: &str, rule: &str| observance("STANDARD", start, ("+0200", "+0100"), rule);
+        let summer = |start: &str, rule: &str| observance("DAYLIGHT", start, ("+0100", "+0200"), rule);
+        let (march, october) = ("BYMONTH=3;BYDAY=-1SU", "BYMONTH=10;BYDAY=-1SU");
+        let year = "20260101T000000";
+        let cases = [
+            (summer(year, march) + &winter(year, october), [1, 1, 1, 2, 2, 1]),
+            (winter(year, october) + &summer(year, march), [1, 1, 1, 2, 2, 1]),
+            (winter("16010101T000000", october) + &summer("16010101T000000", march), [1, 1, 1, 2, 2, 1]),
+            // Its rule gives it, or there is none.
+            (summer("20260329T020000", march) + &winter("20251026T030000", october), [1, 1, 1, 2, 2, 1]),
+            (summer("20260204T020000", "") + &winter("20260828T030000", ""), [1, 1, 2, 2, 1, 1]),
+            // A rule that gives nothing says nothing against it.
+            (summer("20260204T020000", "BYMONTH=3;BYDAY=-1SU;UNTIL=20260301T000000Z"), [1, 1, 2, 2, 2, 2]),
+        ];
+        let days = ["20251210", "20260115", "20260205", "20260601", "20260915", "20261110"];
+        for (lines, expect) in cases {
+            let (zone, _) = compile(&zone_of(&lines)).unwrap();
+            let hours = days.map(|day| offset_at(&zone, time::parse(day).unwrap().0) / 3600);
+            assert_eq!(hours, expect, "{lines}");
+        }
+    }
+
+    /// What a rule costs does not depend on whether it gives anything.
+    #[test]
+    fn rules_that_give_nothing_are_not_free() {
+        let with = |rule: &str, n: usize| {
+            let one = "BEGIN:STANDARD\nDTSTART:20000101T000000\nTZOFFSETFROM:+0100\nTZOFFSETTO:+0342\nRRULE:";
+            zone_of(&format!("{one}{rule}\nEND:STANDARD\n").repeat(n))
+        };
+        let cases = [
+            ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", 100, true),
+            ("FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30", 300, false),
+            ("FREQ=YEARLY;UNTIL=20301231T000000Z", 300, true),
+            ("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30", 1, false),
+            ("FREQ=MONTHLY;BYDAY=-1SU;BYMONTH=3", 1, false),
+        ];
+        for (rule, n, expect) in cases {
+            assert_eq!(compile(&with(rule, n)).is_some(), expect, "{n} {rule}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_of_evaluated_zones_is_bounded() {
+        let mut kept = Evaluated::default();
+        let own = || Some(Arc::new(Own { zone: TimeZone::UTC, like: Mutex::default() }));
+        for n in 0..1_000u16 {
+            let mut key = [0; 32];
+            key[..2].copy_from_slice(&n.to_be_bytes());
+            kept.put(key, own(), usize::from(n) * 50);
+            assert!(kept.zones.len() <= MAX_KEPT_ZONES && kept.onsets <= MAX_KEPT_ONSETS, "{n}");
+            assert!(kept.zones.contains_key(&key));
+        }
+        kept.put([0xff; 32], own(), MAX_KEPT_ONSETS + 1);
+        assert!(!kept.zones.contains_key(&[0xff; 32]));
+        // What stands there already is not counted again.
+        let mut kept = Evaluated::default();
+        (0..10).for_each(|_| kept.put([1; 32], own(), 100));
+        assert_eq!(kept.onsets, 100);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use super::Instant;
-use super::text::Component;
+use super::text::{Component, Property};
 use super::time::{self, DAY};
 use super::vtimezone::evaluate;
 use super::zone_names::{self, PREFERRED};
@@ -159,12 +159,21 @@ impl<'a> Zones<'a> {
     }
 
     /// By a name that means one zone; else by the calendar's VTIMEZONE of that name: the IANA zone with its rules, or it
-    /// as it is; else by a name that is likely.
+    /// as it is; else by a name that is likely. A name of one word (EST, GMT, MET) is an abbreviation that people give to
+    /// zones of their own: where the VTIMEZONE has other rules in the year of use, it is meant.
     pub fn get(&self, tzid: &str) -> Option<TimeZone> {
         if let Some(zone) = self.known.borrow().get(tzid) {
             return zone.clone();
         }
-        let zone = zone_names::certain(tzid).or_else(|| self.own(tzid)).or_else(|| zone_names::likely(tzid));
+        let zone = match zone_names::certain(tzid) {
+            Some(named) if !is_abbreviation(tzid) => Some(named),
+            Some(named) => {
+                let year = year_of(self.used(tzid)).clamp(1_905, 2_190);
+                let own = self.own(tzid).filter(|own| signature(own, year) != signature(&named, year));
+                Some(own.unwrap_or(named))
+            }
+            None => self.own(tzid).or_else(|| zone_names::likely(tzid)),
+        };
         self.known.borrow_mut().insert(tzid.to_owned(), zone.clone());
         zone
     }
@@ -175,7 +184,7 @@ impl<'a> Zones<'a> {
         if self.evaluated.get() > MAX_OWN_ZONES {
             return None;
         }
-        let own = |c: &&Component| c.name() == "VTIMEZONE" && c.value("TZID") == Some(tzid);
+        let own = |c: &&Component| c.name() == "VTIMEZONE" && c.property("TZID").is_some_and(|p| is_same(p, tzid));
         let component = self.calendar.components.iter().find(own)?;
         match iana_like(component, self.used(tzid)) {
             Some(name) => zone_names::iana(name),
@@ -191,6 +200,17 @@ impl<'a> Zones<'a> {
         let wall = start.and_then(|p| time::parse(p.value())).map(|(wall, _)| wall);
         Instant(wall.unwrap_or_else(|| begin_of(DATABASE_YEAR)))
     }
+}
+
+/// Whether `id`, the value of a TZID parameter, means the VTIMEZONE with this TZID: a TEXT, so that a comma in it is
+/// escaped there and quoted here, and spaces around it say nothing.
+fn is_same(of: &Property, id: &str) -> bool {
+    of.value().trim() == id.trim() || of.text().trim() == id.trim()
+}
+
+/// Whether a name of the tz database is one word, as EST5EDT is and America/New_York is not.
+fn is_abbreviation(name: &str) -> bool {
+    !name.contains('/') && zone_names::iana(name.trim()).is_some()
 }
 
 /// The year of the tz release that is compiled in.
@@ -395,6 +415,11 @@ mod tests {
     fn a_calendar_says_its_zone_by_name_or_by_rules() {
         let europe = outlook("+0100", "+0200", "BYDAY=-1SU;BYMONTH=10", "BYDAY=-1SU;BYMONTH=3");
         let odd = outlook("+0100", "+0230", "BYDAY=-1SU;BYMONTH=10", "BYDAY=-1SU;BYMONTH=3");
+        let london = outlook("+0000", "+0100", "BYDAY=-1SU;BYMONTH=10", "BYDAY=-1SU;BYMONTH=3")
+            .replace("T020000", "T010000")
+            .replace("T030000", "T020000");
+        let america =
+            outlook("-0500", "-0400", "BYDAY=1SU;BYMONTH=11", "BYDAY=2SU;BYMONTH=3").replace("T030000", "T020000");
         let cases = [
             ("Asia/Tokyo", &europe, Some("Asia/Tokyo")),
             ("Customized Time Zone", &europe, Some("Europe/Berlin")),
@@ -405,6 +430,15 @@ mod tests {
             ("Eastern", &String::new(), Some("America/New_York")),
             ("Mine", &odd, None),
             ("Mine", &String::new(), None),
+            // A word that many use for a zone of their own.
+            ("EST", &america, Some("America/New_York")),
+            ("EST5EDT", &america, Some("EST5EDT")),
+            ("GMT", &london, Some("Europe/London")),
+            ("UTC", &observance("STANDARD", "16010101T000000", "+0000", "+0000", ""), Some("UTC")),
+            ("GMT", &odd, None),
+            ("GMT", &String::new(), Some("GMT")),
+            ("MET", &observance("STANDARD", "x", "+0000", "+0000", ""), Some("MET")),
+            ("Eastern Standard Time", &europe, Some("America/New_York")),
         ];
         for (name, lines, expect) in cases {
             let text = format!("BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:{name}\n{lines}END:VTIMEZONE\nEND:VCALENDAR\n");
@@ -413,6 +447,27 @@ mod tests {
             assert_eq!(found, expect, "{name}\n{lines}");
             // One that is no other is evaluated as it is.
             assert_eq!(zone.is_some(), expect.is_some() || !lines.is_empty());
+        }
+    }
+
+    /// A TZID is a TEXT in its VTIMEZONE and a quoted string beside a time.
+    #[test]
+    fn names_are_the_same_however_they_are_written() {
+        let odd = outlook("+0100", "+0230", "BYDAY=-1SU;BYMONTH=10", "BYDAY=-1SU;BYMONTH=3");
+        let cases = [
+            ("Corp\\, Inc", "Corp, Inc", true),
+            ("Corp, Inc", "Corp, Inc", true),
+            ("Corp\\, Inc", "Corp\\, Inc", true),
+            ("Corp ", "Corp", true),
+            ("Corp", " Corp ", true),
+            ("Corp\\; Inc", "Corp; Inc", true),
+            ("Corp", "Corps", false),
+            ("corp", "Corp", false),
+        ];
+        for (value, asked, expect) in cases {
+            let text = format!("BEGIN:VCALENDAR\nBEGIN:VTIMEZONE\nTZID:{value}\n{odd}END:VTIMEZONE\nEND:VCALENDAR\n");
+            let calendar = Component::parse(&text).unwrap();
+            assert_eq!(Zones::of(&calendar).get(asked).is_some(), expect, "{value:?} {asked:?}");
         }
     }
 }

@@ -4,13 +4,12 @@ use super::calendars::{Calendar, Source};
 use super::resources::{self, Resource};
 use super::tx::Row;
 use super::{Result, Tx};
-use crate::ical::{Instant, Object, Span, Window, recur};
+use crate::ical::recur::{self, ANY_ZONE};
+use crate::ical::{Instant, Object, Span, Window};
 use crate::ids::{CalendarId, ResourceId, UserId};
 
 /// An instance longer than this stands apart, so that the others are found by a bounded range of `start`.
 const LONG: i64 = 8 * 86_400;
-/// Floating times may be this far from what they would be in UTC.
-const ANY_ZONE: i64 = 14 * 3600;
 /// More instances than this inside the horizon are not written down.
 const MOST: usize = 1500;
 

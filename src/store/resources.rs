@@ -164,10 +164,7 @@ fn decided_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Re
 
 /// RFC 4791 9.9: an instance without length is inside when its start is.
 fn overlaps(entry: &recur::Entry, window: Window, zone: &TimeZone) -> bool {
-    let (start, end) = match entry.floating {
-        true => (zone::resolve(entry.start, zone), zone::resolve(entry.end, zone)),
-        false => (Instant(entry.start), Instant(entry.end)),
-    };
+    let (start, end) = entry.ends(zone);
     start < window.end && (end > window.start || end == start && start >= window.start)
 }
 

@@ -91,6 +91,11 @@ REWRITTEN = {
         "RSCALE=GREGORIAN and SKIP=OMIT are the default (RFC 7529 4.1); the library knows neither.",
         [("RSCALE=GREGORIAN;", ""), ("SKIP=OMIT;", "")],
     ),
+    "start-in-the-gap": (
+        "02:30 does not occur and is read as 03:30 (RFC 5545 3.3.5), which is where it ends too: of the hour that the "
+        "clock says it takes none is left, and it is kept. The library leaves nothing.",
+        [("T033000$", "T043000")],
+    ),
     "text-empty-values": (
         "An EXDATE or RDATE without a value says nothing; the library throws.",
         [("^(EXDATE|RDATE):\n", "")],
