@@ -532,12 +532,15 @@ fn check_times(component: &Component) -> Result<(), Complaint> {
         }
     }
     // Which of two is meant nobody knows.
-    for name in ["DTSTART", "DTEND", "DUE", "DURATION", "RECURRENCE-ID"] {
-        let mut said = component.all(name).filter(|p| !p.value().trim_ascii().is_empty());
-        if let Some(first) = said.next()
-            && said.any(|other| other != first)
-        {
-            return Err((name, format!("{name} stands here twice and says two things; keep one")));
+    const ONCE: [&str; 5] = ["DTSTART", "DTEND", "DUE", "DURATION", "RECURRENCE-ID"];
+    let mut said: [Option<&Property>; 5] = [None; 5];
+    for property in &component.properties {
+        let Some(at) = ONCE.iter().position(|name| *name == property.name()) else { continue };
+        match said[at] {
+            _ if property.value().trim_ascii().is_empty() => {}
+            None => said[at] = Some(property),
+            Some(first) if first == property => {}
+            Some(_) => return Err((ONCE[at], format!("{} stands here twice and says two things; keep one", ONCE[at]))),
         }
     }
     for name in ["RRULE", "EXRULE"] {

@@ -414,13 +414,14 @@ impl<'t> Tree<'t> {
     /// maker's own.
     fn is_prose(&self, content: &str, colon: usize) -> bool {
         let (word, name) = content.split_at(colon);
-        let (spaced, name) = (name.starts_with(' '), name.trim());
+        let (spaced, name) = (name.starts_with(' '), name.trim_ascii());
+        let plain = !spaced && is_name(name);
+        if plain && (!has_lower(word.as_bytes()) || name.bytes().any(|b| b.is_ascii_alphabetic())) {
+            return false;
+        }
         let in_text = self.open.last().is_some_and(|open| open.broken.is_some());
         let meant = matches!(names::component(name), Cow::Borrowed(_))
-            || self.open.iter().any(|open| open.component.name().eq_ignore_ascii_case(name))
-            || is_name(name)
-                && !spaced
-                && (!has_lower(word.as_bytes()) || name.bytes().any(|b| b.is_ascii_alphabetic()));
+            || self.open.iter().any(|open| open.component.name().eq_ignore_ascii_case(name));
         in_text && !meant && !name.is_empty()
     }
 
