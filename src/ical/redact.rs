@@ -15,7 +15,7 @@ use super::recur::{self, Busy};
 use super::text::PRODID;
 use super::time::{self, Duration, Written};
 use super::zone::Zones;
-use super::{Component, Object, Property, vtimezone};
+use super::{Component, Instant, Object, Property, Span, vtimezone};
 
 /// What a viewer may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,24 @@ fn hmac(key: &[u8], text: &str) -> [u8; 32] {
 /// one for every other viewer. 40 hexadecimal digits.
 pub fn masked_uid(uid: &str, viewer: &Viewer) -> String {
     hmac(&viewer.0, uid)[..20].iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// What stands for an object that can not be read: an event over all the time it may take, which is not known.
+pub fn not_known(uid: &str, span: Span, viewer: &Viewer) -> String {
+    // An open side is as far as the dates that clients are told of (RFC 4791 5.2.6).
+    let first = span.first.unwrap_or(Instant(-2_208_988_800));
+    let last = span.last.unwrap_or(Instant(4_133_980_800)).max(first.plus(1));
+    let event = Component::new("VEVENT").with([
+        Property::new("UID", masked_uid(uid, viewer)),
+        Property::new("DTSTAMP", STAMP),
+        Property::new("DTSTART", first.utc()),
+        Property::new("DTEND", last.utc()),
+        Property::new("SUMMARY", "Not known"),
+        Property::new("TRANSP", "OPAQUE"),
+        Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"),
+    ]);
+    let head = [Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID)];
+    Component::new("VCALENDAR").with(head).with_components([event]).print()
 }
 
 /// When a masked component was made: always the same moment, because the true one tells when the owner was at work on
@@ -493,6 +511,21 @@ mod tests {
 
     fn viewer(who: &str) -> Viewer {
         Viewer::new(&[7; 32], who)
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_all_its_time_and_says_nothing_else() {
+        let viewer = Viewer::new(b"secret", "v");
+        for (first, last) in
+            [(Some(Instant(0)), Some(Instant(3600))), (None, None), (Some(Instant(5)), Some(Instant(5)))]
+        {
+            let text = not_known("who@example.org", Span { first, last }, &viewer);
+            let object = Object::parse(&text).unwrap();
+            assert_eq!(object.uid(), masked_uid("who@example.org", &viewer));
+            assert_eq!(recur::busy(object.master().unwrap(), &[]), Busy::Unavailable);
+            let span = object.span();
+            assert!(first.is_none_or(|f| span.first.unwrap() <= f) && last.is_none_or(|l| span.last.unwrap() >= l));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::calendars::{self, Calendar};
 use super::tx::Value;
 use super::{Error, Result, Tx, instances, resources};
 use crate::ical::redact::Viewer;
-use crate::ical::{Instant, Mask, Object, redact};
+use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
 use crate::secrets;
 
@@ -265,9 +265,15 @@ fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Orig
 }
 
 fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Result<String> {
-    let body = tx.one("SELECT body FROM resources WHERE id = ?1", &[origin.id.into()], |row| row.text(0))?;
-    let body = body.ok_or_else(|| Error::Broken("a unified row has lost its origin".to_owned()))?;
-    let object = Object::parse(&body).map_err(|e| Error::Broken(format!("a stored object can not be read: {e}")))?;
+    let stored = tx.one("SELECT body, uid FROM resources WHERE id = ?1", &[origin.id.into()], |row| {
+        Ok((row.text(0)?, row.text(1)?))
+    })?;
+    let (body, uid) = stored.ok_or_else(|| Error::Broken("a unified row has lost its origin".to_owned()))?;
+    // What an earlier reader took and this one refuses must not stop the others: its time is told, as not known.
+    let Ok(object) = Object::parse(&body) else {
+        let span = Span { first: origin.first.map(Instant), last: origin.last.map(Instant) };
+        return Ok(redact::not_known(&uid, span, &unified.viewer));
+    };
     let me = instances::addresses(tx, origin.calendar)?;
     Ok(redact::redact(&object, mask, &unified.viewer, &me))
 }
