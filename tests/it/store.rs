@@ -22,6 +22,7 @@ on_both_engines! {
     the_index_and_expansion_agree,
     the_unified_calendar_shows_each_uid_once,
     a_mask_hides_in_the_row_itself,
+    what_can_no_longer_be_read_is_masked_as_not_known,
     a_changed_mask_is_news_and_nothing_else_is,
     a_masked_row_has_a_name_that_says_nothing,
     a_masked_row_finds_its_name_taken,
@@ -306,6 +307,25 @@ async fn a_mask_hides_in_the_row_itself(url: String) {
         assert_eq!(body.contains("Noon"), shown, "{body}");
         assert_eq!(bodies[0].etag, resources::etag_of(body));
     }
+}
+
+/// An earlier reader took what this one refuses: neither it nor its neighbours keep the gateway from starting.
+async fn what_can_no_longer_be_read_is_masked_as_not_known(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "two", "a.ics", "a", AT_NOON).await;
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    with(&app, "two", |tx, _| {
+        let body = "BEGIN:VCALENDAR\r\nSUMMARY:Secret".into();
+        tx.execute("UPDATE resources SET body = ?1 WHERE uid = 'a' AND body IS NOT NULL", &[body])
+    })
+    .await;
+    app.apply(kit::config(&url, &masked(Mask::Busy))).await.expect("a reload");
+    let shown = with(&app, "all", |tx, calendar| resources::all(tx, &calendar)).await;
+    let mut bodies: Vec<&str> = shown.iter().map(|r| r.body.as_str()).collect();
+    bodies.sort_by_key(|body| body.contains("Not known"));
+    assert_eq!(bodies.len(), 2);
+    assert!(!bodies[0].contains("Not known") && bodies[1].contains("Not known"), "{bodies:?}");
+    assert!(!bodies[1].contains("Secret") && bodies[1].contains("TRANSP:OPAQUE"), "{}", bodies[1]);
 }
 
 async fn a_changed_mask_is_news_and_nothing_else_is(url: String) {
