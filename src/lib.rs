@@ -4,7 +4,7 @@
 //! The modules in reading order, which is also the layer picture: each may name those below it.
 //!
 //! ```text
-//!   web    dav                requests end here
+//!   web    dav    (body)      requests end here
 //!   sync                      decisions: pull, plan, push
 //!   busy                      decisions: what is free
 //!   store  │  provider        effects: our database │ somebody else's server
@@ -27,5 +27,6 @@ pub mod store;
 pub mod busy;
 pub mod sync;
 
+pub mod body;
 pub mod dav;
 pub mod web;
