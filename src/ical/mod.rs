@@ -6,6 +6,7 @@
 
 pub mod change;
 mod collation;
+pub mod file;
 pub mod filter;
 pub mod jcal;
 mod mend;
