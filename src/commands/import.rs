@@ -185,6 +185,10 @@ fn split(octets: &[u8], file: &Path) -> Result<Parts, Failure> {
     // `["vcalendar"…` or a list of such; what else begins with a bracket is no calendar of either form.
     let is_json = begin.starts_with(b"[") && begin.iter().find(|b| !b" \t\r\n[".contains(b)) == Some(&b'"');
     if !is_json {
+        // The tolerant reader passes over what stands around a calendar, and so over all of what is none.
+        if !octets.to_ascii_uppercase().windows(15).any(|w| w == b"BEGIN:VCALENDAR") {
+            return Err(Failure::new(format!("{} is no calendar file", file.display()), "It has no BEGIN:VCALENDAR."));
+        }
         return object::split_octets(octets).map_err(|e| wrong(e, "calendar file"));
     }
     let text = String::from_utf8_lossy(begin);
