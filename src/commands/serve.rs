@@ -129,13 +129,13 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
         }
     };
     keep("[server] listen", old.server.listen == new.server.listen);
-    keep("[server] max_connections", old.server.max_connections == new.server.max_connections);
+    keep("[limits] connections", old.limits.connections == new.limits.connections);
     keep("[server] pid_file", old.server.pid_file == new.server.pid_file);
     keep("[server] log_format", old.server.log_format == new.server.log_format);
     keep("[storage] url", old.storage.url == new.storage.url);
     keep("[secrets] key_file", old.secrets.key_file == new.secrets.key_file);
     new.server.listen = old.server.listen;
-    new.server.max_connections = old.server.max_connections;
+    new.limits.connections = old.limits.connections;
     new.server.pid_file = old.server.pid_file.clone();
     new.server.log_format = old.server.log_format;
     new.storage = old.storage.clone();
@@ -155,7 +155,7 @@ async fn summary(app: &App) -> Result<String, Failure> {
 
 fn warn_of_plain_http(config: &Config) {
     let server = &config.server;
-    if server.tls.is_none() && !server.listen.ip().is_loopback() && server.public_url.starts_with("http://") {
+    if server.tls.is_none() && !server.listen.ip().is_loopback() && server.public_url.as_str().starts_with("http://") {
         tracing::warn!(listen = %server.listen, "passwords travel in clear text: set `tls`, or put a proxy in front");
     }
 }

@@ -87,7 +87,7 @@ impl Place {
         let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
         let dead = sheet.wants_dead(false) && properties::any_below(tx, scene.actor.user, &target.key())?;
         Ok(Place {
-            href: target.href(),
+            href: target.href(&scene.base),
             zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
             dead,
             access: sheet.wants_access() && matches!(calendar.source, Source::Unified { .. }),
@@ -115,6 +115,8 @@ pub struct Writer {
     pub scene: Scene,
     pub sheet: Sheet,
     pub select: Select,
+    /// Bytes of calendar data that were made for this answer.
+    pub selected: usize,
 }
 
 /// Which rows of a walk are written.
@@ -225,7 +227,7 @@ impl Writer {
     ) {
         let node = Node::Resource(&place.calendar, Row::from(seen), access);
         let href = (place.href.as_str(), seen.name);
-        let wants_data = self.wants_data();
+        let (wants_data, limits) = (self.wants_data(), &self.scene.limits);
         let mut write = |data: &Data<'_>| self.sheet.respond(&self.scene, href, &node, dead, data, out);
         if !wants_data {
             return write(&Data::None);
@@ -245,9 +247,13 @@ impl Writer {
                 Err(_) => return write(&Data::Text(seen.body)),
             },
         };
-        match select::select(object, &self.select, &place.zone, recur::Limits::default()) {
-            Ok(text) => write(&Data::Text(&text)),
-            Err(recur::Error::TooMany) => {
+        match select::select(object, &self.select, &place.zone, limits.expansion()) {
+            Ok(text) if self.selected <= limits.expanded => {
+                self.selected += text.len();
+                write(&Data::Text(&text));
+            }
+            // Of one object too many, or of all of them together.
+            Ok(_) | Err(recur::Error::TooMany) => {
                 write(&Data::Failed(StatusCode::INSUFFICIENT_STORAGE, "<C:max-instances/>"));
             }
             Err(recur::Error::Unreadable(_)) => {

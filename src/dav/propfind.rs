@@ -3,7 +3,7 @@
 use http::header::{HeaderName, VARY};
 
 use super::page::{self, Choice, Page, Place, Writer};
-use super::path::{self, Target};
+use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer};
@@ -17,11 +17,11 @@ use crate::store::walk::Walk;
 use crate::store::{Tx, properties};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let wanted = request::propfind(asked.body)?;
+    let wanted = request::propfind(asked.body, &asked.limits)?;
     let depth = depth(request::depth(asked.headers)?, &asked.target)?;
     let prefer = Prefer::read(asked.headers);
     let sheet = Sheet::new(wanted, prefer.minimal, false);
-    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default() };
+    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), selected: 0 };
     let target = asked.target.clone();
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
@@ -54,7 +54,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene { actor: asked.actor.clone(), max_resource_size: asked.app.config.load().server.max_body }
+    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits }
 }
 
 /// Says which preferences were followed.
@@ -94,7 +94,7 @@ fn first(
     let (scene, sheet) = (&writer.scene, &mut writer.sheet);
     let deep = depth == Depth::One;
     let this = !(deep && noroot);
-    let href = target.href();
+    let href = target.href(&scene.base);
     match target {
         Target::Root { .. } => {
             if this {
@@ -102,7 +102,8 @@ fn first(
             }
             if deep {
                 let user = own_user(tx, scene)?;
-                sheet.respond(scene, (path::PRINCIPALS, ""), &Node::Principals, &[], &Data::None, out);
+                let principals = Target::Principals.href(&scene.base);
+                sheet.respond(scene, (&principals, ""), &Node::Principals, &[], &Data::None, out);
                 collection(tx, scene, sheet, &Target::Home { owner: user.name.clone() }, &Node::Home(&user), out)?;
             }
         }
@@ -165,7 +166,7 @@ fn collection(
     out: &mut String,
 ) -> Result<(), Error> {
     let dead = dead_at(tx, scene, sheet, target, matches!(node, Node::Calendar(_)))?;
-    sheet.respond(scene, (&target.href(), ""), node, &dead, &Data::None, out);
+    sheet.respond(scene, (&target.href(&scene.base), ""), node, &dead, &Data::None, out);
     Ok(())
 }
 

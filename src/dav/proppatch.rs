@@ -3,17 +3,13 @@
 use http::StatusCode;
 
 use super::path::Target;
-use super::props::{self, Setting};
+use super::props::{self, Scene, Setting};
 use super::request::{self, Patch};
 use super::response::{self, Answer, status_line, tags};
 use super::{Asked, Error, propfind};
 use crate::store::calendars::{self, Edit, Need};
 use crate::store::properties::{Dead, NotSet};
-use crate::store::users::Actor;
 use crate::store::{Tx, properties, resources};
-
-/// Bytes of one dead property.
-pub const MAX_DEAD: usize = 64 << 10;
 
 /// Why a property was not changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,11 +36,11 @@ impl<E: Into<Error>> From<E> for Failure {
 }
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let patches = request::proppatch(asked.body)?;
-    let href = asked.target.href();
-    let (actor, target) = (asked.actor.clone(), asked.target.clone());
+    let patches = request::proppatch(asked.body, &asked.limits)?;
+    let href = asked.href();
+    let (scene, target) = (propfind::scene(&asked), asked.target.clone());
     let todo = patches.clone();
-    match asked.app.store.write(move |tx| apply(tx, &actor, &target, &todo)).await {
+    match asked.app.store.write(move |tx| apply(tx, &scene, &target, &todo)).await {
         Ok(()) => Ok(response::multistatus(report(&href, &patches, None))),
         Err(Failure::Patch(at, fault, why)) => {
             Ok(response::multistatus(report(&href, &patches, Some((at, fault, &why)))))
@@ -53,12 +49,12 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     }
 }
 
-fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
-    let scene = props::Scene { actor: actor.clone(), max_resource_size: 0 };
+fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
+    let actor = &scene.actor;
     let mut calendar = None;
     match target {
         Target::Principal { user } => {
-            propfind::principal(tx, &scene, user)?;
+            propfind::principal(tx, scene, user)?;
         }
         Target::Home { owner } => {
             calendars::home(tx, actor, owner)?;
@@ -71,7 +67,7 @@ fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> 
         Target::Root { .. } | Target::Principals => return Err(Error::not_found().into()),
     }
     if !actor.may_write {
-        return Err(Error::read_only(&target.href(), "this app password may only read").into());
+        return Err(Error::read_only(&target.href(&scene.base), "this app password may only read").into());
     }
     let on_principal = matches!(target, Target::Principal { .. } | Target::Home { .. });
     let mut edit = Edit::default();
@@ -85,7 +81,7 @@ fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> 
                 let value = patch.value.as_ref().map(|v| v.text.as_str());
                 set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
             }
-            Setting::Dead => set_dead(tx, actor, &target.key(), patch, at)?,
+            Setting::Dead => set_dead(tx, scene, &target.key(), patch, at)?,
         }
     }
     if let Some(calendar) = calendar.filter(|_| edit != Edit::default()) {
@@ -94,17 +90,19 @@ fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> 
     Ok(())
 }
 
-fn set_dead(tx: &mut Tx<'_>, actor: &Actor, key: &str, patch: &Patch, at: usize) -> Result<(), Failure> {
+fn set_dead(tx: &mut Tx<'_>, scene: &Scene, key: &str, patch: &Patch, at: usize) -> Result<(), Failure> {
     let quota = || Failure::Patch(at, Fault::Quota, "there is no room for so long a property here".to_owned());
     let Some(value) = &patch.value else {
-        return Ok(properties::remove(tx, actor.user, key, &patch.name.ns, &patch.name.name)?);
+        return Ok(properties::remove(tx, scene.actor.user, key, &patch.name.ns, &patch.name.name)?);
     };
-    if value.xml.len() > MAX_DEAD {
+    if value.xml.len() > scene.limits.dead_property {
         return Err(quota());
     }
-    properties::set(tx, actor.user, key, &dead(patch, &value.xml)).map_err(|e| match e {
-        NotSet::Quota => quota(),
-        NotSet::Store(e) => e.into(),
+    properties::set(tx, scene.actor.user, key, &dead(patch, &value.xml), scene.limits.dead_properties).map_err(|e| {
+        match e {
+            NotSet::Quota => quota(),
+            NotSet::Store(e) => e.into(),
+        }
     })
 }
 

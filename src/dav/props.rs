@@ -9,7 +9,8 @@ use super::path;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date};
 use super::xml::escape;
-use crate::ical::{Component, Instant, Kind, recur};
+use crate::config::{Limits, PublicUrl};
+use crate::ical::{Component, Instant, Kind};
 use crate::store::calendars::{Calendar, Edit};
 use crate::store::users::{Actor, User};
 use crate::store::walk::Seen;
@@ -52,8 +53,9 @@ impl<'a> From<&Seen<'a>> for Row<'a> {
 #[derive(Clone)]
 pub struct Scene {
     pub actor: Actor,
-    /// Bytes.
-    pub max_resource_size: usize,
+    /// What every href begins with.
+    pub base: PublicUrl,
+    pub limits: Limits,
 }
 
 /// One property.
@@ -202,24 +204,25 @@ fn getlastmodified(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 }
 
 fn current_user_principal(scene: &Scene, _: &Node<'_>, out: &mut String) -> bool {
-    href(&path::principal(&scene.actor.name), out)
+    href(&path::principal(&scene.base, &scene.actor.name), out)
 }
 
-fn principal_url(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn principal_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Principal(user) = node else { return false };
-    href(&path::principal(&user.name), out)
+    href(&path::principal(&scene.base, &user.name), out)
 }
 
-fn principal_collection_set(_: &Scene, _: &Node<'_>, out: &mut String) -> bool {
-    href(path::PRINCIPALS, out)
+fn principal_collection_set(scene: &Scene, _: &Node<'_>, out: &mut String) -> bool {
+    href(&path::principals(&scene.base), out)
 }
 
-fn owner(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    match node {
-        Node::Root | Node::Principals => false,
-        Node::Principal(user) | Node::Home(user) => href(&path::principal(&user.name), out),
-        Node::Calendar(calendar) | Node::Resource(calendar, ..) => href(&path::principal(&calendar.owner), out),
-    }
+fn owner(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let name = match node {
+        Node::Root | Node::Principals => return false,
+        Node::Principal(user) | Node::Home(user) => &user.name,
+        Node::Calendar(calendar) | Node::Resource(calendar, ..) => &calendar.owner,
+    };
+    href(&path::principal(&scene.base, name), out)
 }
 
 /// What this actor may do here, so that a client shows a read-only calendar as one instead of failing later.
@@ -271,15 +274,15 @@ fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     text(&calendar.token(), out)
 }
 
-fn calendar_home_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn calendar_home_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     // Exactly one: Apple and vdirsyncer read no second.
     let Node::Principal(user) = node else { return false };
-    href(&path::home(&user.name), out)
+    href(&path::home(&scene.base, &user.name), out)
 }
 
 /// Apple's clients take the href that sorts first unless one is `preferred`, Thunderbird the first, others the last:
 /// so the preferred one is first, last, and marked.
-fn calendar_user_address_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn calendar_user_address_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Principal(user) = node else { return false };
     let address = |address: &str, preferred: bool, out: &mut String| {
         out.push_str(if preferred { "<D:href preferred=\"1\">mailto:" } else { "<D:href>mailto:" });
@@ -290,7 +293,7 @@ fn calendar_user_address_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bo
     let preferred = addresses.next();
     preferred.iter().for_each(|a| address(a, true, out));
     addresses.for_each(|a| address(a, false, out));
-    href(&path::principal(&user.name), out);
+    href(&path::principal(&scene.base, &user.name), out);
     preferred.iter().for_each(|a| address(a, true, out));
     true
 }
@@ -320,7 +323,7 @@ fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool
 }
 
 fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", scene.max_resource_size).is_ok()
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.object).is_ok()
 }
 
 /// The years that a DATE of RFC 5545 can be written with.
@@ -332,8 +335,8 @@ fn max_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     on_calendar(node, "99991231T235959Z", out)
 }
 
-fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", recur::Limits::default().instances).is_ok()
+fn max_instances(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.instances).is_ok()
 }
 
 fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {

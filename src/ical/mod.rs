@@ -4,8 +4,10 @@
 
 #![warn(missing_docs)]
 
+pub mod availability;
 pub mod change;
 mod collation;
+pub mod file;
 pub mod filter;
 pub mod jcal;
 mod mend;
@@ -17,6 +19,7 @@ pub mod recur;
 pub mod redact;
 pub mod repair;
 mod rule;
+pub mod scheduling;
 pub mod select;
 pub mod text;
 mod time;

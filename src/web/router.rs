@@ -8,21 +8,37 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
-use super::{Web, auth, feed, health, say};
+use super::{Web, auth, feed, health, login, say};
 use crate::body::Body;
+use crate::config::PublicUrl;
 use crate::dav;
 
 /// What a feed's URL begins with.
 pub const FEED: &str = "/feed/";
 
-/// Answers one request. The body is read only by who may send one.
+/// Makes the URL of a request one inside this server: without what proxies may have left of `public_url` in front of it.
+pub fn take_prefix(public_url: &PublicUrl, uri: &mut Uri) {
+    let inside = public_url.inside(uri.path());
+    if inside.len() == uri.path().len() {
+        return;
+    }
+    let whole = match uri.query() {
+        Some(query) => format!("{inside}?{query}"),
+        None => inside.to_owned(),
+    };
+    if let Ok(inside) = Uri::try_from(whole) {
+        *uri = inside;
+    }
+}
+
+/// Answers one request, whose URL is one inside this server. The body is read only by who may send one.
 pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     if let Some(refusal) = refusal(&head) {
@@ -39,13 +55,14 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         "/" if !reads => return dav(web, peer, head, body).await,
         "/dav" => return dav(web, peer, head, body).await,
         _ if path.starts_with("/dav/") => return dav(web, peer, head, body).await,
+        _ if login::is_here(path) => return login(web, peer, head, body).await,
 
         _ if path != "/" && !is_ours(path) => nothing_here(web),
         _ if !reads => only_reads(),
         "/" => front(web),
         "/healthz" => health::live(),
         "/readyz" => health::ready(web).await,
-        "/robots.txt" => say(StatusCode::OK, "User-agent: *\nDisallow: /dav/"),
+        "/robots.txt" => robots(web),
         _ => feed::get(web, peer, &head).await,
     };
     discard(&head, body);
@@ -67,13 +84,21 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     };
     // It has done its work; what is not there can not be logged or sent on.
     head.headers.remove(http::header::AUTHORIZATION);
-    let limit = web.app.config.load().server.max_body;
+    let limit = web.app.config.load().limits.body;
     let mut answer = match read(&head, body, limit).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
         Err(refusal) => refusal,
     };
     answer.extensions_mut().insert(auth::Who(actor.name));
     answer
+}
+
+/// The login flow of programs that send their user to a browser.
+async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Body> {
+    match read(&head, body, login::MOST).await {
+        Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
+        Err(refusal) => refusal,
+    }
 }
 
 /// What no URL of ours takes.
@@ -208,6 +233,11 @@ fn front(web: &Web) -> Response<Body> {
 fn nothing_here(web: &Web) -> Response<Body> {
     let words = format!("There is nothing here. CalDAV is at {}/dav/", web.app.config.load().server.public_url);
     say(StatusCode::NOT_FOUND, &words)
+}
+
+fn robots(web: &Web) -> Response<Body> {
+    let config = web.app.config.load();
+    say(StatusCode::OK, &format!("User-agent: *\nDisallow: {}/dav/", config.server.public_url.prefix()))
 }
 
 fn only_reads() -> Response<Body> {

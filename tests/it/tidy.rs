@@ -9,10 +9,11 @@ type Files = BTreeMap<String, String>;
 
 /// Who may name whom: a room under `src/`, and the rooms it may name besides itself and the common ones.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("web", &["dav", "body", "sync", "busy", "store", "ical"]),
-    ("dav", &["body", "sync", "busy", "store", "ical"]),
+    ("web", &["dav", "body", "sync", "export", "busy", "store", "ical"]),
+    ("dav", &["body", "sync", "export", "busy", "store", "ical"]),
     ("body", &[]),
     ("sync", &["store", "provider", "ical"]),
+    ("export", &["busy", "store", "ical"]),
     ("busy", &["store", "ical"]),
     ("store", &["ical"]),
     ("provider", &["ical"]),

@@ -17,12 +17,16 @@ use super::sheet::Sheet;
 use super::{Asked, Error};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let report = request::report(asked.body)?;
+    let report = request::report(asked.body, &asked.limits)?;
     request::depth(asked.headers)?;
     let prefer = Prefer::read(asked.headers);
     let scene = scene(&asked);
-    let writer =
-        |want: Fetch| Writer { scene, sheet: Sheet::new(want.wanted, prefer.minimal, true), select: want.select };
+    let writer = |want: Fetch| Writer {
+        scene,
+        sheet: Sheet::new(want.wanted, prefer.minimal, true),
+        select: want.select,
+        selected: 0,
+    };
     let body = match (report, &asked.target) {
         (Report::Multiget { want, hrefs }, Target::Home { .. } | Target::Calendar { .. } | Target::Resource { .. }) => {
             multiget::body(&asked, writer(want), hrefs).await?

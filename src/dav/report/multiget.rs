@@ -26,7 +26,7 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, hrefs: Vec<String>) -> 
                 return Ok(Page::More);
             }
             next += 1;
-            let read = Target::read_href(href);
+            let read = Target::read_href(href, &writer.scene.base);
             if let Some(Target::Resource { owner, slug, name }) = &read
                 && let Some(place) = places.iter().find(|p| p.calendar.slug == *slug && p.calendar.owner == *owner)
                 && writer.one(tx, place, name.as_str(), out)?
@@ -36,7 +36,7 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, hrefs: Vec<String>) -> 
             // As we print hrefs where we can, so that the client knows it again; else as it came.
             let mut shown = String::new();
             match read {
-                Some(target @ Target::Resource { .. }) => shown = target.href(),
+                Some(target @ Target::Resource { .. }) => shown = target.href(&writer.scene.base),
                 _ => escape(href, &mut shown),
             }
             bare_response(&shown, StatusCode::NOT_FOUND, "", out);
