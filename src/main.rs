@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{account, app_password, backup, calendar, check, explain, keygen, reload, serve, sync, user};
+use commands::{account, app_password, backup, calendar, check, explain, grant, keygen, reload, serve, sync, user};
 
 /// A self-hosted CalDAV gateway: all your calendars as one, and one free/busy over them.
 #[derive(Parser)]
@@ -49,6 +49,9 @@ enum Command {
     /// Calendars: list
     #[command(subcommand)]
     Calendar(calendar::Command),
+    /// Sharing between users: add, list, remove
+    #[command(subcommand)]
+    Grant(grant::Command),
     /// Read the upstream calendars now
     Sync(sync::Arguments),
     /// Show what is stored of an event, and why it is as it is
@@ -76,6 +79,7 @@ async fn main() -> ExitCode {
         Command::AppPassword(command) => app_password::run(&config, command).await,
         Command::Account(command) => account::run(&config, command).await,
         Command::Calendar(command) => calendar::run(&config, command).await,
+        Command::Grant(command) => grant::run(&config, command).await,
         Command::Sync(arguments) => sync::run(&config, arguments).await,
         Command::Explain(arguments) => explain::run(&config, arguments).await,
         Command::Backup(arguments) => backup::run(&config, arguments).await,

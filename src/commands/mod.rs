@@ -6,6 +6,7 @@ pub mod backup;
 pub mod calendar;
 pub mod check;
 pub mod explain;
+pub mod grant;
 pub mod keygen;
 pub mod log;
 mod pid;
