@@ -13,7 +13,7 @@ use calgate::store::users::{self, Actor};
 use calgate::store::walk::Walk;
 use calgate::store::{self, Store, Tx, accounts, app_passwords, logins, properties, unified};
 
-use crate::kit::{self, NOW, event, on_both_engines};
+use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
 
 on_both_engines! {
     a_closure_that_fails_leaves_nothing,
@@ -102,35 +102,8 @@ async fn token(app: &App, slug: &str) -> String {
     with(app, slug, |_, calendar| Ok(calendar.token())).await
 }
 
-/// A page of what changed.
-struct Since {
-    changes: Vec<Change>,
-    /// What was seen with it.
-    seq: Seq,
-    more: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Change {
-    name: Name,
-    /// Its etag; `None`: it is gone.
-    live: Option<String>,
-}
-
 async fn since(app: &App, slug: &str, seq: Option<Seq>, limit: u32) -> Since {
-    with(app, slug, move |tx, calendar| {
-        let after = seq.unwrap_or(Seq(0));
-        let mut walk = Walk::Changes { after, until: calendar.seq, tombstones: seq.is_some() };
-        let mut changes = Vec::new();
-        let over = walk.page(tx, &calendar, false, limit, |seen| {
-            changes.push(Change { name: name(seen.name), live: seen.live.then(|| seen.etag.to_owned()) });
-            Ok(true)
-        })?;
-        let more = !over && walk.goes_on(tx, &calendar)?;
-        let Walk::Changes { after, .. } = walk else { panic!("it is another walk") };
-        Ok(Since { changes, seq: if more { after } else { calendar.seq }, more })
-    })
-    .await
+    with(app, slug, move |tx, calendar| kit::since(tx, &calendar, seq, limit)).await
 }
 
 const AT_NOON: &str = "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z\nSUMMARY:Noon";
