@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx, accounts::Account, resources, unified};
+use super::{Error, Result, Tx, accounts::Account, homes, resources, unified};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Kind, zone};
 use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
@@ -216,6 +216,11 @@ pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>
     Ok(calendars)
 }
 
+/// Every calendar in the home of a user, by slug, with the owner's rights.
+pub(super) fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Calendar>> {
+    tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)
+}
+
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct New {
@@ -307,7 +312,7 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
         let params = [id, text.into(), (&zone).into()];
         tx.execute("UPDATE calendars SET timezone = ?2, zone = ?3 WHERE id = ?1", &params)?;
     }
-    Ok(())
+    homes::settle(tx, calendar.user)
 }
 
 /// Removes a local calendar that was made by MKCALENDAR, with all in it. Declared, mirror and unified ones are refused.
@@ -323,7 +328,7 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
     }
     unified::reshape(tx, calendar.user, now)?;
     tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
-    Ok(())
+    Ok(homes::settle(tx, calendar.user)?)
 }
 
 /// The calendar of that id with the owner's rights: for the engine, which acts for the owner.

@@ -11,7 +11,7 @@ use std::collections::HashSet;
 
 use super::calendars::{self, Calendar};
 use super::tx::Value;
-use super::{Error, Result, Tx, instances, resources};
+use super::{Error, Result, Tx, homes, instances, resources};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -297,6 +297,7 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now:
 
 /// Brings every unified calendar of a user to the members it now has, where that is something else than before.
 /// Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
+/// So do the clients of the home.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
     let unified = tx.query(
         "SELECT id, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' ORDER BY id",
@@ -325,7 +326,7 @@ pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
         }
         tx.execute("UPDATE calendars SET shape = ?2 WHERE id = ?1", &[unified.id.into(), (&shape).into()])?;
     }
-    Ok(())
+    homes::settle(tx, user)
 }
 
 /// What the rows of a unified calendar are made of, besides the members' objects. Of a masked member that is also who
