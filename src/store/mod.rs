@@ -8,6 +8,7 @@ pub mod feeds;
 pub mod homes;
 pub mod instances;
 pub mod jobs;
+pub mod logins;
 mod postgres;
 pub mod properties;
 pub mod prune;
