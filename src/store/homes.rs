@@ -135,8 +135,8 @@ fn noted(tx: &mut Tx<'_>, user: UserId) -> Result<HashMap<String, Note>> {
 
 /// Notes what the home of a user now holds; what is something else than before takes the next number of
 /// its clock.
+/// The caller holds the clock.
 pub fn settle(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
-    tx.lock_clock(user)?;
     tx.execute(
         "UPDATE clocks SET epoch = ?2 WHERE user_id = ?1 AND epoch = 0",
         &[user.into(), secrets::random_epoch().max(1).into()],
