@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use crate::config;
 use crate::ical::recur::{self, Busy};
-use crate::ical::{Component, Instant, Kind, Object, Property, Window, zone};
+use crate::ical::{Component, Instant, Kind, Object, Property, Window};
 use crate::ids::CalendarId;
 use crate::store::calendars::Calendar;
 use crate::store::{self, Tx, instances};
@@ -79,7 +79,7 @@ pub fn gather(
     now: Instant,
 ) -> Result<Answer, Error> {
     // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
-    let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+    let zone = calendar.time_zone();
     let mut periods = Vec::new();
     let mut unknown = Vec::new();
     let mut left = INSTANCES;

@@ -18,6 +18,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod sheet;
+pub mod whole;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -49,6 +50,8 @@ pub struct Asked<'a> {
     pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
+    /// What stands behind the `?` of the URL.
+    pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
 }
@@ -141,7 +144,8 @@ async fn route(
     let config = app.config.load();
     let (base, limits) = (config.server.public_url.clone(), config.limits);
     drop(config);
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
+    let query = request.uri().query().unwrap_or_default();
+    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: request.body() };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,

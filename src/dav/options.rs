@@ -9,7 +9,9 @@ use super::response::{self, Answer};
 
 /// Compliance classes. No class 2 (there are no locks), no access-control, no scheduling: what is claimed here is
 /// believed (a client that reads `calendar-auto-schedule` sends no invitations itself).
-pub const DAV: &str = "1, 3, extended-mkcol, calendar-access";
+/// `calendar-query-extended` is the draft's anyof and allof; `calendar-no-timezone` that clients may leave out the rules of
+/// well-known zones (RFC 7809).
+pub const DAV: &str = "1, 3, extended-mkcol, calendar-access, calendar-query-extended, calendar-no-timezone";
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.
 pub const KNOWN: &[&str] = &[
