@@ -35,11 +35,8 @@ pub fn check(text: &str) -> Result<(), String> {
             if group.iter().any(|one| one.said("DTSTART").is_none()) {
                 return Err(format!("an AVAILABLE begins with a DTSTART: {which:?}"));
             }
-            let object = range::as_events(&calendar, &group).ok_or_else(|| {
-                format!(
-                    "the AVAILABLEs with the UID {which:?} must be one, and beside it some with a RECURRENCE-ID each"
-                )
-            })?;
+            let object = range::as_events(&calendar, &group)
+                .map_err(|why| format!("the AVAILABLEs with the UID {which:?} can not be read: {why}"))?;
             let now = Window { start: Instant(0), end: Instant(1) };
             if let Err(recur::Error::Unreadable(why)) =
                 recur::instances(&object, now, &TimeZone::UTC, recur::Limits::default())
@@ -75,7 +72,7 @@ pub fn unavailable(text: &str, window: Window, zone: &TimeZone) -> Vec<(Window, 
         let mut free = Vec::new();
         for group in groups(component) {
             // What has no time of its own, or makes no series, makes nothing free.
-            let Some(object) = range::as_events(&calendar, &group) else { continue };
+            let Ok(object) = range::as_events(&calendar, &group) else { continue };
             let limits = recur::Limits { instances: left, ..recur::Limits::default() };
             let Ok(instances) = recur::instances(&object, range, zone, limits) else { continue };
             left -= instances.len().min(left);
