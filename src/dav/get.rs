@@ -7,7 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 use super::path::{self, Target};
 use super::props::{self, CONTENT_TYPE as CALENDAR_TYPE, Scene};
 use super::response::{self, Answer, http_date};
-use super::{Asked, Error, propfind, request};
+use super::{Asked, Error, propfind, request, schedule};
 use crate::store::calendars::{self, Need};
 use crate::store::{Tx, resources};
 
@@ -84,6 +84,14 @@ fn describe(tx: &mut Tx<'_>, scene: &Scene, target: &Target) -> Result<String, E
         Target::Calendar { owner, slug } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
             format!("This is the calendar {:?} of {}.", calendar.display_name, calendar.owner)
+        }
+        Target::Inbox { owner } => {
+            schedule::of_own(tx, &scene.actor, owner)?;
+            format!("This is where invitations for {owner} would lie; upstreams put them into the calendars instead.")
+        }
+        Target::Outbox { owner } => {
+            schedule::of_own(tx, &scene.actor, owner)?;
+            format!("This is where calendar programs of {owner} ask when others have time.")
         }
         Target::Resource { .. } => return Err(Error::not_found()),
     })

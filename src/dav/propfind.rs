@@ -9,10 +9,11 @@ use super::props::{Access, Node, Row, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer, MAX_ANSWER};
 use super::sheet::{Data, Sheet};
-use super::{Asked, Error};
+use super::{Asked, Error, schedule};
 use crate::ids::Name;
 use crate::store::calendars::{self, Calendar, Need, Source};
 use crate::store::properties::Dead;
+use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::{Tx, properties, resources, unified};
 
@@ -119,9 +120,33 @@ fn run(
             if this {
                 collection(tx, scene, &mut sheet, &home, &Node::Home(&owner), &mut out)?;
             }
+            if deep && owner.id == scene.actor.user {
+                let facts = Facts::of(tx, &owner, &calendars)?;
+                let name = || owner.name.clone();
+                collection(
+                    tx,
+                    scene,
+                    &mut sheet,
+                    &Target::Inbox { owner: name() },
+                    &Node::Inbox(&owner, &facts),
+                    &mut out,
+                )?;
+                let outbox = Node::Outbox(&owner, &facts);
+                collection(tx, scene, &mut sheet, &Target::Outbox { owner: name() }, &outbox, &mut out)?;
+            }
             for calendar in calendars.iter().filter(|_| deep) {
                 let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
                 collection(tx, scene, &mut sheet, &target, &Node::Calendar(calendar), &mut out)?;
+            }
+        }
+        Target::Inbox { owner } | Target::Outbox { owner } => {
+            let (user, facts) = schedule::of_own(tx, &scene.actor, owner)?;
+            let node = match target {
+                Target::Inbox { .. } => Node::Inbox(&user, &facts),
+                _ => Node::Outbox(&user, &facts),
+            };
+            if this {
+                collection(tx, scene, &mut sheet, target, &node, &mut out)?;
             }
         }
         Target::Calendar { owner, slug } => {

@@ -16,7 +16,7 @@ use super::request::{self, Fetch, Prefer, Report, Zone};
 use super::response::{self, Answer, MAX_ANSWER, bare_response};
 use super::sheet::{Data, Sheet};
 use super::xml::escape;
-use super::{Asked, Error};
+use super::{Asked, Error, schedule};
 use crate::busy;
 use crate::ical::filter::{self, CompFilter};
 use crate::ical::select::{self, Select};
@@ -37,6 +37,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let store = &asked.app.store;
     let sheet = |want: &Fetch| Sheet::new(want.wanted.clone(), prefer.minimal, true);
     let body = match (report, &asked.target) {
+        (report @ (Report::Multiget { .. } | Report::Query { .. } | Report::Sync { .. }), Target::Inbox { owner }) => {
+            schedule::report(&asked, owner, report).await?
+        }
         (Report::Multiget { want, hrefs }, Target::Home { .. } | Target::Calendar { .. } | Target::Resource { .. }) => {
             let sheet = sheet(&want);
             store.read(move |tx| multiget(tx, &scene, &target, sheet, &want.select, &hrefs)).await?
@@ -181,7 +184,7 @@ fn multiget(
         Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. } => {
             vec![calendars::open(tx, &scene.actor, owner, slug, Need::Read)?]
         }
-        Target::Root { .. } | Target::Principals | Target::Principal { .. } => return Err(Error::not_found()),
+        _ => return Err(Error::not_found()),
     };
     let mut page = Page::new(scene, sheet, select);
     let mut places: Vec<Place<'_>> = Vec::with_capacity(calendars.len());

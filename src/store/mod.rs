@@ -11,6 +11,7 @@ pub mod logins;
 mod postgres;
 pub mod properties;
 pub mod resources;
+pub mod scheduling;
 mod schema;
 mod sqlite;
 pub mod tx;

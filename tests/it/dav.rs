@@ -84,6 +84,12 @@ members = [{ calendar = "work", mask = "busy" }, { calendar = "team", mask = "ti
 
 [[user]]
 name = "ben"
+email = "ben@example.org"
+
+[[user]]
+name = "cora"
+email = "cora@example.org"
+free_busy = "nobody"
 "##;
 
 /// 2026-06-01T08:00:00Z, a Monday.
@@ -148,6 +154,7 @@ async fn world_at(public_url: &str) -> World {
                 text: "What the others do",
                 writable: false,
                 components: &[Kind::Event],
+                ..Given::default()
             };
             let remote = RemoteId::from("/dav/team/");
             let team = calendars::mirror(tx, &account, "team", &remote, "Team", &given, NOW)?.unwrap();
