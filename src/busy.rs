@@ -90,7 +90,7 @@ pub fn gather(
     // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
     let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
     let members = members(tx, calendar, rules, now)?;
-    gather_from(tx, members, calendar.user, &zone, window)
+    gather_from(tx, members, calendar.members_of(), &zone, window)
 }
 
 /// The busy time of a person in `window`: of all their own calendars that are not transparent, and what their availability

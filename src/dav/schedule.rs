@@ -13,7 +13,7 @@ use super::{Asked, Error, put};
 use crate::busy;
 use crate::config::{self, PublicUrl};
 use crate::ical::{Component, Instant, Property, Window, availability};
-use crate::store::scheduling::{self, Facts, Who};
+use crate::store::scheduling::{self, Facts};
 use crate::store::users::{self, Actor, User};
 use crate::store::{self, Tx, calendars};
 
@@ -107,7 +107,9 @@ fn named(tx: &mut Tx<'_>, actor: &Actor, base: &PublicUrl, value: &Value) -> sto
         Err(calendars::Denied::Store(e)) => return Err(e),
         Err(_) => return Ok(None),
     };
-    let fits = |c: &calendars::Calendar| c.slug == slug && c.user == actor.user && scheduling::takes_events(c);
+    let fits = |c: &calendars::Calendar| {
+        c.slug == slug && c.user == actor.user && c.share.is_none() && scheduling::takes_events(c)
+    };
     Ok(calendars.iter().any(fits).then_some(slug))
 }
 
@@ -127,7 +129,7 @@ pub async fn post(asked: Asked<'_>) -> Result<Answer, Error> {
     };
     put::check_type(asked.headers)?;
     let config = asked.app.config.load();
-    let most = config.server.max_body;
+    let most = asked.limits.object;
     if asked.body.len() > most {
         return Err(Error::refused("<C:max-resource-size/>", format!("a request may have at most {most} bytes")));
     }
@@ -231,7 +233,7 @@ fn time_of(
 ) -> store::Result<Result<String, &'static str>> {
     const UNKNOWN: &str = "3.7;Invalid calendar user";
     let Some(user) = meant(tx, base, attendee.value())? else { return Ok(Err(UNKNOWN)) };
-    if user.id != asker.id && scheduling::settings(tx, user.id)?.free_busy == Who::Nobody {
+    if !scheduling::may_ask(tx, asker.id, user.id)? {
         return Ok(Err(UNKNOWN));
     }
     match busy::gather_of(tx, &user, asking.window, rules, now) {

@@ -30,14 +30,32 @@ pub struct Contributor {
 /// The calendar itself, or the members of a unified one in their order.
 pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contributor>> {
     match calendar.source {
-        Source::Unified { .. } => tx.query(
-            "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END,
+        Source::Unified { .. } => {
+            let mut members = tx.query(
+                "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END,
                     COALESCE(c.own_transparent, c.given_transparent, 0)
                FROM members m LEFT JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+                         AND c.grant_id IS NULL
               WHERE m.unified_id = ?1 ORDER BY m.position",
-            &[calendar.id.into(), calendar.user.into()],
-            contributor,
-        ),
+                &[calendar.id.into(), calendar.members_of().into()],
+                |row| {
+                    // How another user calls their calendars is for that user to know.
+                    let slug = if calendar.share.is_some() { calendar.slug.clone() } else { row.text(0)? };
+                    Ok(Contributor {
+                        slug,
+                        id: row.opt_int(1)?.map(CalendarId),
+                        fresh_at: row.opt_instant(2)?,
+                        local: row.bool(3)?,
+                        transparent: row.bool(4)?,
+                    })
+                },
+            )?;
+            // What was granted is mostly one calendar, and who looks at that wants to know of it.
+            if let (Some(_), [one]) = (&calendar.share, members.as_mut_slice()) {
+                one.transparent = false;
+            }
+            Ok(members)
+        }
         _ => Ok(vec![Contributor {
             slug: calendar.slug.clone(),
             id: Some(calendar.id),

@@ -17,15 +17,18 @@ pub enum Who {
     /// Every user of this gateway.
     #[default]
     Users,
+    /// Whom some calendar of theirs is granted to.
+    Grants,
     Nobody,
 }
 
 impl Who {
-    pub const ALL: [Who; 2] = [Who::Users, Who::Nobody];
+    pub const ALL: [Who; 3] = [Who::Users, Who::Grants, Who::Nobody];
 
     pub fn name(self) -> &'static str {
         match self {
             Who::Users => "users",
+            Who::Grants => "grants",
             Who::Nobody => "nobody",
         }
     }
@@ -60,6 +63,20 @@ pub fn set_availability(tx: &mut Tx<'_>, user: UserId, text: &str) -> Result<()>
 
 pub fn set_new_events(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<()> {
     tx.execute("UPDATE users SET new_events = ?2 WHERE id = ?1", &[user.into(), slug.into()]).map(|_| ())
+}
+
+/// Whether `asker` may ask when `user` has time. Everybody may ask about themselves.
+pub fn may_ask(tx: &mut Tx<'_>, asker: UserId, user: UserId) -> Result<bool> {
+    Ok(asker == user
+        || match settings(tx, user)?.free_busy {
+            Who::Users => true,
+            Who::Nobody => false,
+            Who::Grants => {
+                let params = [user.into(), asker.into()];
+                tx.one("SELECT 1 FROM grants WHERE owner_id = ?1 AND to_id = ?2 LIMIT 1", &params, |_| Ok(()))?
+                    .is_some()
+            }
+        })
 }
 
 /// Whether new events may go to a calendar: what RFC 6638 9.2 asks of a default.
@@ -97,8 +114,8 @@ impl Facts {
     /// `calendars`: all that the user sees in their home.
     pub fn of(tx: &mut Tx<'_>, user: &User, calendars: &[Calendar]) -> Result<Facts> {
         let settings = settings(tx, user.id)?;
-        let own: Vec<Calendar> = calendars.iter().filter(|c| c.user == user.id).cloned().collect();
-        let counts = |c: &&Calendar| !c.transparent && !matches!(c.source, Source::Unified { .. });
+        let own: Vec<Calendar> = calendars.iter().filter(|c| c.user == user.id && c.share.is_none()).cloned().collect();
+        let counts = |c: &&Calendar| !c.transparent && c.share.is_none() && !matches!(c.source, Source::Unified { .. });
         Ok(Facts {
             default: default_calendar(&own, &settings).map(|c| c.slug.clone()),
             counting: own.iter().filter(counts).map(|c| c.slug.clone()).collect(),

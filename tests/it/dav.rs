@@ -47,7 +47,9 @@ use http::{Method, Request, Response, StatusCode};
 const CONFIG: &str = r##"
 [server]
 public_url = "https://cal.example.org"
-max_body = "64 KiB"
+
+[limits]
+body = "64 KiB"
 
 [[user]]
 name = "anna"
@@ -402,7 +404,8 @@ async fn every_href_has_the_path_of_public_url() {
             for href in elements.chain(headers) {
                 let ours = href.starts_with('/') || href.contains("cal.example.org");
                 // What can not be read is given back as it came.
-                let echoed = exchange.request.contains(&format!(">{href}<"));
+                let echoed =
+                    exchange.request.contains(&format!(">{href}<")) || exchange.request.contains(&format!(":{href}\n"));
                 if ours && !href.contains(PATH) && !echoed {
                     writeln!(wrong, "{name}, exchange {}: {href} lacks the path", at + 1).unwrap();
                 }

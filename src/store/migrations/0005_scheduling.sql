@@ -14,6 +14,7 @@ UPDATE calendars SET slug = slug || '-calendar' || CASE WHEN EXISTS (
  WHERE slug IN ('inbox', 'outbox');
 UPDATE calendars SET write_to = write_to || '-calendar' WHERE write_to IN ('inbox', 'outbox');
 UPDATE members SET slug = slug || '-calendar' WHERE slug IN ('inbox', 'outbox');
+UPDATE grants SET slug = slug || '-calendar' WHERE slug IN ('inbox', 'outbox');
 UPDATE feeds SET slug = slug || '-calendar' WHERE slug IN ('inbox', 'outbox');
 UPDATE properties SET path = (
         SELECT '/dav/' || u.name || '/inbox-calendar/' || SUBSTR(path, LENGTH('/dav/' || u.name || '/inbox/') + 1)
