@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use super::calendars::{self, Calendar};
 use super::grants::{self, May};
 use super::tx::Value;
-use super::{Error, Result, Tx, instances, resources};
+use super::{Error, Result, Tx, homes, instances, resources};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -331,7 +331,8 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now:
 }
 
 /// Brings every unified calendar of a user, and every calendar that shows what the user granted, to the members it now
-/// has, where that is something else than before. The user's clock is locked by the caller. Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
+/// has, where that is something else than before. The user's clock is locked by the caller. Rows that stay the same keep their
+/// seq: no sync token is lost, and clients hear of what changed and nothing else. So do those of the home.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
     grants::settle(tx, user, now)?;
     let unified = tx.query(
@@ -363,7 +364,7 @@ pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
         }
         tx.execute("UPDATE calendars SET shape = ?2 WHERE id = ?1", &[unified.id.into(), (&shape).into()])?;
     }
-    Ok(())
+    homes::settle(tx, user)
 }
 
 /// What the rows of a unified calendar are made of, besides the members' objects. Of a masked member that is also who

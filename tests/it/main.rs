@@ -16,4 +16,5 @@ mod kit;
 mod provider;
 mod store;
 mod tidy;
+mod tokens;
 mod web;
