@@ -1,27 +1,29 @@
 //! GET and HEAD: a resource as it was stored, byte for byte; of a collection, a line of help for people.
 
-use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::path::{self, Target};
-use super::props::{self, CONTENT_TYPE as CALENDAR_TYPE, Scene};
-use super::response::{self, Answer, http_date};
+use super::props::{CONTENT_TYPE as CALENDAR_TYPE, Scene};
+use super::response::{self, Answer, http_date, quoted};
 use super::{Asked, Error, propfind, request, schedule};
+use crate::body::Body;
 use crate::store::calendars::{self, Need};
-use crate::store::{Tx, resources};
+use crate::store::{Tx, resources, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let Target::Resource { owner, slug, name } = asked.target.clone() else {
         return help(asked).await;
     };
     let actor = asked.actor.clone();
-    let resource = asked
+    let (resource, tag) = asked
         .app
         .store
         .read(move |tx| {
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
-            resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)
+            let resource = resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)?;
+            let tag = scheduling::tag_of(tx, &calendar, &resource.body)?;
+            Ok::<_, Error>((resource, tag))
         })
         .await?;
     let condition = request::condition(asked.headers);
@@ -31,15 +33,18 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         return Err(Error { etag: Some(resource.etag), ..error });
     }
     let unchanged = condition.none_match.is_some_and(|list| holds(&list));
-    let etag = props::etag(&(&resource).into());
+    let etag = quoted(&resource.etag);
     let mut answer = if unchanged {
         response::empty(StatusCode::NOT_MODIFIED)
     } else {
-        let mut answer = Response::new(Bytes::from(resource.body));
+        let mut answer = Response::new(Body::from(resource.body));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CALENDAR_TYPE));
         answer
     };
     response::header(&mut answer, ETAG, &etag);
+    if let Some(tag) = tag {
+        response::header(&mut answer, HeaderName::from_static("schedule-tag"), &format!("\"{tag}\""));
+    }
     response::header(&mut answer, LAST_MODIFIED, &http_date(resource.changed_at));
     // For this user only, and asked for again each time: the etag makes that cheap.
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
@@ -62,7 +67,7 @@ async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
         base.origin(),
         path::home(base, &asked.actor.name),
     );
-    let mut answer = Response::new(Bytes::from(text));
+    let mut answer = Response::new(Body::from(text));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
     Ok(answer)

@@ -166,14 +166,11 @@ pub(super) fn in_horizon(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) 
     Ok(inside.is_some())
 }
 
-/// Whether the index alone says which events of a calendar are in `window`.
-pub(super) fn decides(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
-    if !in_horizon(tx, calendar, window)? {
-        return Ok(false);
-    }
+/// Whether there are events that may be in `window` and that the index does not hold.
+pub(super) fn has_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
     let mut dense = false;
     each_dense_event(tx, calendar, window, |_| dense = true)?;
-    Ok(!dense)
+    Ok(dense)
 }
 
 /// Every entry that overlaps `window`, with its row; floating ones that may, in some zone.
@@ -289,6 +286,17 @@ pub fn addresses(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<String>> {
         |row| addresses_row(row, 0),
     )?;
     Ok(found.unwrap_or_default())
+}
+
+/// The same of all calendars that `calendar` is made of, each address once.
+pub fn addresses_in(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for member in members(tx, calendar)? {
+        all.extend(addresses(tx, member)?);
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// Three columns from `at` on: the user's addresses, the account's, its login.

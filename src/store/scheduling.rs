@@ -2,8 +2,8 @@
 
 use super::calendars::{Calendar, Source};
 use super::users::User;
-use super::{Error, Result, Tx, users};
-use crate::ical::Kind;
+use super::{Error, Result, Tx, instances, users};
+use crate::ical::{Kind, scheduling};
 use crate::ids::UserId;
 
 /// Names in a user's home that are no calendars: scheduling's own collections (RFC 6638 2.1, 2.2).
@@ -129,6 +129,15 @@ impl Facts {
 pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
     let found = tx.one("SELECT 1 FROM calendars WHERE schedules = 1 AND active = 1 LIMIT 1", &[], |_| Ok(()))?;
     Ok(found.is_some())
+}
+
+/// The schedule tag of what a calendar shows as `body`; `None`: nobody is invited to it.
+pub fn tag_of(tx: &mut Tx<'_>, calendar: &Calendar, body: &str) -> Result<Option<String>> {
+    // Without anybody's addresses it has a tag all the same, if it has one.
+    if scheduling::tag(body, &[]).is_none() {
+        return Ok(None);
+    }
+    Ok(scheduling::tag(body, &instances::addresses_in(tx, calendar)?))
 }
 
 /// The active user with that mail address (lower case, without `mailto:`). Should two have it, the first by name for whom
