@@ -26,7 +26,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::app::App;
-use crate::config::PublicUrl;
+use crate::config::{Limits, PublicUrl};
 use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
@@ -43,6 +43,7 @@ pub struct Asked<'a> {
     pub app: &'a Arc<App>,
     /// What every href begins with.
     pub base: PublicUrl,
+    pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
     pub headers: &'a HeaderMap,
@@ -132,8 +133,10 @@ async fn route(
     if encoded {
         return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding"));
     }
-    let base = app.config.load().server.public_url.clone();
-    let asked = Asked { app, base, actor, target, headers: request.headers(), body: request.body() };
+    let config = app.config.load();
+    let (base, limits) = (config.server.public_url.clone(), config.limits);
+    drop(config);
+    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,

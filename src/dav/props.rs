@@ -9,8 +9,8 @@ use super::path;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date, quoted};
 use super::xml::escape;
-use crate::config::PublicUrl;
-use crate::ical::{Component, Instant, Kind, recur};
+use crate::config::{Limits, PublicUrl};
+use crate::ical::{Component, Instant, Kind};
 use crate::ids::{Etag, Name};
 use crate::store::calendars::{Calendar, Edit};
 use crate::store::resources::{Listed, Resource};
@@ -62,8 +62,7 @@ pub struct Scene {
     pub actor: Actor,
     /// What every href begins with.
     pub base: PublicUrl,
-    /// Bytes.
-    pub max_resource_size: usize,
+    pub limits: Limits,
 }
 
 /// One property.
@@ -331,7 +330,7 @@ fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool
 }
 
 fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", scene.max_resource_size).is_ok()
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.object).is_ok()
 }
 
 /// The years that a DATE of RFC 5545 can be written with.
@@ -343,8 +342,8 @@ fn max_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     on_calendar(node, "99991231T235959Z", out)
 }
 
-fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", recur::Limits::default().instances).is_ok()
+fn max_instances(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.instances).is_ok()
 }
 
 fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {

@@ -84,7 +84,7 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     };
     // It has done its work; what is not there can not be logged or sent on.
     head.headers.remove(http::header::AUTHORIZATION);
-    let limit = web.app.config.load().server.max_body;
+    let limit = web.app.config.load().limits.body;
     let mut answer = match read(&head, body, limit).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
         Err(refusal) => refusal,

@@ -56,7 +56,7 @@ pub async fn run(
     let config = app.config.load_full();
     let certificate = Arc::new(Certificate::open(&config)?);
     let (listener, address) = listen(config.server.listen)?;
-    let places = u32::try_from(config.server.max_connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+    let places = u32::try_from(config.limits.connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
     let room = Arc::new(Semaphore::new(places as usize));
     let web = Arc::new(Web::new(app));
     // Nobody minds: whoever started us may not care for the address.
@@ -151,7 +151,7 @@ fn turn_away(stream: &TcpStream, tls: bool) {
         // A new socket has room for it; if not, the closed connection says enough.
         let _ = stream.try_write(FULL);
     }
-    tracing::debug!("a connection was turned away: max_connections are open");
+    tracing::debug!("a connection was turned away: as many are open as may be");
 }
 
 async fn meet(

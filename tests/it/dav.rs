@@ -47,7 +47,9 @@ use http::{Method, Request, Response, StatusCode};
 const CONFIG: &str = r##"
 [server]
 public_url = "https://cal.example.org"
-max_body = "64 KiB"
+
+[limits]
+body = "64 KiB"
 
 [[user]]
 name = "anna"

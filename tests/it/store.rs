@@ -782,7 +782,7 @@ async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
     let kept = app.store.write(move |tx| -> Result<_, properties::NotSet> {
         let dead = properties::Dead { ns: "x:".to_owned(), name: "p".to_owned(), xml: "<p xmlns=\"x:\"/>".to_owned() };
         for path in ["/dav/anna/one/", "/dav/anna/one/a.ics", "/dav/anna/one/a.ics2", "/dav/anna/two/"] {
-            properties::set(tx, user, path, &dead)?;
+            properties::set(tx, user, path, &dead, 1 << 20)?;
         }
         assert_eq!(properties::below(tx, user, "/dav/anna/one/")?.len(), 2);
         properties::forget(tx, "/dav/anna/one/a.ics")?;
@@ -793,7 +793,7 @@ async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
     });
     assert_eq!(kept.await, Ok((1, 0, 1)));
     let large = properties::Dead { ns: String::new(), name: "q".to_owned(), xml: "x".repeat(2 << 20) };
-    let refused = app.store.write(move |tx| properties::set(tx, user, "/dav/anna/two/", &large)).await;
+    let refused = app.store.write(move |tx| properties::set(tx, user, "/dav/anna/two/", &large, 1 << 20)).await;
     assert_eq!(refused, Err(properties::NotSet::Quota));
 }
 

@@ -100,6 +100,17 @@ async fn a_program_is_let_in_by_its_user_and_gets_one_password() {
     assert_eq!(made[0].label, "DAVx5/4.5.3-ose (at.bitfire.davdroid) Android/15");
 }
 
+/// GNOME Online Accounts looks at OPTIONS of that server's path, before and after the login, and needs 200.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_us_for_that_server_hears_what_we_can_do() {
+    let gateway = start().await;
+    for path in ["/remote.php/dav", "/remote.php/dav/", "/remote.php/webdav", "/dav/"] {
+        let answer = ask(&gateway, "OPTIONS", path, "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("dav").contains("calendar-access"), "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_from_elsewhere_grants_nothing() {
     let gateway = start().await;
