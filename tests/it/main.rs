@@ -2,6 +2,7 @@
 
 mod commands;
 mod dav;
+mod dav_pages;
 mod engine;
 mod grants;
 mod ical;
@@ -16,4 +17,5 @@ mod kit;
 mod provider;
 mod store;
 mod tidy;
+mod tokens;
 mod web;

@@ -9,7 +9,6 @@ pub mod profile;
 pub mod sign;
 
 use askama::Template;
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -20,6 +19,7 @@ pub use place::Place;
 
 use super::server::Peer;
 use super::{Web, auth, pages, say, store_trouble};
+use crate::body::Body;
 use crate::store::calendars::{self, Denied};
 use crate::store::users::{self, Actor};
 use guide::Guide;
@@ -33,7 +33,7 @@ pub(super) fn is_here(path: &str) -> bool {
 }
 
 /// Answers GET and HEAD, after a login as for calendars: it is where clients are set up, and holds no secret.
-pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Bytes> {
+pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Body> {
     let actor = match auth::actor(web, peer.address.ip(), &head.headers).await {
         Ok(actor) => actor,
         Err(refusal) => return refusal,
@@ -67,7 +67,7 @@ struct Shown {
     writable: bool,
 }
 
-async fn page(web: &Web, actor: &Actor) -> Response<Bytes> {
+async fn page(web: &Web, actor: &Actor) -> Response<Body> {
     let public_url = web.app.config.load().server.public_url.clone();
     let place = Place::new(&actor.name, public_url.as_str());
     let of = actor.clone();
@@ -106,7 +106,7 @@ fn code(text: &str) -> String {
 }
 
 /// Without a password: whoever installs it types one. Signed by the certificate of this server, if it has one.
-async fn signed_profile(web: &Web, actor: &Actor) -> Response<Bytes> {
+async fn signed_profile(web: &Web, actor: &Actor) -> Response<Body> {
     let config = web.app.config.load_full();
     let place = Place::new(&actor.name, config.server.public_url.as_str());
     let id = actor.user;
@@ -127,7 +127,7 @@ async fn signed_profile(web: &Web, actor: &Actor) -> Response<Bytes> {
             })
         }
     };
-    let mut answer = Response::new(Bytes::from(bytes));
+    let mut answer = Response::new(Body::from(bytes));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-apple-aspen-config"));
     headers.insert(CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"calgate.mobileconfig\""));
