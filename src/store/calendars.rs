@@ -110,12 +110,12 @@ impl Calendar {
         format!("urn:calgate:{:x}:{}", self.epoch, self.seq)
     }
 
-    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, or from the future.
-    /// (Below the floor is for `resources::since` to refuse.)
+    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, from the future, or so old that
+    /// the tombstones since are gone.
     pub fn read_token(&self, token: &str) -> Option<Seq> {
         let (epoch, seq) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
         let seq = Seq(seq.parse().ok()?);
-        let ours = format!("{:x}", self.epoch) == epoch && seq.0 >= 0 && seq <= self.seq;
+        let ours = format!("{:x}", self.epoch) == epoch && seq.0 >= 0 && (self.floor..=self.seq).contains(&seq);
         ours.then_some(seq)
     }
 }

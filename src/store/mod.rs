@@ -19,6 +19,7 @@ mod sqlite;
 pub mod tx;
 pub mod unified;
 pub mod users;
+pub mod walk;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

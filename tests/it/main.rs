@@ -2,6 +2,7 @@
 
 mod commands;
 mod dav;
+mod dav_pages;
 mod engine;
 mod grants;
 mod ical;

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use calgate::app::App;
 use calgate::ical::Instant;
 use calgate::ids::{Name, Seq};
-use calgate::store::calendars::{self, Denied, Edit, Need, New};
+use calgate::store::calendars::{self, Calendar, Denied, Edit, Need, New};
 use calgate::store::homes::{self, Home};
-use calgate::store::resources::{self, TokenExpired, Version};
+use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, Tx, prune};
 
@@ -186,11 +186,10 @@ async fn what_was_deleted_long_ago_is_forgotten_with_its_tokens(url: String) {
     let gone_since = |slug: &'static str, seq| {
         write(&app, move |tx, actor| {
             let calendar = calendars::open(tx, actor, "anna", slug, Need::Read)?;
-            match resources::since(tx, &calendar, Some(seq), 100) {
-                Ok(since) => Ok(Some(since.changes.iter().filter(|c| c.live.is_none()).count())),
-                Err(TokenExpired::Expired) => Ok(None),
-                Err(TokenExpired::Store(e)) => Err(e.into()),
-            }
+            let token = Calendar { seq, ..calendar.clone() }.token();
+            let Some(seq) = calendar.read_token(&token) else { return Ok(None) };
+            let since = kit::since(tx, &calendar, Some(seq), 100)?;
+            Ok(Some(since.changes.iter().filter(|c| c.live.is_none()).count()))
         })
     };
     let (first, first_all) = (seq("one").await, seq("all").await);
