@@ -1,20 +1,20 @@
 //! GET and HEAD: a resource as it was stored, byte for byte, or as jCal; a calendar as one file (`whole.rs`); of other
 //! collections, and for browsers, a line of help for people.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use jiff::tz::TimeZone;
 
 use super::path::{self, Target};
 use super::props::Scene;
 use super::response::{self, Answer, http_date, quoted};
-use super::{Asked, Error, propfind, request, whole};
+use super::{Asked, Error, propfind, request, schedule, whole};
 use crate::body::Body;
 use crate::ical::file::Form;
 use crate::ical::select::{self, Select};
 use crate::ical::{Component, Object, jcal, recur};
 use crate::store::calendars::{self, Need};
-use crate::store::{Tx, resources};
+use crate::store::{Tx, resources, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let form = whole::wanted(asked.headers);
@@ -26,12 +26,14 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let form = form.unwrap_or(Form::Text);
     let timezones = request::timezones(asked.headers)?;
     let actor = asked.actor.clone();
-    let resource = asked
+    let (resource, tag) = asked
         .app
         .store
         .read(move |tx| {
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
-            resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)
+            let resource = resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)?;
+            let tag = scheduling::tag_of(tx, &calendar, &resource.body)?;
+            Ok::<_, Error>((resource, tag))
         })
         .await?;
     let condition = request::condition(asked.headers);
@@ -53,6 +55,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // The etag is the resource's in every form: a client puts under it what it read under it (RFC 7809 3.1).
     response::header(&mut answer, VARY, "Accept, CalDAV-Timezones");
     response::header(&mut answer, ETAG, &etag);
+    if let Some(tag) = tag {
+        response::header(&mut answer, HeaderName::from_static("schedule-tag"), &format!("\"{tag}\""));
+    }
     response::header(&mut answer, LAST_MODIFIED, &http_date(resource.changed_at));
     // For this user only, and asked for again each time: the etag makes that cheap.
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
@@ -111,6 +116,14 @@ fn describe(tx: &mut Tx<'_>, scene: &Scene, target: &Target) -> Result<String, E
         Target::Calendar { owner, slug } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
             format!("This is the calendar {:?} of {}.", calendar.display_name, calendar.owner)
+        }
+        Target::Inbox { owner } => {
+            schedule::of_own(tx, &scene.actor, owner)?;
+            format!("This is where invitations for {owner} would lie; upstreams put them into the calendars instead.")
+        }
+        Target::Outbox { owner } => {
+            schedule::of_own(tx, &scene.actor, owner)?;
+            format!("This is where calendar programs of {owner} ask when others have time.")
         }
         Target::Resource { .. } => return Err(Error::not_found()),
     })
