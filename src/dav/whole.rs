@@ -1,7 +1,7 @@
 //! GET on a calendar: all of it as one file, as iCalendar or jCal (`Accept`), of a window (`start`, `end`), or each
 //! instance by itself (`expand=1`).
 
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 
 use super::path::Target;
@@ -82,7 +82,7 @@ pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
     response::header(&mut answer, ETAG, &quoted(&etag));
     response::header(&mut answer, LAST_MODIFIED, &http_date(calendar.changed_at));
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
-    response::header(&mut answer, VARY, ACCEPT.as_str());
+    response::header(&mut answer, VARY, "Accept");
     Ok(answer)
 }
 

@@ -409,7 +409,7 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
     }
     if let Some(text) = &edit.timezone {
         let zone = match zone::of_calendar_text(text) {
-            Some(zone) => zone.iana_name().unwrap_or(OWN_RULES).to_owned(),
+            Some(zone) => zone.iana_name().filter(|name| !name.is_empty()).unwrap_or(OWN_RULES).to_owned(),
             None => String::new(),
         };
         let params = [id, text.into(), (&zone).into()];

@@ -88,7 +88,8 @@ impl Delta {
             bare_response(&self.place.href, StatusCode::INSUFFICIENT_STORAGE, condition, out);
             // No two rows of a calendar have the same seq, so this may end after any of them.
             if let Walk::Changes { after, .. } = self.walk {
-                seen = Token { seq: after, begun: self.begun };
+                // Who has come as far as the calendar was at first has seen all that an ordinary token says.
+                seen = Token { seq: after, begun: self.begun.filter(|begun| after < *begun) };
             }
         }
         Ok(Some(self.place.calendar.token_of(seen)))
