@@ -3,11 +3,13 @@
 //! `path.rs` says what a URL means, `request.rs` what a body asks, `props.rs` which properties there are, `response.rs`
 //! how an answer is written, `sheet.rs` how one is filled row by row; the other files are one method each, and answer from one snapshot of the store.
 
+pub mod acl;
 pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
 pub mod path;
+pub mod principals;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
@@ -15,6 +17,7 @@ pub mod put;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod share;
 pub mod sheet;
 pub mod xml;
 
@@ -143,6 +146,7 @@ async fn route(
         "REPORT" => report::answer(asked).await,
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
+        "POST" => share::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.

@@ -49,7 +49,7 @@ pub fn allowed(target: &Target) -> &'static str {
     match target {
         Target::Root { .. } | Target::Principals => "OPTIONS, GET, HEAD, PROPFIND, REPORT",
         Target::Principal { .. } | Target::Home { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
-        Target::Calendar { .. } => "OPTIONS, GET, HEAD, DELETE, PROPFIND, PROPPATCH, REPORT",
+        Target::Calendar { .. } => "OPTIONS, GET, HEAD, POST, DELETE, PROPFIND, PROPPATCH, REPORT",
         Target::Resource { .. } => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT",
     }
 }
@@ -61,7 +61,7 @@ fn offered(target: Option<&Target>) -> &'static str {
         None => "OPTIONS",
         Some(Target::Home { .. }) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
         Some(Target::Calendar { .. }) => {
-            "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
+            "OPTIONS, GET, HEAD, PUT, POST, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
         }
         Some(target) => allowed(target),
     }

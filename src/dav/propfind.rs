@@ -14,7 +14,7 @@ use crate::ids::Name;
 use crate::store::calendars::{self, Calendar, Need, Source};
 use crate::store::properties::Dead;
 use crate::store::users::{self, User};
-use crate::store::{Tx, properties, resources, unified};
+use crate::store::{Tx, grants, properties, resources, unified};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
@@ -97,10 +97,13 @@ fn run(
                 sheet.respond(scene, (&href, ""), &Node::Principals, &[], &Data::None, &mut out);
             }
             if deep {
-                // Others' principals are not listed: who has a login here is nobody's business.
-                let user = own_user(tx, scene)?;
-                let target = Target::Principal { user: user.name.clone() };
-                collection(tx, scene, &mut sheet, &target, &Node::Principal(&user), &mut out)?;
+                // Of others, those one shares something with: who else has a login here is nobody's business.
+                let mut users = vec![own_user(tx, scene)?];
+                users.extend(grants::acquainted(tx, scene.actor.user)?);
+                for user in &users {
+                    let target = Target::Principal { user: user.name.clone() };
+                    collection(tx, scene, &mut sheet, &target, &Node::Principal(user), &mut out)?;
+                }
             }
         }
         Target::Principal { user } => {
@@ -231,13 +234,9 @@ impl Shelf {
     }
 }
 
-/// The principal of that name: everybody sees their own.
+/// The principal of that name: everybody sees their own, and those of whom they share something with.
 pub fn principal(tx: &mut Tx<'_>, scene: &Scene, name: &str) -> Result<User, Error> {
-    let user = own_user(tx, scene)?;
-    if user.name != name {
-        return Err(Error::not_found());
-    }
-    Ok(user)
+    grants::principal(tx, scene.actor.user, name)?.ok_or_else(Error::not_found)
 }
 
 fn own_user(tx: &mut Tx<'_>, scene: &Scene) -> Result<User, Error> {

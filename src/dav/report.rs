@@ -16,7 +16,7 @@ use super::request::{self, Fetch, Prefer, Report, Zone};
 use super::response::{self, Answer, MAX_ANSWER, bare_response};
 use super::sheet::{Data, Sheet};
 use super::xml::escape;
-use super::{Asked, Error};
+use super::{Asked, Error, principals};
 use crate::busy;
 use crate::ical::filter::{self, CompFilter};
 use crate::ical::select::{self, Select};
@@ -47,6 +47,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             store.read(move |tx| sync(tx, &scene, &target, sheet, &want.select, &token, limit)).await?
         }
         (Report::FreeBusy { window }, Target::Calendar { .. }) => return free_busy(asked, window).await,
+        (Report::Other(name), _) if principals::has(&name) => return principals::answer(asked).await,
         (other, _) => return Err(unsupported(&other)),
     };
     Ok(with_preference(response::multistatus(body), prefer))

@@ -65,6 +65,10 @@ pub struct Calendar {
     pub user: UserId,
     /// The owner's name, as in URLs.
     pub owner: String,
+    /// What people call the owner; never empty.
+    pub owner_display_name: String,
+    /// The owner's preferred address.
+    pub owner_address: Option<String>,
     /// The calendar's segment in URLs.
     pub slug: String,
     pub source: Source,
@@ -129,7 +133,9 @@ macro_rules! select_calendar {
                     COALESCE(c.own_order, ''), COALESCE(c.own_text, c.given_text), c.timezone,
                     CASE WHEN c.zone = '' THEN u.zone ELSE c.zone END, c.components,
                     CASE WHEN c.source = 'unified' THEN COALESCE(w.writable, 0) ELSE c.writable END,
-                    c.pulled_at, COALESCE(c.error, a.error), g.id, g.owner_id, go.name, g.may, g.declared
+                    c.pulled_at, COALESCE(c.error, a.error), g.id, g.owner_id, go.name, g.may, g.declared,
+                    COALESCE(NULLIF(go.display_name, ''), go.name), go.addresses,
+                    COALESCE(NULLIF(u.display_name, ''), u.name), u.addresses
                FROM calendars c
                JOIN users u ON u.id = c.user_id
                LEFT JOIN accounts a ON a.id = c.account_id
@@ -155,6 +161,8 @@ fn from_row(row: &Row<'_>) -> Result<Calendar> {
         id: CalendarId(row.int(0)?),
         user: UserId(row.int(1)?),
         owner: row.text(2)?,
+        owner_display_name: row.text(29)?,
+        owner_address: row.str(30)?.lines().next().map(str::to_owned),
         slug: row.text(3)?,
         source,
         epoch: row.int(8)?,
