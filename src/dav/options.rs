@@ -7,9 +7,11 @@ use http::header::{ALLOW, CONTENT_LENGTH, HeaderName};
 use super::path::Target;
 use super::response::{self, Answer};
 
-/// Compliance classes. No class 2 (there are no locks), no access-control, no scheduling: what is claimed here is
-/// believed (a client that reads `calendar-auto-schedule` sends no invitations itself).
-pub const DAV: &str = "1, 3, extended-mkcol, calendar-access";
+/// Compliance classes. No class 2 (there are no locks), no access-control (there is no ACL method, and who reads the token
+/// would offer to use it), no scheduling: what is claimed here is believed (a client that reads `calendar-auto-schedule`
+/// sends no invitations itself). By `calendarserver-sharing` Apple's clients show their dialog to share a calendar.
+pub const DAV: &str = "1, 3, extended-mkcol, calendar-access, calendarserver-sharing, calendarserver-principal-search, \
+                       calendarserver-principal-property-search";
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.
 pub const KNOWN: &[&str] = &[

@@ -362,8 +362,17 @@ impl There {
             There::Principal(user) => Node::Principal(user),
             There::Home(user) => Node::Home(user),
             There::Calendar(calendar) => Node::Calendar(calendar),
-            There::Resource(calendar, resource, access) => Node::Resource(calendar, Row::from(resource), *access),
+            There::Resource(calendar, resource, access) => Node::Resource(calendar, row(resource), *access),
         }
+    }
+}
+
+fn row(resource: &Resource) -> Row<'_> {
+    Row {
+        name: resource.name.as_str(),
+        etag: resource.etag.as_str(),
+        size: resource.body.len() as i64,
+        changed_at: resource.changed_at,
     }
 }
 
@@ -390,7 +399,7 @@ fn there(tx: &mut Tx<'_>, scene: &Scene, target: &Target) -> Result<There, Error
 
 fn access(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Access, Denied> {
     let may_write = match calendar.source {
-        Source::Unified { .. } => unified::is_writable(tx, calendar.id, name)?,
+        Source::Unified { .. } => unified::is_writable(tx, calendar.id, name.as_str())?,
         _ => calendar.writable,
     };
     Ok(if may_write { Access::Write } else { Access::Read })
@@ -407,8 +416,9 @@ struct Page<'a> {
 impl Page<'_> {
     fn expand(&mut self, tx: &mut Tx<'_>, target: &Target, here: &There, wanted: &[Expand]) -> Result<(), Error> {
         self.followed += 1;
-        if self.followed > MOST_FOLLOWED || self.out.len() > response::MAX_ANSWER {
-            return Err(Error::too_large());
+        if self.followed > MOST_FOLLOWED {
+            let error = Error::new(http::StatusCode::INSUFFICIENT_STORAGE, "follow fewer hrefs at once");
+            return Err(Error { condition: "<D:number-of-matches-within-limits/>".into(), ..error });
         }
         let node = here.node();
         self.out.push_str("<D:response><D:href>");
