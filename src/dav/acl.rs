@@ -15,7 +15,7 @@ use crate::store::grants::{Grant, May};
 pub fn supported_privilege_set(_: &Scene, _: &Node<'_>, out: &mut String) -> bool {
     /// A privilege, what it lets do, and what is part of it.
     struct Privilege(&'static str, &'static str, &'static [Privilege]);
-    const ALL: Privilege = Privilege("D:all", "Everything", &[READ, WRITE, READ_ACL]);
+    const ALL: Privilege = Privilege("D:all", "Everything", &[READ, WRITE, READ_ACL, DELIVER, SEND]);
     const READ: Privilege = Privilege(
         "D:read",
         "Read what is here",
@@ -32,6 +32,25 @@ pub fn supported_privilege_set(_: &Scene, _: &Node<'_>, out: &mut String) -> boo
             Privilege("D:write-content", "Change what a resource holds", &[]),
             Privilege("D:bind", "Put something new here", &[]),
             Privilege("D:unbind", "Remove something from here", &[]),
+        ],
+    );
+    // RFC 6638 6; which of them one has is for the upstreams' sake.
+    const DELIVER: Privilege = Privilege(
+        "C:schedule-deliver",
+        "Deliver into an inbox",
+        &[
+            Privilege("C:schedule-deliver-invite", "Deliver invitations", &[]),
+            Privilege("C:schedule-deliver-reply", "Deliver answers", &[]),
+            Privilege("C:schedule-query-freebusy", "Ask for free and busy time", &[]),
+        ],
+    );
+    const SEND: Privilege = Privilege(
+        "C:schedule-send",
+        "Send from an outbox",
+        &[
+            Privilege("C:schedule-send-invite", "Send invitations", &[]),
+            Privilege("C:schedule-send-reply", "Send answers", &[]),
+            Privilege("C:schedule-send-freebusy", "Ask others for free and busy time", &[]),
         ],
     );
     const READ_ACL: Privilege = Privilege("D:read-acl", "Read who may do what here", &[]);
@@ -58,7 +77,7 @@ pub fn may_read_acl(scene: &Scene, node: &Node<'_>) -> bool {
     match node {
         Node::Principal(user) | Node::Home(user) => user.id == scene.actor.user,
         Node::Calendar(calendar) | Node::Resource(calendar, ..) => calendar.share.is_none(),
-        _ => false,
+        Node::Inbox(..) | Node::Outbox(..) | Node::Root | Node::Principals => false,
     }
 }
 

@@ -8,12 +8,13 @@ use super::request::{self, PropName, Wanted};
 use super::response::{self, Answer, Ns, bare_response, status_line, tags};
 use super::sheet::{Data, Sheet};
 use super::xml::{self, Element};
-use super::{Asked, Error, acl, propfind};
+use super::{Asked, Error, acl, propfind, schedule};
 use crate::config::Limits;
 use crate::ids::Name;
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::properties::Dead;
 use crate::store::resources::Resource;
+use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::{Tx, grants, properties, resources, unified};
 
@@ -350,6 +351,8 @@ enum There {
     Principals,
     Principal(User),
     Home(User),
+    Inbox(User, Facts),
+    Outbox(User, Facts),
     Calendar(Calendar),
     Resource(Calendar, Resource, Access),
 }
@@ -361,6 +364,8 @@ impl There {
             There::Principals => Node::Principals,
             There::Principal(user) => Node::Principal(user),
             There::Home(user) => Node::Home(user),
+            There::Inbox(user, facts) => Node::Inbox(user, facts),
+            There::Outbox(user, facts) => Node::Outbox(user, facts),
             There::Calendar(calendar) => Node::Calendar(calendar),
             There::Resource(calendar, resource, access) => Node::Resource(calendar, row(resource), *access),
         }
@@ -373,6 +378,7 @@ fn row(resource: &Resource) -> Row<'_> {
         etag: resource.etag.as_str(),
         size: resource.body.len() as i64,
         changed_at: resource.changed_at,
+        schedule_tag: None,
     }
 }
 
@@ -384,6 +390,14 @@ fn there(tx: &mut Tx<'_>, scene: &Scene, target: &Target) -> Result<There, Error
         Target::Home { owner } => {
             calendars::home(tx, &scene.actor, owner)?;
             There::Home(users::by_id(tx, scene.actor.user)?.ok_or_else(Error::not_found)?)
+        }
+        Target::Inbox { owner } => {
+            let (user, facts) = schedule::of_own(tx, &scene.actor, owner)?;
+            There::Inbox(user, facts)
+        }
+        Target::Outbox { owner } => {
+            let (user, facts) = schedule::of_own(tx, &scene.actor, owner)?;
+            There::Outbox(user, facts)
         }
         Target::Calendar { owner, slug } => {
             There::Calendar(calendars::open(tx, &scene.actor, owner, slug, Need::Read)?)
