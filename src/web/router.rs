@@ -16,7 +16,7 @@ use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
 use super::{Web, auth, feed, health, login, say};
-use crate::config::PublicUrl;
+use crate::config::{Limits, PublicUrl};
 use crate::dav;
 
 /// What a feed's URL begins with.
@@ -83,8 +83,8 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     };
     // It has done its work; what is not there can not be logged or sent on.
     head.headers.remove(http::header::AUTHORIZATION);
-    let limit = web.app.config.load().limits.body;
-    let mut answer = match read(&head, body, limit).await {
+    let limits = web.app.config.load().limits;
+    let mut answer = match read(&head, body, limits.body, &limits).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
         Err(refusal) => refusal,
     };
@@ -94,7 +94,8 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
 
 /// The login flow of programs that send their user to a browser.
 async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Bytes> {
-    match read(&head, body, login::MOST).await {
+    let limits = web.app.config.load().limits;
+    match read(&head, body, login::MOST, &limits).await {
         Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
         Err(refusal) => refusal,
     }
@@ -121,9 +122,7 @@ fn refusal(head: &Parts) -> Option<Response<Bytes>> {
 }
 
 /// The whole body, under its limits in size and time.
-async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Bytes>> {
-    const IDLE: Duration = Duration::from_secs(15);
-    const WHOLE: Duration = Duration::from_secs(60);
+async fn read(head: &Parts, mut body: Incoming, limit: usize, limits: &Limits) -> Result<Bytes, Response<Bytes>> {
     enum Stopped {
         TooLarge,
         TooSlow,
@@ -136,7 +135,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
         }
         let mut bytes = BytesMut::with_capacity(declared as usize);
         while !body.is_end_stream()
-            && let Some(frame) = within(IDLE, body.frame()).await.map_err(|_| Stopped::TooSlow)?
+            && let Some(frame) = within(limits.body_pause, body.frame()).await.map_err(|_| Stopped::TooSlow)?
         {
             // Trailers say nothing to us.
             let Ok(data) = frame.map_err(|_| Stopped::Broken)?.into_data() else { continue };
@@ -147,7 +146,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
         }
         Ok(bytes.freeze())
     };
-    let stopped = match within(WHOLE, reading).await {
+    let stopped = match within(limits.body_time, reading).await {
         Ok(Ok(bytes)) => return Ok(bytes),
         Ok(Err(stopped)) => stopped,
         Err(_) => Stopped::TooSlow,
