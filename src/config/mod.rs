@@ -26,6 +26,7 @@ use crate::ical::Mask;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::feeds::FeedKind;
+use crate::store::grants::May;
 
 /// The whole configuration, checked.
 #[derive(Clone)]
@@ -126,7 +127,18 @@ pub struct User {
     /// Local calendars.
     pub calendars: Vec<LocalCalendar>,
     pub unified: Vec<Unified>,
+    /// What others may of the calendars.
+    pub grants: Vec<Grant>,
     pub feeds: Vec<Feed>,
+}
+
+#[derive(Clone)]
+pub struct Grant {
+    /// The slug of the calendar.
+    pub calendar: String,
+    /// The name of another user of the file.
+    pub to: String,
+    pub may: May,
 }
 
 #[derive(Clone)]
@@ -338,6 +350,8 @@ mod tests {
         assert_eq!(user.unified[0].members[1].mask, Mask::Busy);
         assert_eq!(user.unified[0].write_to, "team");
         assert_eq!(user.feeds[0].calendar, "all");
+        assert_eq!((user.grants[0].calendar.as_str(), user.grants[0].to.as_str()), ("team", "bert"));
+        assert_eq!(user.grants[0].may, May::Read);
     }
 
     /// Every text gives a configuration or complaints: places are inside the text, and no secret is shown.

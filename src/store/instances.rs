@@ -31,11 +31,14 @@ pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contribu
         Source::Unified { .. } => tx.query(
             "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END
                FROM members m LEFT JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+                         AND c.grant_id IS NULL
               WHERE m.unified_id = ?1 ORDER BY m.position",
-            &[calendar.id.into(), calendar.user.into()],
+            &[calendar.id.into(), calendar.members_of().into()],
             |row| {
+                // How another user calls their calendars is for that user to know.
+                let slug = if calendar.share.is_some() { calendar.slug.clone() } else { row.text(0)? };
                 Ok(Contributor {
-                    slug: row.text(0)?,
+                    slug,
                     id: row.opt_int(1)?.map(CalendarId),
                     fresh_at: row.opt_instant(2)?,
                     local: row.bool(3)?,

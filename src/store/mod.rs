@@ -5,6 +5,7 @@ pub mod app_passwords;
 pub mod calendars;
 pub mod declared;
 pub mod feeds;
+pub mod grants;
 pub mod instances;
 pub mod jobs;
 pub mod logins;

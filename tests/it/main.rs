@@ -3,6 +3,7 @@
 mod commands;
 mod dav;
 mod engine;
+mod grants;
 mod ical;
 mod ical_change;
 mod ical_filter;
