@@ -114,8 +114,9 @@ impl Calendar {
     /// (Below the floor is for `resources::since` to refuse.)
     pub fn read_token(&self, token: &str) -> Option<Seq> {
         let (epoch, seq) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
-        let seq = Seq(seq.parse().ok()?);
-        let ours = format!("{:x}", self.epoch) == epoch && seq.0 >= 0 && seq <= self.seq;
+        let digits = !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit());
+        let seq = Seq(seq.parse().ok().filter(|_| digits)?);
+        let ours = format!("{:x}", self.epoch) == epoch && seq <= self.seq;
         ours.then_some(seq)
     }
 }
