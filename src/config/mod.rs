@@ -92,6 +92,8 @@ pub struct Sync {
     /// After this long without a good pull a member's time is not known any more. Default 1 h.
     pub stale_after: Duration,
     pub stale: Stale,
+    /// For how long a client that was away still hears what was deleted. Default 90 d.
+    pub keep_deleted: Duration,
 }
 
 /// What a client hears when its write could not be sent in `write_wait`.
@@ -325,7 +327,7 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {:?} {:?} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+                "{} {} {:?} {:?} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
                 c.server.listen,
                 c.server.public_url,
                 c.limits,
@@ -340,7 +342,8 @@ mod tests {
                 c.sync.write_wait,
                 c.sync.upstream_away,
                 c.sync.stale_after,
-                c.sync.stale
+                c.sync.stale,
+                c.sync.keep_deleted
             )
         };
         assert_eq!(said(&all), said(&plain), "a default in gateway.toml is not the default");

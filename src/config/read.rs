@@ -24,7 +24,7 @@ const SERVER: &[&str] =
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
-const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale"];
+const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale", "keep_deleted"];
 const USER: &[&str] =
     &["name", "password", "display_name", "email", "timezone", "account", "calendar", "unified", "grant", "feed"];
 const ACCOUNT: &[&str] = &["name", "kind", "url", "username", "password", "calendar"];
@@ -189,6 +189,7 @@ fn sync<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Sync {
     let (_, interval) = duration("interval", 300, 1, 7 * 86_400);
     let (_, write_wait) = duration("write_wait", 5, 0, 60);
     let (at, stale_after) = duration("stale_after", 3600, 1, 30 * 86_400);
+    let (_, keep_deleted) = duration("keep_deleted", 90 * 86_400, 86_400, 3650 * 86_400);
     if stale_after < interval {
         let message = format!("`stale_after` is shorter than `interval` ({})", values::written(interval));
         let hint = "Between two pulls every calendar would count as not known; make it at least twice as long.";
@@ -204,6 +205,7 @@ fn sync<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Sync {
             &[("keep", UpstreamAway::Keep), ("refuse", UpstreamAway::Refuse)],
         ),
         stale_after,
+        keep_deleted,
         stale: one_of(walk, section, "stale", &[("busy-unavailable", Stale::BusyUnavailable), ("error", Stale::Error)]),
     }
 }

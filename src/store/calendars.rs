@@ -5,7 +5,7 @@ use std::fmt;
 use super::grants::{self, Grant, May, Share};
 use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx, accounts::Account, resources, unified};
+use super::{Error, Result, Tx, accounts::Account, homes, resources, unified};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Kind, zone};
 use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
@@ -110,13 +110,13 @@ impl Calendar {
         format!("urn:calgate:{:x}:{}", self.epoch, self.seq)
     }
 
-    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, or from the future.
-    /// (Below the floor is for `resources::since` to refuse.)
+    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, from the future, or so old that
+    /// the tombstones since are gone.
     pub fn read_token(&self, token: &str) -> Option<Seq> {
         let (epoch, seq) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
         let digits = !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit());
         let seq = Seq(seq.parse().ok().filter(|_| digits)?);
-        let ours = format!("{:x}", self.epoch) == epoch && seq <= self.seq;
+        let ours = format!("{:x}", self.epoch) == epoch && (self.floor..=self.seq).contains(&seq);
         ours.then_some(seq)
     }
 }
@@ -251,6 +251,11 @@ pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>
     Ok(calendars)
 }
 
+/// Every calendar in the home of a user, by slug, with the owner's rights.
+pub(super) fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Calendar>> {
+    tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)
+}
+
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct New {
@@ -324,6 +329,7 @@ pub struct Edit {
 /// Changes what the user sees of a calendar (kept here, never sent upstream; a calendar need not be writable for it).
 /// A timezone text that names no zone we know is kept, and the user's zone goes on to hold.
 pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
+    tx.lock_clock(calendar.user)?;
     let id = Value::from(calendar.id);
     if let Some(text) = &edit.display_name {
         tx.execute("UPDATE calendars SET own_name = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
@@ -342,8 +348,12 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
         let params = [id, text.into(), (&zone).into()];
         tx.execute("UPDATE calendars SET timezone = ?2, zone = ?3 WHERE id = ?1", &params)?;
     }
+    homes::settle(tx, calendar.user)?;
     if !calendar.granted.is_empty() {
         grants::rename(tx, calendar)?;
+        for grant in &calendar.granted {
+            homes::settle(tx, grant.to)?;
+        }
     }
     Ok(())
 }
@@ -367,12 +377,17 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
     grants::revoke(tx, calendar.user, &calendar.slug, now)?;
     unified::reshape(tx, calendar.user, now)?;
     tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
-    Ok(())
+    Ok(homes::settle(tx, calendar.user)?)
 }
 
 /// Shows a calendar in its home, or hides it.
 pub(super) fn show(tx: &mut Tx<'_>, id: CalendarId, active: bool, _now: Instant) -> Result<()> {
-    tx.execute("UPDATE calendars SET active = ?2 WHERE id = ?1", &[id.into(), active.into()]).map(|_| ())
+    let user = tx.one(
+        "UPDATE calendars SET active = ?2 WHERE id = ?1 RETURNING user_id",
+        &[id.into(), active.into()],
+        |row| row.int(0).map(UserId),
+    )?;
+    user.map_or(Ok(()), |user| homes::settle(tx, user))
 }
 
 /// The calendar of that id with the owner's rights: for the engine, which acts for the owner.

@@ -226,5 +226,6 @@ fn tidy_jobs(tx: &mut Tx<'_>, now: Instant) -> Result<()> {
             jobs::drop_duty(tx, Duty::Push(calendar))?;
         }
     }
-    jobs::ensure(tx, Duty::Horizon, now)
+    jobs::ensure(tx, Duty::Horizon, now)?;
+    jobs::ensure(tx, Duty::Prune, now)
 }

@@ -132,14 +132,11 @@ pub(super) fn in_horizon(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) 
     Ok(inside.is_some())
 }
 
-/// Whether the index alone says which events of a calendar are in `window`.
-pub(super) fn decides(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
-    if !in_horizon(tx, calendar, window)? {
-        return Ok(false);
-    }
+/// Whether there are events that may be in `window` and that the index does not hold.
+pub(super) fn has_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
     let mut dense = false;
     each_dense_event(tx, calendar, window, |_| dense = true)?;
-    Ok(!dense)
+    Ok(dense)
 }
 
 /// Every entry that overlaps `window`, with its row; floating ones that may, in some zone.

@@ -52,9 +52,19 @@ impl Tx<'_> {
         params: &[Value<'_>],
         mut each: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
+        self.each_while(sql, params, |row| each(row).map(|()| true))
+    }
+
+    /// Calls `each` for one row after the other, in order, until it says false.
+    pub fn each_while(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        mut each: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
         match &mut self.engine {
-            Engine::Sqlite(db) => sqlite::each(db, sql, params, &mut each),
-            Engine::Postgres { tx, statements } => postgres::each(tx, statements, sql, params, &mut each),
+            Engine::Sqlite(db) => sqlite::each_while(db, sql, params, &mut each),
+            Engine::Postgres { tx, statements } => postgres::each_while(tx, statements, sql, params, &mut each),
         }
     }
 
@@ -81,11 +91,9 @@ impl Tx<'_> {
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut found = None;
-        self.each(sql, params, |row| {
-            if found.is_none() {
-                found = Some(read(row)?);
-            }
-            Ok(())
+        self.each_while(sql, params, |row| {
+            found = Some(read(row)?);
+            Ok(false)
         })?;
         Ok(found)
     }

@@ -9,12 +9,10 @@
 //! The column `uid` is the origin's UID for every row, masked or not: it is what rows are found by, and is shown to
 //! nobody. What is shown is the name, and a masked row's is made of the masked UID.
 
-use std::collections::HashSet;
-
 use super::calendars::{self, Calendar};
 use super::grants::{self, May};
 use super::tx::Value;
-use super::{Error, Result, Tx, instances, resources};
+use super::{Error, Result, Tx, homes, instances, resources};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -331,7 +329,8 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now:
 }
 
 /// Brings every unified calendar of a user, and every calendar that shows what the user granted, to the members it now
-/// has, where that is something else than before. The user's clock is locked by the caller. Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
+/// has, where that is something else than before. The user's clock is locked by the caller. Rows that stay the same keep their
+/// seq: no sync token is lost, and clients hear of what changed and nothing else. So do those of the home.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
     grants::settle(tx, user, now)?;
     let unified = tx.query(
@@ -363,7 +362,7 @@ pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
         }
         tx.execute("UPDATE calendars SET shape = ?2 WHERE id = ?1", &[unified.id.into(), (&shape).into()])?;
     }
-    Ok(())
+    homes::settle(tx, user)
 }
 
 /// What the rows of a unified calendar are made of, besides the members' objects. Of a masked member that is also who
@@ -388,31 +387,19 @@ fn shape(tx: &mut Tx<'_>, unified: &Unified) -> Result<String> {
     Ok(shape)
 }
 
-/// One SELECT for the live rows of a unified calendar whose origin may be written through it: `sync::write` decides the
-/// same way when it is tried.
-macro_rules! select_writable {
-    ($end:literal) => {
-        concat!(
-            "SELECT r.name FROM resources r
-               JOIN resources o ON o.id = r.origin_id
-               JOIN calendars c ON c.id = o.calendar_id AND c.active = 1 AND c.writable = 1
-               JOIN members m ON m.unified_id = r.calendar_id AND m.slug = c.slug AND m.mask = 'full'
-               JOIN calendars u ON u.id = r.calendar_id
-               LEFT JOIN grants g ON g.id = u.grant_id
-              WHERE r.calendar_id = ?1 AND r.live = 1 AND COALESCE(g.may, 'write') = 'write'",
-            $end
-        )
-    };
-}
-
-/// The names of all resources of a unified calendar that who sees it may replace or remove.
-pub fn writable(tx: &mut Tx<'_>, unified: CalendarId) -> Result<HashSet<String>> {
-    let names = tx.query(select_writable!(""), &[unified.into()], |row| row.text(0))?;
-    Ok(names.into_iter().collect())
-}
-
-/// Whether one of them is such a resource.
-pub fn is_writable(tx: &mut Tx<'_>, unified: CalendarId, name: &Name) -> Result<bool> {
-    let params = [unified.into(), name.as_str().into()];
-    Ok(tx.one(select_writable!(" AND r.name = ?2"), &params, |_| Ok(()))?.is_some())
+/// Whether who sees a unified calendar may replace or remove the resource of that name: what `sync::write` decides when it
+/// is tried.
+pub fn is_writable(tx: &mut Tx<'_>, unified: CalendarId, name: &str) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM resources r
+           JOIN resources o ON o.id = r.origin_id
+           JOIN calendars c ON c.id = o.calendar_id AND c.active = 1 AND c.writable = 1
+           JOIN members m ON m.unified_id = r.calendar_id AND m.slug = c.slug AND m.mask = 'full'
+           JOIN calendars u ON u.id = r.calendar_id
+           LEFT JOIN grants g ON g.id = u.grant_id
+          WHERE r.calendar_id = ?1 AND r.live = 1 AND COALESCE(g.may, 'write') = 'write' AND r.name = ?2",
+        &[unified.into(), name.into()],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }

@@ -9,7 +9,7 @@ use calgate::ical::Mask;
 use calgate::ids::{Etag, Name, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::grants::{self, May, NotGranted};
-use calgate::store::resources::{self, TokenExpired, Version};
+use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, Tx, declared, unified};
 use calgate::sync::write::{self, Condition, Place, Refusal};
@@ -139,9 +139,9 @@ async fn a_grant_is_a_calendar_in_the_others_home(url: String) {
     let other = home(&app, "bert").await[0].token();
     put(&app, "team", "late.ics", "late", NOON).await;
     let since = with(&app, "bert", "team.anna", Need::Read, move |tx, calendar| {
-        Ok(resources::since(tx, &calendar, Some(theirs.seq), 10).map(|s| s.changes.len()).ok())
+        Ok(kit::since(tx, &calendar, Some(theirs.seq), 10)?.changes.len())
     });
-    assert_eq!(since.await.unwrap(), Some(1));
+    assert_eq!(since.await.unwrap(), 1);
     assert_eq!(home(&app, "bert").await[0].token(), other);
 
     // The owner's new name is seen; the other's own name for it stays.
@@ -204,7 +204,7 @@ async fn who_may_write_writes_into_the_owners_calendar(url: String) {
         let name = seen(&app, "bert", "team.anna").await.into_keys().next().unwrap();
         let refused = write::delete(&app, &bert, &place(&name), &any).await;
         assert!(matches!(refused, Err(Refusal::Denied(Denied::ReadOnly(_)))), "{may:?}: {refused:?}");
-        let writable = with(&app, "bert", "team.anna", Need::Read, |tx, c| unified::writable(tx, c.id)).await.unwrap();
+        let writable = with(&app, "bert", "team.anna", Need::Read, writable).await.unwrap();
         assert!(writable.is_empty(), "{may:?}");
     }
     grant(&app, "anna", "team", "bert", May::Write).await.unwrap();
@@ -228,17 +228,25 @@ async fn who_may_write_writes_into_the_owners_calendar(url: String) {
     assert!(matches!(refused, Err(Refusal::Denied(Denied::ReadOnly(_)))), "{refused:?}");
 }
 
+/// The names of what may be written.
+fn writable(tx: &mut Tx<'_>, calendar: Calendar) -> store::Result<Vec<Name>> {
+    let mut names: Vec<Name> = resources::list(tx, &calendar)?.into_iter().map(|row| row.name).collect();
+    let mut failed = Ok(());
+    names.retain(|name| {
+        unified::is_writable(tx, calendar.id, name.as_str()).unwrap_or_else(|e| {
+            failed = Err(e);
+            false
+        })
+    });
+    failed.map(|()| names)
+}
+
 /// `name` of what is live and `-name` of what is gone, since a seq.
 async fn news(app: &App, seq: Seq) -> (Vec<String>, Seq) {
-    let read = with(app, "bert", "team.anna", Need::Read, move |tx, calendar| {
-        match resources::since(tx, &calendar, Some(seq), 1000) {
-            Ok(since) => Ok(since),
-            Err(TokenExpired::Expired) => panic!("the token is not that old"),
-            Err(TokenExpired::Store(e)) => Err(e),
-        }
-    });
+    let read =
+        with(app, "bert", "team.anna", Need::Read, move |tx, calendar| kit::since(tx, &calendar, Some(seq), 1000));
     let since = read.await.unwrap();
-    let line = |c: &resources::Change| format!("{}{}", if c.live.is_some() { "" } else { "-" }, c.name);
+    let line = |c: &kit::Change| format!("{}{}", if c.live.is_some() { "" } else { "-" }, c.name);
     (since.changes.iter().map(line).collect(), since.seq)
 }
 
@@ -349,7 +357,7 @@ async fn what_is_unified_is_granted_as_what_it_is_made_of(url: String) {
     let place = Place { owner: "bert".to_owned(), slug: "all.anna".to_owned(), name: Name::new("e.ics").unwrap() };
     write::put(&app, &bert, &place, event("e", NOON), &Condition::default()).await.unwrap();
     assert!(seen(&app, "anna", "own").await.contains_key("e.ics"), "what is new goes where the owner's would");
-    let list = with(&app, "bert", "all.anna", Need::Read, |tx, c| unified::writable(tx, c.id)).await.unwrap();
+    let list = with(&app, "bert", "all.anna", Need::Read, writable).await.unwrap();
     assert_eq!(list.len(), 4, "what its owner sees a part of, nobody writes there");
 
     // Another making of the unified calendar is another making of what is granted of it.

@@ -3,6 +3,7 @@
 mod attacks;
 mod commands;
 mod dav;
+mod dav_pages;
 mod engine;
 mod grants;
 mod ical;
@@ -17,4 +18,5 @@ mod kit;
 mod provider;
 mod store;
 mod tidy;
+mod tokens;
 mod web;
