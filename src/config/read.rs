@@ -9,23 +9,36 @@ use toml::Spanned;
 
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
-    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Password, PublicUrl, SecretsSection, Server, Stale,
-    Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
+    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Network, Password, PublicUrl, SecretsSection,
+    Server, Stale, Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
 };
 use crate::ical::Mask;
 use crate::provider;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::grants::May;
+use crate::store::scheduling::{RESERVED, Who};
 
 const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "user"];
-const SERVER: &[&str] = &["listen", "public_url", "tls", "pid_file", "log", "log_format"];
+const SERVER: &[&str] =
+    &["listen", "public_url", "tls", "trusted_proxies", "proxy_protocol", "pid_file", "log", "log_format"];
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
 const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale", "keep_deleted"];
-const USER: &[&str] =
-    &["name", "password", "display_name", "email", "timezone", "account", "calendar", "unified", "grant", "feed"];
+const USER: &[&str] = &[
+    "name",
+    "password",
+    "display_name",
+    "email",
+    "timezone",
+    "free_busy",
+    "account",
+    "calendar",
+    "unified",
+    "grant",
+    "feed",
+];
 const ACCOUNT: &[&str] = &["name", "kind", "url", "username", "password", "calendar"];
 const TAKEN: &[&str] = &["remote", "name", "display_name", "color"];
 const LOCAL: &[&str] = &["name", "display_name", "color"];
@@ -108,10 +121,20 @@ fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
             PublicUrl::new(&format!("{}://{listen}", if tls.is_some() { "https" } else { "http" }))
         }
     };
+    let trusted_proxies: Vec<Network> =
+        walk.texts(section, "trusted_proxies", Network::read).into_iter().map(Spanned::into_inner).collect();
+    let proxy_protocol = walk.yes_or_no(section, "proxy_protocol").unwrap_or(false);
+    if proxy_protocol && trusted_proxies.is_empty() && !walk.broken {
+        let at = walk.place_of(section, "proxy_protocol");
+        let hint = "Say with `trusted_proxies` from which addresses such connections come.";
+        walk.complain(at, Wrong::new("without `trusted_proxies` nobody may speak the PROXY protocol", hint));
+    }
     Server {
         listen,
         public_url,
         tls,
+        trusted_proxies,
+        proxy_protocol,
         pid_file: path(walk, section, "pid_file").unwrap_or_else(|| walk.dir.join("calgate.pid")),
         log: walk.text(section, "log", values::log).map_or_else(|| "info".to_owned(), Spanned::into_inner),
         log_format: one_of(walk, section, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
@@ -213,6 +236,9 @@ fn user<'t>(
     let addresses = walk.texts(section, "email", values::address).into_iter().map(Spanned::into_inner).collect();
     let zone = walk.text(section, "timezone", values::zone).map_or_else(|| "UTC".to_owned(), Spanned::into_inner);
 
+    let free_busy =
+        one_of(walk, section, "free_busy", &[("users", Who::Users), ("grants", Who::Grants), ("nobody", Who::Nobody)]);
+
     let mut slugs = Slugs::default();
     let accounts = accounts(walk, section, &mut slugs);
     let calendars = locals(walk, section, &mut slugs);
@@ -224,7 +250,8 @@ fn user<'t>(
     let at = name.span();
     let name = name.into_inner();
     let display_name = display_name.unwrap_or_else(|| name.clone());
-    let user = User { name, password, display_name, addresses, zone, accounts, calendars, unified, grants, feeds };
+    let user =
+        User { name, password, display_name, addresses, zone, free_busy, accounts, calendars, unified, grants, feeds };
     Some(Spanned::new(at, user))
 }
 
@@ -239,6 +266,15 @@ struct Slugs {
 
 impl Slugs {
     fn add(&mut self, walk: &mut Walk<'_>, slug: &Spanned<String>, unified: bool) {
+        if RESERVED.contains(&slug.get_ref().as_str()) {
+            let slug = (slug.span(), slug.get_ref());
+            let message = format!("a calendar can not be named \"{}\"", slug.1);
+            let hint = format!(
+                "Scheduling has its place there. One that had this name before is \"{}-calendar\" now: use that.",
+                slug.1
+            );
+            walk.complain(slug.0, Wrong::new(message, hint));
+        }
         if self.named.iter().any(|(other, _)| other == slug.get_ref()) {
             let message = format!("this user has two calendars named \"{}\"", slug.get_ref());
             walk.complain(

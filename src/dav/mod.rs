@@ -17,6 +17,7 @@ pub mod put;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod schedule;
 pub mod sheet;
 pub mod xml;
 
@@ -105,7 +106,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Answer {
-    options::answer(Target::read(path).as_ref())
+    options::answer(Target::read(path).or_else(|| path::elsewhere(path)).as_ref())
 }
 
 async fn route(
@@ -129,6 +130,11 @@ async fn route(
         });
     };
     // Where something can be made is for `mkcalendar.rs` to say, which has preconditions for it.
+    if method == "PUT"
+        && let Some(error) = schedule::refuse_put(&target, &app.config.load().server.public_url)
+    {
+        return Err(error);
+    }
     let possible = options::allowed(&target).split(", ").any(|m| m == method);
     if !possible && !matches!(method, "MKCALENDAR" | "MKCOL") {
         return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
@@ -141,7 +147,12 @@ async fn route(
     let config = app.config.load();
     let (base, limits) = (config.server.public_url.clone(), config.limits);
     drop(config);
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
+    // What is put is calendar data, and read by itself.
+    let body = match method {
+        "PUT" => request.body().clone(),
+        _ => xml::utf8(request.body()).map_err(Error::bad)?,
+    };
+    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
@@ -149,6 +160,7 @@ async fn route(
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
+        "POST" => schedule::post(asked).await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),

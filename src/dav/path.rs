@@ -5,6 +5,7 @@
 //!   /dav/principals/           every user's principal is below it
 //!   /dav/principals/NAME/      the principal
 //!   /dav/NAME/                 the home set (so `principals` is no user name)
+//!   /dav/NAME/inbox/           the scheduling inbox, and outbox/ (so neither is a calendar's name)
 //!   /dav/NAME/SLUG/            a calendar
 //!   /dav/NAME/SLUG/FILE        a resource
 //! ```
@@ -14,6 +15,8 @@
 
 use crate::config::PublicUrl;
 use crate::ids::Name;
+
+use crate::store::scheduling::{INBOX, OUTBOX};
 
 /// What a URL means. That it exists is for the store to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,14 @@ pub enum Target {
         user: String,
     },
     Home {
+        owner: String,
+    },
+    /// RFC 6638 2.2: always empty here.
+    Inbox {
+        owner: String,
+    },
+    /// RFC 6638 2.1: answers who asks when others have time.
+    Outbox {
         owner: String,
     },
     Calendar {
@@ -60,6 +71,8 @@ impl Target {
             [first, user] if first.as_str() == "principals" => Target::Principal { user: text(user) },
             [first, ..] if first.as_str() == "principals" => return None,
             [owner] => Target::Home { owner: text(owner) },
+            [owner, slug] if slug.as_str() == INBOX => Target::Inbox { owner: text(owner) },
+            [owner, slug] if slug.as_str() == OUTBOX => Target::Outbox { owner: text(owner) },
             [owner, slug] => Target::Calendar { owner: text(owner), slug: text(slug) },
             [owner, slug, name] => Target::Resource { owner: text(owner), slug: text(slug), name: name.clone() },
             _ => return None,
@@ -91,6 +104,8 @@ impl Target {
             Target::Principals => principals(base),
             Target::Principal { user } => principal(base, user),
             Target::Home { owner } => home(base, owner),
+            Target::Inbox { owner } => calendar(base, owner, INBOX),
+            Target::Outbox { owner } => calendar(base, owner, OUTBOX),
             Target::Calendar { owner, slug } => calendar(base, owner, slug),
             Target::Resource { owner, slug, name } => resource(base, owner, slug, name.as_str()),
         }
@@ -103,10 +118,32 @@ impl Target {
             Target::Principals => "/dav/principals/".to_owned(),
             Target::Principal { user } => format!("/dav/principals/{user}/"),
             Target::Home { owner } => format!("/dav/{owner}/"),
+            Target::Inbox { owner } => format!("/dav/{owner}/{INBOX}/"),
+            Target::Outbox { owner } => format!("/dav/{owner}/{OUTBOX}/"),
             Target::Calendar { owner, slug } => format!("/dav/{owner}/{slug}/"),
             Target::Resource { owner, slug, name } => format!("/dav/{owner}/{slug}/{name}"),
         }
     }
+}
+
+/// What a path means that is none of ours but of another server's: people type what they knew there, and programs try
+/// them before they were told anything (Nextcloud, SOGo, Baïkal, Davical and those made after Apple's).
+pub fn elsewhere(path: &str) -> Option<Target> {
+    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+    let rest = match segments.as_slice() {
+        ["remote.php", "dav" | "caldav" | "webdav", rest @ ..] | ["SOGo", "dav", rest @ ..] => rest,
+        ["caldav" | "cal" | "caldav.php" | "dav.php", rest @ ..] => rest,
+        rest @ ["principals" | "calendars", ..] => rest,
+        _ => return None,
+    };
+    let ours = match rest {
+        ["principals", "users" | "__uids__", rest @ ..] => format!("/dav/principals/{}", rest.join("/")),
+        ["principals", ..] => format!("/dav/{}", rest.join("/")),
+        ["calendars", "__uids__", rest @ ..] | ["calendars", rest @ ..] => format!("/dav/{}", rest.join("/")),
+        [name, ..] if segments[0] != "remote.php" => format!("/dav/{name}/"),
+        _ => "/dav/".to_owned(),
+    };
+    Target::read(&ours)
 }
 
 /// The href of the collection that holds the principals.
@@ -234,6 +271,8 @@ mod tests {
             ("/dav/principals", "/dav/principals/"),
             ("/dav/principals/anna", "/dav/principals/anna/"),
             ("/dav/anna", "/dav/anna/"),
+            ("/dav/anna/inbox", "/dav/anna/inbox/"),
+            ("/dav/anna/outbox/", "/dav/anna/outbox/"),
             ("/dav/anna/work", "/dav/anna/work/"),
             ("//dav//anna//work//", "/dav/anna/work/"),
             ("/dav/anna/work/a.ics", "/dav/anna/work/a.ics"),
@@ -252,6 +291,33 @@ mod tests {
             ("/dav/anna/work/%2561.ics", "/dav/anna/work/%2561.ics"),
             ("  /dav/anna/work/a.ics\n", "/dav/anna/work/a.ics"),
         ]);
+    }
+
+    #[test]
+    fn paths_of_other_servers_lead_here() {
+        let base = PublicUrl::example("https://cal.example.net");
+        let check = |path: &str, expect: &str| {
+            assert_eq!(elsewhere(path).map_or("-".to_owned(), |t| t.href(&base)), expect, "{path}");
+        };
+        for path in ["/remote.php/dav", "/remote.php/dav/", "/remote.php/webdav/", "/SOGo/dav/", "/caldav", "/cal/"] {
+            check(path, "/dav/");
+        }
+        check("/remote.php/dav/calendars/anna/work/a%20b.ics", "/dav/anna/work/a%20b.ics");
+        check("/remote.php/dav/principals/users/anna/", "/dav/principals/anna/");
+        check("/remote.php/dav/files/anna", "/dav/");
+        check("/SOGo/dav/anna/Calendar/personal/", "/dav/anna/");
+        check("/dav.php/calendars/anna/", "/dav/anna/");
+        check("/caldav.php/anna/home/", "/dav/anna/");
+        check("/principals/", "/dav/principals/");
+        check("/principals/anna/", "/dav/principals/anna/");
+        check("/principals/__uids__/anna/", "/dav/principals/anna/");
+        check("/calendars", "/dav/");
+        check("/calendars/anna/", "/dav/anna/");
+        check("/calendars/anna/work/", "/dav/anna/work/");
+        check("/calendars/%2e%2e/", "-");
+        check("/calendar/", "-");
+        check("/dav/anna/", "-");
+        check("/", "-");
     }
 
     #[test]
