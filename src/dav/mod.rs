@@ -4,12 +4,14 @@
 //! how an answer is written, `sheet.rs` how one is filled row by row, `page.rs` how a long one goes out page by page; the
 //! other files are one method each.
 
+pub mod acl;
 pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
 mod page;
 pub mod path;
+pub mod principals;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
@@ -18,6 +20,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod schedule;
+pub mod share;
 pub mod sheet;
 pub mod whole;
 pub mod xml;
@@ -109,7 +112,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Answer {
-    options::answer(Target::read(path).as_ref())
+    options::answer(Target::read(path).or_else(|| path::elsewhere(path)).as_ref())
 }
 
 async fn route(
@@ -150,8 +153,13 @@ async fn route(
     let config = app.config.load();
     let (base, limits) = (config.server.public_url.clone(), config.limits);
     drop(config);
+    // What is put is calendar data, and read by itself.
+    let body = match method {
+        "PUT" => request.body().clone(),
+        _ => xml::utf8(request.body()).map_err(Error::bad)?,
+    };
     let query = request.uri().query().unwrap_or_default();
-    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: request.body() };
+    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: &body };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
@@ -159,7 +167,8 @@ async fn route(
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
-        "POST" => schedule::post(asked).await,
+        "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
+        "POST" => share::answer(asked).await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),

@@ -17,7 +17,7 @@ use super::propfind::{scene, with_preference};
 use super::request::{self, Depth, Fetch, Prefer, Report};
 use super::response::{self, Answer};
 use super::sheet::Sheet;
-use super::{Asked, Error, schedule};
+use super::{Asked, Error, principals, schedule};
 use crate::ical::select::Select;
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
@@ -57,6 +57,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         (Report::FreeBusy { window }, Target::Home { .. } | Target::Calendar { .. }) => {
             return free_busy::answer(asked, window).await;
         }
+        (Report::Other(name), _) if principals::has(&name) => return principals::answer(asked).await,
         (other, _) => return Err(unsupported(&other)),
     };
     let mut answer = with_preference(response::multistatus(body), prefer);
