@@ -19,7 +19,7 @@
 //! and `home`, the upstream calendar `team` that she can only read, `all` over `work` and `team`, and `shown`, where
 //! `work` is masked as busy and `team` to titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
 //!
-//! Epochs are random: `{work}` stands for the calendar's, and `{~}` for that of Anna's home. In requests, `{token:1}` is the first sync token that an answer
+//! Epochs are random: `{work}` stands for the calendar's, and `{~}` for that of a home (in requests: Anna's). In requests, `{token:1}` is the first sync token that an answer
 //! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked:shown/UID}` is what a mask in
 //! `shown` makes of a UID; because names made of it sort in no order that lasts, answers with such names are shown in the
 //! order of their texts.
@@ -321,8 +321,12 @@ async fn play(world: &World, request: &str) -> String {
         world.tokens.lock().unwrap().extend(rest.split_once("</D:sync-token>").map(|(token, _)| token.to_owned()));
     }
     let mut body = body.replace("\r\n", "\n");
-    let home = world.home_epoch().await;
-    body = body.replace(&format!("urn:calgate:home:{home}:"), "urn:calgate:home:{~}:");
+    let mut homes = body.split("urn:calgate:home:");
+    let mut steady = homes.next().unwrap_or_default().to_owned();
+    for rest in homes {
+        steady += &format!("urn:calgate:home:{{~}}{}", &rest[rest.find(':').unwrap_or(0)..]);
+    }
+    body = steady;
     for (slug, epoch) in world.epochs().await {
         body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
     }
