@@ -36,7 +36,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 async fn forget(asked: &Asked<'_>) {
     let (user, key) = (asked.actor.user, asked.target.key());
     let look = key.clone();
-    let any = asked.app.store.read(move |tx| properties::list(tx, user, &look)).await;
+    let any = asked.app.store.glance(move |tx| properties::list(tx, user, &look)).await;
     if any.is_ok_and(|list| !list.is_empty())
         && let Err(e) = asked.app.store.write(move |tx| properties::forget(tx, &key)).await
     {

@@ -19,7 +19,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let resource = asked
         .app
         .store
-        .read(move |tx| {
+        .glance(move |tx| {
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
             resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)
         })
@@ -50,7 +50,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
     let scene = propfind::scene(&asked);
     let target = asked.target.clone();
-    let what = asked.app.store.read(move |tx| describe(tx, &scene, &target)).await?;
+    let what = asked.app.store.glance(move |tx| describe(tx, &scene, &target)).await?;
     let base = &asked.base;
     let text = format!(
         "{what}\n\n\
