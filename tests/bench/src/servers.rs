@@ -187,6 +187,10 @@ pub fn xandikos(python: &Path, folder: &Path, calendars: &[(String, u32)], today
         if !git.wait()?.success() {
             return Err(io::Error::other("git took no objects"));
         }
+        // Where it keeps the files beside their history, it looks at the files.
+        if repository.join(".git").exists() {
+            run(Command::new("git").arg("-C").arg(&repository).args(["reset", "-q", "--hard"]))?;
+        }
     }
     Ok(server)
 }
