@@ -15,31 +15,17 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         Target::Resource { owner, slug, name } => {
             let condition = request::condition(asked.headers);
             write::delete(asked.app, asked.actor, &Place { owner, slug, name }, &condition).await.map_err(refused)?;
-            forget(&asked).await;
         }
         Target::Calendar { owner, slug } => {
             let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
             let removed = asked.app.store.write(move |tx| -> Result<(), Denied> {
                 let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Write)?;
                 calendars::remove(tx, &calendar, now)?;
-                Ok(properties::forget(tx, &key)?)
+                Ok(properties::forget_below(tx, &key)?)
             });
             removed.await.map_err(|e| Error::of_denied(e, &asked.target))?;
         }
         target => return Err(Error::not_allowed(&target, "this can not be removed")),
     }
     Ok(response::empty(StatusCode::NO_CONTENT))
-}
-
-/// Drops the dead properties of a resource that is gone. Nearly always there are none, which costs a look and no write;
-/// what is left behind when this fails would be seen again only on a new resource of the same name.
-async fn forget(asked: &Asked<'_>) {
-    let (user, key) = (asked.actor.user, asked.target.key());
-    let look = key.clone();
-    let any = asked.app.store.read(move |tx| properties::list(tx, user, &look)).await;
-    if any.is_ok_and(|list| !list.is_empty())
-        && let Err(e) = asked.app.store.write(move |tx| properties::forget(tx, &key)).await
-    {
-        tracing::warn!(reason = %e, "the properties of a removed resource were not dropped");
-    }
 }

@@ -196,6 +196,12 @@ impl Error {
         Error { condition: Cow::Borrowed("<D:number-of-matches-within-limits/>"), ..error }
     }
 
+    /// 507: there is no room (RFC 4331 6).
+    pub fn full(message: impl Into<String>) -> Error {
+        let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, message);
+        Error { condition: Cow::Borrowed("<D:quota-not-exceeded/>"), ..error }
+    }
+
     fn later(after: u32, message: impl Into<String>) -> Error {
         Error { retry_after: Some(after), ..Error::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
@@ -234,6 +240,9 @@ impl Error {
                 "<C:valid-calendar-object-resource/>",
                 format!("the upstream calendar refused it: {why}"),
             ),
+            Refusal::Full => Error::full("this calendar has as many resources as it can have: remove some first"),
+            Refusal::NoParent => no_parent(),
+            Refusal::NotMovable(why) => Error::new(StatusCode::FORBIDDEN, why),
             Refusal::Missing => Error::not_found(),
             Refusal::Later(after) => Error::later(
                 u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1),

@@ -519,7 +519,7 @@ pub fn reading(headers: &HeaderMap) -> Reading {
 
 /// `If-Match` and `If-None-Match`.
 pub fn condition(headers: &HeaderMap) -> Condition {
-    Condition { matches: etags(headers, IF_MATCH), none_match: etags(headers, IF_NONE_MATCH) }
+    Condition { matches: etags(headers, IF_MATCH), none_match: etags(headers, IF_NONE_MATCH), ..Condition::default() }
 }
 
 /// The etags of a header; an empty list is `*`; `None`: there is no such header, or it is empty (Apple sends that).
