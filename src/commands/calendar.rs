@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use calgate::config::PublicUrl;
+use calgate::dav::path;
 use calgate::store::Store;
 use calgate::store::calendars::{self, Calendar, Denied, Source};
 use calgate::store::users::{self, Actor, User};
@@ -76,11 +78,11 @@ fn state(calendar: &Calendar) -> String {
     }
 }
 
-fn as_json(calendar: &Calendar, public_url: &str) -> serde_json::Value {
+fn as_json(calendar: &Calendar, public_url: &PublicUrl) -> serde_json::Value {
     json!({
         "user": calendar.owner, "name": calendar.slug, "display_name": calendar.display_name,
         "kind": source(calendar), "writable": calendar.writable,
-        "url": format!("{public_url}/dav/{}/{}/", calendar.owner, calendar.slug),
+        "url": format!("{}{}", public_url.origin(), path::calendar(public_url, &calendar.owner, &calendar.slug)),
         "color": calendar.color, "pulled_at": terminal::when_json(calendar.pulled_at), "error": calendar.error,
     })
 }

@@ -155,7 +155,7 @@ async fn summary(app: &App) -> Result<String, Failure> {
 
 fn warn_of_plain_http(config: &Config) {
     let server = &config.server;
-    if server.tls.is_none() && !server.listen.ip().is_loopback() && server.public_url.starts_with("http://") {
+    if server.tls.is_none() && !server.listen.ip().is_loopback() && server.public_url.as_str().starts_with("http://") {
         tracing::warn!(listen = %server.listen, "passwords travel in clear text: set `tls`, or put a proxy in front");
     }
 }

@@ -1,8 +1,10 @@
 //! `gateway.toml` → [`Config`]. Every complaint has file, line, column, the line itself and a hint.
 //!
-//! `read.rs` has the keys, `values.rs` what may stand behind them, `walk.rs` gathers mistakes, `complaint.rs` shows them.
+//! `read.rs` has the keys, `values.rs` what may stand behind them, `walk.rs` gathers mistakes, `complaint.rs` shows them;
+//! `public_url.rs` is the one value that does more than being there.
 
 mod complaint;
+mod public_url;
 mod read;
 pub mod values;
 mod walk;
@@ -12,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use complaint::Complaint;
+pub use public_url::PublicUrl;
 pub use walk::{Wrong, list_of, nearest};
 
 use crate::ical::Mask;
@@ -33,8 +36,8 @@ pub struct Config {
 pub struct Server {
     /// Default `127.0.0.1:5232`.
     pub listen: SocketAddr,
-    /// What clients type: scheme, host, port; hrefs and redirects are made from it, never from Host. No final slash.
-    pub public_url: String,
+    /// What clients type; hrefs and redirects are made from it, never from Host.
+    pub public_url: PublicUrl,
     pub tls: Option<Tls>,
     /// Default 10 000.
     pub max_connections: usize,
@@ -279,7 +282,7 @@ mod tests {
     #[test]
     fn the_example_loads_as_it_is() {
         let config = parse(EXAMPLE, Path::new("/etc/calgate/gateway.toml")).unwrap_or_else(|c| panic!("{}", shown(c)));
-        assert_eq!(config.server.public_url, "http://127.0.0.1:5232");
+        assert_eq!(config.server.public_url.as_str(), "http://127.0.0.1:5232");
         assert_eq!(config.storage.url, "sqlite:/etc/calgate/calgate.db");
         assert!(config.users.is_empty());
     }

@@ -9,8 +9,8 @@ use toml::Spanned;
 
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
-    Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, SecretsSection, Server, Stale, Storage, Sync,
-    Tls, Unified, UpstreamAway, User, values,
+    Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, PublicUrl, SecretsSection, Server, Stale,
+    Storage, Sync, Tls, Unified, UpstreamAway, User, values,
 };
 use crate::ical::Mask;
 use crate::provider;
@@ -77,13 +77,13 @@ fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
     walk.hide_if(section, "public_url", |text| text.contains('@'));
     let public_url = match walk.text(section, "public_url", values::public_url) {
         Some(url) => url.into_inner(),
-        None if section.has("public_url") => String::new(),
+        None if section.has("public_url") => PublicUrl::new(""),
         None => {
             if listen.ip().is_unspecified() {
                 let hint = "Say with `public_url` what clients type: \"https://calendar.example.org\".";
                 walk.complain(at, Wrong::new("with this address, `public_url` can not be guessed", hint));
             }
-            format!("{}://{listen}", if tls.is_some() { "https" } else { "http" })
+            PublicUrl::new(&format!("{}://{listen}", if tls.is_some() { "https" } else { "http" }))
         }
     };
     Server {

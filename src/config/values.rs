@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
 
+use super::PublicUrl;
 use super::walk::{Wrong, list_of, nearest, quoted};
 use crate::store::feeds::FeedKind;
 
@@ -180,16 +181,27 @@ pub fn listen(text: &str) -> Result<SocketAddr, Wrong> {
 }
 
 /// Scheme, host and port, without a final slash.
-pub fn public_url(text: &str) -> Result<String, Wrong> {
+pub fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
+    /// What our own paths begin with: whether such a path still has its prefix could not be told.
+    const OURS: [&str; 6] = ["dav", "feed", ".well-known", "healthz", "readyz", "robots.txt"];
     let url = web_url(text)?;
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        let origin = url.origin().ascii_serialization();
-        return Err(Wrong::new(
-            "public_url can not have a path",
-            format!("calgate answers at the root of a host; write \"{origin}\"."),
-        ));
+    let origin = url.origin().ascii_serialization();
+    if url.query().is_some() || url.fragment().is_some() {
+        let hint = format!("Write \"{origin}\", or with a path behind it.");
+        return Err(Wrong::new("public_url ends with its path: it has no \"?\" and no \"#\"", hint));
     }
-    Ok(url.origin().ascii_serialization())
+    let path = url.path().trim_end_matches('/');
+    let mut segments = path.split('/').skip(1);
+    let plain = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+    if !segments.clone().all(plain) {
+        let hint = "Its parts are made of letters, digits, '-', '.', '_' and '~': \"https://example.org/calendar\".";
+        return Err(Wrong::new("public_url can not have this path", hint));
+    }
+    if let Some(first) = segments.next().filter(|s| OURS.contains(s)) {
+        let hint = format!("calgate itself puts \"/{first}/\" behind public_url; write \"{origin}\", or another path.");
+        return Err(Wrong::new(format!("the path of public_url can not begin with \"/{first}\""), hint));
+    }
+    Ok(PublicUrl::new(&format!("{origin}{path}")))
 }
 
 /// The address of an upstream server.
@@ -388,7 +400,18 @@ mod tests {
                 ("https://cal.example.org/", Some("https://cal.example.org".to_owned())),
                 ("https://CAL.example.org:443/", Some("https://cal.example.org".to_owned())),
                 ("http://[::1]:5232", Some("http://[::1]:5232".to_owned())),
+                ("https://example.org/cal", Some("https://example.org/cal".to_owned())),
+                ("https://example.org/Our.cal/x~1//", Some("https://example.org/Our.cal/x~1".to_owned())),
+                ("https://example.org/a/../cal/", Some("https://example.org/cal".to_owned())),
+                ("https://example.org/a//cal", None),
+                ("https://example.org/a&b", None),
+                ("https://example.org/caf\u{e9}", None),
+                ("https://example.org/a%20b", None),
+                ("https://example.org/cal?a", None),
+                ("https://example.org/cal#a", None),
                 ("https://cal.example.org/dav", None),
+                ("https://cal.example.org/dav/anna/", None),
+                ("https://cal.example.org/.well-known/caldav", None),
                 ("https://cal.example.org/?a", None),
                 ("cal.example.org", None),
                 ("localhost:5232", None),
@@ -396,7 +419,7 @@ mod tests {
                 ("https://anna:pw@cal.example.org", None),
                 ("https://", None),
             ],
-            public_url,
+            |text| public_url(text).map(|url| url.to_string()),
         );
     }
 

@@ -10,7 +10,7 @@ use crate::store::properties;
 use crate::sync::write::{self, Place};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let refused = |e| Error::of_refusal(e, &asked.target);
+    let refused = |e| asked.refused(e);
     match asked.target.clone() {
         Target::Resource { owner, slug, name } => {
             let condition = request::condition(asked.headers);
@@ -23,7 +23,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
                 calendars::remove(tx, &calendar, now)?;
                 Ok(properties::forget_below(tx, &key)?)
             });
-            removed.await.map_err(|e| Error::of_denied(e, &asked.target))?;
+            removed.await.map_err(|e| asked.denied(e))?;
         }
         target => return Err(Error::not_allowed(&target, "this can not be removed")),
     }

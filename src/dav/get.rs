@@ -51,15 +51,16 @@ async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
     let scene = propfind::scene(&asked);
     let target = asked.target.clone();
     let what = asked.app.store.read(move |tx| describe(tx, &scene, &target)).await?;
-    let base = asked.app.config.load().server.public_url.clone();
+    let base = &asked.base;
     let text = format!(
         "{what}\n\n\
          It is for calendar programs, which speak CalDAV. In most of them, add an account with\n\n\
          \x20   address    {base}/\n\
          \x20   user name  {}\n\n\
-         and your password here; programs that want the whole address take {base}{}\n",
+         and your password here; programs that want the whole address take {}{}\n",
         asked.actor.name,
-        path::home(&asked.actor.name),
+        base.origin(),
+        path::home(base, &asked.actor.name),
     );
     let mut answer = Response::new(Bytes::from(text));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));

@@ -46,7 +46,7 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         }
         Err(Failure::Taken) => Err(Error::refused(TAKEN, "there is a calendar at this place already")),
         Err(Failure::Denied(Denied::Missing)) => Err(wrong_place()),
-        Err(Failure::Denied(denied)) => Err(Error::of_denied(denied, &asked.target)),
+        Err(Failure::Denied(denied)) => Err(asked.denied(denied)),
         Err(Failure::Quota) => {
             let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "there is no room for it");
             Err(Error { condition: "<D:quota-not-exceeded/>".into(), ..error })

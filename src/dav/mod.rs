@@ -26,6 +26,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::app::App;
+use crate::config::PublicUrl;
 use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
@@ -40,13 +41,33 @@ const RETRY_SOON: u32 = 5;
 /// One request, as the files below take it.
 pub struct Asked<'a> {
     pub app: &'a Arc<App>,
+    /// What every href begins with.
+    pub base: PublicUrl,
     pub actor: &'a Actor,
     pub target: Target,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
 }
 
-/// Answers one DAV request. The body was read under its limits; the actor was made by `web/auth.rs`.
+impl Asked<'_> {
+    /// The href of what was asked for.
+    pub fn href(&self) -> String {
+        self.target.href(&self.base)
+    }
+
+    /// What a refused write is answered with.
+    pub fn refused(&self, refusal: Refusal) -> Error {
+        Error::of_refusal(refusal, &self.target, &self.base)
+    }
+
+    /// What is answered to who may not.
+    pub fn denied(&self, denied: Denied) -> Error {
+        Error::of_denied(denied, &self.target, &self.base)
+    }
+}
+
+/// Answers one DAV request. The body was read under its limits; the actor was made by `web/auth.rs`; the path has lost
+/// the prefix of `public_url`.
 /// Whatever was sent, the answer is never 401 and never a 5xx that is not the store's or an upstream's trouble.
 pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
     let method = request.method().as_str().to_owned();
@@ -111,7 +132,8 @@ async fn route(
     if encoded {
         return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding"));
     }
-    let asked = Asked { app, actor, target, headers: request.headers(), body: request.body() };
+    let base = app.config.load().server.public_url.clone();
+    let asked = Asked { app, base, actor, target, headers: request.headers(), body: request.body() };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
@@ -207,9 +229,9 @@ impl Error {
     }
 
     /// What refused a write at `target`.
-    pub fn of_refusal(refusal: Refusal, target: &Target) -> Error {
+    pub fn of_refusal(refusal: Refusal, target: &Target, base: &PublicUrl) -> Error {
         match refusal {
-            Refusal::Denied(denied) => Error::of_denied(denied, target),
+            Refusal::Denied(denied) => Error::of_denied(denied, target, base),
             Refusal::Condition { current } => {
                 let message = match current {
                     Some(_) => "it is there in another version than the condition allows",
@@ -219,16 +241,14 @@ impl Error {
             }
             Refusal::UidTaken { name } => {
                 let there = match target {
-                    Target::Resource { owner, slug, .. } => {
-                        Target::Resource { owner: owner.clone(), slug: slug.clone(), name }.href()
-                    }
-                    other => other.href(),
+                    Target::Resource { owner, slug, .. } => path::resource(base, owner, slug, name.as_str()),
+                    other => other.href(base),
                 };
                 let message = "this calendar has another resource with the same UID";
                 Error::refused(response::condition_with_href("C:no-uid-conflict", &there), message)
             }
             Refusal::UidChanged => Error::refused(
-                response::condition_with_href("C:no-uid-conflict", &target.href()),
+                response::condition_with_href("C:no-uid-conflict", &target.href(base)),
                 "the resource at this place has another UID; a UID can not be changed",
             ),
             Refusal::Component => Error::refused(
@@ -253,10 +273,10 @@ impl Error {
     }
 
     /// What denied `target`.
-    pub fn of_denied(denied: Denied, target: &Target) -> Error {
+    pub fn of_denied(denied: Denied, target: &Target, base: &PublicUrl) -> Error {
         match denied {
             Denied::Missing => Error::not_found(),
-            Denied::ReadOnly(why) => Error::read_only(&target.href(), why),
+            Denied::ReadOnly(why) => Error::read_only(&target.href(base), why),
             Denied::Store(e) => e.into(),
         }
     }
@@ -297,9 +317,10 @@ mod tests {
     /// What a refused write at `/dav/anna/work/a.ics` becomes: status, precondition, Retry-After, ETag.
     #[test]
     fn every_refusal_has_its_answer() {
+        let base = PublicUrl::example("https://example.org/cal");
         let target = Target::read("/dav/anna/work/a.ics").unwrap();
         let check = |refusal: Refusal, status: u16, condition: &str, header: &str| {
-            let error = Error::of_refusal(refusal.clone(), &target);
+            let error = Error::of_refusal(refusal.clone(), &target, &base);
             let answer = response::error(&error);
             assert_eq!(answer.status().as_u16(), status, "{refusal:?}");
             let body = std::str::from_utf8(answer.body()).unwrap();
@@ -317,7 +338,7 @@ mod tests {
         check(Refusal::Denied(Denied::ReadOnly("why".to_owned())), 403, "</D:need-privileges>", "");
         check(Refusal::Condition { current: None }, 412, "", "");
         check(Refusal::Condition { current: Some("e".into()) }, 412, "", "\"e\"");
-        let taken = "<C:no-uid-conflict><D:href>/dav/anna/work/b.ics</D:href></C:no-uid-conflict>";
+        let taken = "<C:no-uid-conflict><D:href>/cal/dav/anna/work/b.ics</D:href></C:no-uid-conflict>";
         check(Refusal::UidTaken { name: other }, 403, taken, "");
         check(Refusal::UidChanged, 403, "</C:no-uid-conflict>", "");
         check(Refusal::Component, 403, "<C:supported-calendar-component/>", "");

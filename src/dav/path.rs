@@ -8,7 +8,11 @@
 //!   /dav/NAME/SLUG/            a calendar
 //!   /dav/NAME/SLUG/FILE        a resource
 //! ```
+//!
+//! In front of each stands the path of `public_url`, if it has one. A request has lost it before it comes here; nothing
+//! makes an href without being told it, so it can not be forgotten.
 
+use crate::config::PublicUrl;
 use crate::ids::Name;
 
 /// What a URL means. That it exists is for the store to say.
@@ -35,9 +39,6 @@ pub enum Target {
         name: Name,
     },
 }
-
-/// The collection that holds the principals.
-pub const PRINCIPALS: &str = "/dav/principals/";
 
 impl Target {
     /// Reads the path of a request as it was sent. Each segment is decoded once; a missing final slash, doubled slashes
@@ -66,8 +67,8 @@ impl Target {
     }
 
     /// Reads an href of a request body, which may be an absolute URL: only its path counts, because our own address may
-    /// be another one on the client's side of a proxy.
-    pub fn read_href(href: &str) -> Option<Target> {
+    /// be another one on the client's side of a proxy. For the same reason the prefix of `base` may be there or not.
+    pub fn read_href(href: &str, base: &PublicUrl) -> Option<Target> {
         let href = href.trim();
         let path = match href.split_once("://") {
             Some((scheme, rest)) if scheme.bytes().all(|b| b.is_ascii_alphabetic()) => {
@@ -79,23 +80,19 @@ impl Target {
             return None;
         }
         let end = path.find(['?', '#']).unwrap_or(path.len());
-        Target::read(&path[..end])
+        Target::read(base.inside(&path[..end]))
     }
 
-    /// The href as we print it everywhere.
-    pub fn href(&self) -> String {
+    /// The href as we print it everywhere: a path with the prefix of `base`.
+    pub fn href(&self, base: &PublicUrl) -> String {
         match self {
-            Target::Root { bare: true } => "/".to_owned(),
-            Target::Root { bare: false } => "/dav/".to_owned(),
-            Target::Principals => PRINCIPALS.to_owned(),
-            Target::Principal { user } => principal(user),
-            Target::Home { owner } => home(owner),
-            Target::Calendar { owner, slug } => calendar(owner, slug),
-            Target::Resource { owner, slug, name } => {
-                let mut href = calendar(owner, slug);
-                encode(name.as_str(), &mut href);
-                href
-            }
+            Target::Root { bare: true } => format!("{}/", base.prefix()),
+            Target::Root { bare: false } => format!("{}/dav/", base.prefix()),
+            Target::Principals => principals(base),
+            Target::Principal { user } => principal(base, user),
+            Target::Home { owner } => home(base, owner),
+            Target::Calendar { owner, slug } => calendar(base, owner, slug),
+            Target::Resource { owner, slug, name } => resource(base, owner, slug, name.as_str()),
         }
     }
 
@@ -103,8 +100,8 @@ impl Target {
     pub fn key(&self) -> String {
         match self {
             Target::Root { .. } => "/dav/".to_owned(),
-            Target::Principals => PRINCIPALS.to_owned(),
-            Target::Principal { user } => format!("{PRINCIPALS}{user}/"),
+            Target::Principals => "/dav/principals/".to_owned(),
+            Target::Principal { user } => format!("/dav/principals/{user}/"),
             Target::Home { owner } => format!("/dav/{owner}/"),
             Target::Calendar { owner, slug } => format!("/dav/{owner}/{slug}/"),
             Target::Resource { owner, slug, name } => format!("/dav/{owner}/{slug}/{name}"),
@@ -112,27 +109,39 @@ impl Target {
     }
 }
 
+/// The href of the collection that holds the principals.
+pub fn principals(base: &PublicUrl) -> String {
+    format!("{}/dav/principals/", base.prefix())
+}
+
 /// The href of a user's principal.
-pub fn principal(user: &str) -> String {
-    let mut href = PRINCIPALS.to_owned();
+pub fn principal(base: &PublicUrl, user: &str) -> String {
+    let mut href = principals(base);
     encode(user, &mut href);
     href.push('/');
     href
 }
 
 /// The href of a user's home set.
-pub fn home(owner: &str) -> String {
-    let mut href = "/dav/".to_owned();
+pub fn home(base: &PublicUrl, owner: &str) -> String {
+    let mut href = format!("{}/dav/", base.prefix());
     encode(owner, &mut href);
     href.push('/');
     href
 }
 
 /// The href of a calendar; a resource's is this with its encoded name behind it.
-pub fn calendar(owner: &str, slug: &str) -> String {
-    let mut href = home(owner);
+pub fn calendar(base: &PublicUrl, owner: &str, slug: &str) -> String {
+    let mut href = home(base, owner);
     encode(slug, &mut href);
     href.push('/');
+    href
+}
+
+/// The href of a resource.
+pub fn resource(base: &PublicUrl, owner: &str, slug: &str, name: &str) -> String {
+    let mut href = calendar(base, owner, slug);
+    encode(name, &mut href);
     href
 }
 
@@ -191,11 +200,27 @@ mod tests {
 
     /// What is sent, and what we print for it; `-` when nothing of ours can be there.
     fn check(table: &[(&str, &str)]) {
+        let base = PublicUrl::example("https://cal.example.net");
+        let below = PublicUrl::example("https://example.net/our/cal");
         for (sent, printed) in table {
-            let read = Target::read_href(sent).map_or("-".to_owned(), |t| t.href());
+            let read = Target::read_href(sent, &base).map_or("-".to_owned(), |t| t.href(&base));
             assert_eq!(&read, printed, "{sent}");
+            // Below a path the same holds, with and without that path in what is sent.
+            let printed_below = match *printed {
+                "-" => "-".to_owned(),
+                href => format!("/our/cal{href}"),
+            };
+            let sent_below = match sent.trim_start().strip_prefix('/') {
+                Some(rest) => format!("/our/cal/{rest}"),
+                None => (*sent).to_owned(),
+            };
+            for sent in [*sent, &sent_below] {
+                let read = Target::read_href(sent, &below).map_or("-".to_owned(), |t| t.href(&below));
+                assert_eq!(read, printed_below, "{sent}");
+            }
             if *printed != "-" {
-                assert_eq!(&Target::read(&read).unwrap().href(), printed, "printing is stable");
+                assert_eq!(&Target::read(&read).unwrap().href(&base), printed, "printing is stable");
+                assert_eq!(Target::read_href(&printed_below, &below).unwrap().href(&below), printed_below);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use http::header::{HeaderName, VARY};
 
-use super::path::{self, Target};
+use super::path::Target;
 use super::props::{Access, Node, Row, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer, MAX_ANSWER};
@@ -32,7 +32,11 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene { actor: asked.actor.clone(), max_resource_size: asked.app.config.load().server.max_body }
+    Scene {
+        actor: asked.actor.clone(),
+        base: asked.base.clone(),
+        max_resource_size: asked.app.config.load().server.max_body,
+    }
 }
 
 /// Says which preferences were followed.
@@ -72,7 +76,7 @@ fn run(
     response::open_root("D:multistatus", &mut out);
     let deep = depth == Depth::One;
     let this = !(deep && noroot);
-    let href = target.href();
+    let href = target.href(&scene.base);
     match target {
         Target::Root { .. } => {
             if this {
@@ -80,7 +84,8 @@ fn run(
             }
             if deep {
                 let user = own_user(tx, scene)?;
-                sheet.respond(scene, (path::PRINCIPALS, ""), &Node::Principals, &[], &Data::None, &mut out);
+                let principals = Target::Principals.href(&scene.base);
+                sheet.respond(scene, (&principals, ""), &Node::Principals, &[], &Data::None, &mut out);
                 collection(
                     tx,
                     scene,
@@ -126,7 +131,7 @@ fn run(
                 collection(tx, scene, &mut sheet, &target, &Node::Calendar(&calendar), &mut out)?;
             }
             if deep {
-                let href = target.href();
+                let href = target.href(&scene.base);
                 let rows = resources::list(tx, &calendar)?;
                 out.reserve(rows.len().min(10_000) * 300);
                 let shelf = Shelf::of(tx, scene, &sheet, &calendar)?;
@@ -163,7 +168,7 @@ fn collection(
     out: &mut String,
 ) -> Result<(), Error> {
     let dead = dead_at(tx, scene, sheet, target, matches!(node, Node::Calendar(_)))?;
-    sheet.respond(scene, (&target.href(), ""), node, &dead, &Data::None, out);
+    sheet.respond(scene, (&target.href(&scene.base), ""), node, &dead, &Data::None, out);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::path::Target;
-use super::props::{self, Setting};
+use super::props::{self, Scene, Setting};
 use super::request::{self, Patch};
 use super::response::{self, Answer, status_line, tags};
 use super::{Asked, Error, propfind};
@@ -41,10 +41,10 @@ impl<E: Into<Error>> From<E> for Failure {
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let patches = request::proppatch(asked.body)?;
-    let href = asked.target.href();
-    let (actor, target) = (asked.actor.clone(), asked.target.clone());
+    let href = asked.href();
+    let (scene, target) = (propfind::scene(&asked), asked.target.clone());
     let todo = patches.clone();
-    match asked.app.store.write(move |tx| apply(tx, &actor, &target, &todo)).await {
+    match asked.app.store.write(move |tx| apply(tx, &scene, &target, &todo)).await {
         Ok(()) => Ok(response::multistatus(report(&href, &patches, None))),
         Err(Failure::Patch(at, fault, why)) => {
             Ok(response::multistatus(report(&href, &patches, Some((at, fault, &why)))))
@@ -53,12 +53,12 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     }
 }
 
-fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
-    let scene = props::Scene { actor: actor.clone(), max_resource_size: 0 };
+fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
+    let actor = &scene.actor;
     let mut calendar = None;
     match target {
         Target::Principal { user } => {
-            propfind::principal(tx, &scene, user)?;
+            propfind::principal(tx, scene, user)?;
         }
         Target::Home { owner } => {
             calendars::home(tx, actor, owner)?;
@@ -71,7 +71,7 @@ fn apply(tx: &mut Tx<'_>, actor: &Actor, target: &Target, patches: &[Patch]) -> 
         Target::Root { .. } | Target::Principals => return Err(Error::not_found().into()),
     }
     if !actor.may_write {
-        return Err(Error::read_only(&target.href(), "this app password may only read").into());
+        return Err(Error::read_only(&target.href(&scene.base), "this app password may only read").into());
     }
     let on_principal = matches!(target, Target::Principal { .. } | Target::Home { .. });
     let mut edit = Edit::default();

@@ -9,6 +9,7 @@ use super::path;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date, quoted};
 use super::xml::escape;
+use crate::config::PublicUrl;
 use crate::ical::{Component, Instant, Kind, recur};
 use crate::ids::{Etag, Name};
 use crate::store::calendars::{Calendar, Edit};
@@ -59,6 +60,8 @@ impl<'a> From<&'a Resource> for Row<'a> {
 #[derive(Clone)]
 pub struct Scene {
     pub actor: Actor,
+    /// What every href begins with.
+    pub base: PublicUrl,
     /// Bytes.
     pub max_resource_size: usize,
 }
@@ -209,24 +212,25 @@ fn getlastmodified(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 }
 
 fn current_user_principal(scene: &Scene, _: &Node<'_>, out: &mut String) -> bool {
-    href(&path::principal(&scene.actor.name), out)
+    href(&path::principal(&scene.base, &scene.actor.name), out)
 }
 
-fn principal_url(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn principal_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Principal(user) = node else { return false };
-    href(&path::principal(&user.name), out)
+    href(&path::principal(&scene.base, &user.name), out)
 }
 
-fn principal_collection_set(_: &Scene, _: &Node<'_>, out: &mut String) -> bool {
-    href(path::PRINCIPALS, out)
+fn principal_collection_set(scene: &Scene, _: &Node<'_>, out: &mut String) -> bool {
+    href(&path::principals(&scene.base), out)
 }
 
-fn owner(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    match node {
-        Node::Root | Node::Principals => false,
-        Node::Principal(user) | Node::Home(user) => href(&path::principal(&user.name), out),
-        Node::Calendar(calendar) | Node::Resource(calendar, ..) => href(&path::principal(&calendar.owner), out),
-    }
+fn owner(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let name = match node {
+        Node::Root | Node::Principals => return false,
+        Node::Principal(user) | Node::Home(user) => &user.name,
+        Node::Calendar(calendar) | Node::Resource(calendar, ..) => &calendar.owner,
+    };
+    href(&path::principal(&scene.base, name), out)
 }
 
 /// What this actor may do here, so that a client shows a read-only calendar as one instead of failing later.
@@ -278,15 +282,15 @@ fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     text(&calendar.token(), out)
 }
 
-fn calendar_home_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn calendar_home_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     // Exactly one: Apple and vdirsyncer read no second.
     let Node::Principal(user) = node else { return false };
-    href(&path::home(&user.name), out)
+    href(&path::home(&scene.base, &user.name), out)
 }
 
 /// Apple's clients take the href that sorts first unless one is `preferred`, Thunderbird the first, others the last:
 /// so the preferred one is first, last, and marked.
-fn calendar_user_address_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn calendar_user_address_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Principal(user) = node else { return false };
     let address = |address: &str, preferred: bool, out: &mut String| {
         out.push_str(if preferred { "<D:href preferred=\"1\">mailto:" } else { "<D:href>mailto:" });
@@ -297,7 +301,7 @@ fn calendar_user_address_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bo
     let preferred = addresses.next();
     preferred.iter().for_each(|a| address(a, true, out));
     addresses.for_each(|a| address(a, false, out));
-    href(&path::principal(&user.name), out);
+    href(&path::principal(&scene.base, &user.name), out);
     preferred.iter().for_each(|a| address(a, true, out));
     true
 }

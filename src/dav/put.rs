@@ -30,7 +30,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let done =
         write::put(asked.app, asked.actor, &place, object, &condition).await.map_err(|refusal| match refusal {
             Refusal::Denied(Denied::Missing) => no_parent(),
-            refusal => Error::of_refusal(refusal, &asked.target),
+            refusal => asked.refused(refusal),
         })?;
     // 204 and not 200 for what was there before: Evolution asks for it.
     let mut answer = response::empty(if done.created { StatusCode::CREATED } else { StatusCode::NO_CONTENT });

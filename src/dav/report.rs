@@ -83,7 +83,7 @@ impl<'a> Place<'a> {
         let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
         Ok(Place {
             calendar,
-            href: target.href(),
+            href: target.href(&page.scene.base),
             shelf: Shelf::of(tx, page.scene, &page.sheet, calendar)?,
             zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
         })
@@ -189,7 +189,7 @@ fn multiget(
         places.push(Place::of(tx, calendar, &page)?);
     }
     for href in hrefs {
-        let read = Target::read_href(href);
+        let read = Target::read_href(href, &scene.base);
         let mut found = None;
         if let Some(Target::Resource { owner, slug, name }) = &read
             && let Some(place) = places.iter().find(|p| p.calendar.slug == *slug && p.calendar.owner == *owner)
@@ -202,7 +202,7 @@ fn multiget(
                 // As we print hrefs where we can, so that the client knows it again; else as it came.
                 let mut shown = String::new();
                 match read {
-                    Some(target @ Target::Resource { .. }) => shown = target.href(),
+                    Some(target @ Target::Resource { .. }) => shown = target.href(&scene.base),
                     _ => escape(href, &mut shown),
                 }
                 bare_response(&shown, StatusCode::NOT_FOUND, "", &mut page.out);

@@ -4,6 +4,7 @@
 
 #![warn(missing_docs)]
 
+pub mod availability;
 pub mod change;
 mod collation;
 pub mod filter;
@@ -17,6 +18,7 @@ pub mod recur;
 pub mod redact;
 pub mod repair;
 mod rule;
+pub mod scheduling;
 pub mod select;
 pub mod text;
 mod time;

@@ -308,7 +308,7 @@ impl<'a> Times<'a> {
         let object = match &*group {
             Some((of, known, object)) if std::ptr::eq(*of, own) && known.as_deref() == uid => Rc::clone(object),
             _ => {
-                let object = Rc::new(as_events(self.object, &siblings));
+                let object = Rc::new(as_events(self.object.calendar(), &siblings));
                 *group = Some((std::ptr::from_ref(own), uid.map(str::to_owned), Rc::clone(&object)));
                 object
             }
@@ -459,12 +459,12 @@ pub(super) fn available<'c>(own: &'c Component, uid: Option<&str>) -> Vec<&'c Co
     own.components.iter().filter(|c| c.name() == "AVAILABLE" && c.value("UID") == uid).collect()
 }
 
-/// AVAILABLEs as the VEVENTs of an object, in the same order. `None`: they make none.
-pub(super) fn as_events(of: &Object, available: &[&Component]) -> Option<Object> {
+/// AVAILABLEs of a VCALENDAR as the VEVENTs of an object, in the same order. `None`: they make none.
+pub(super) fn as_events(calendar: &Component, available: &[&Component]) -> Option<Object> {
     if available.len() > MOST_AVAILABLE {
         return None;
     }
-    let zones = of.calendar().components.iter().filter(|c| c.name() == "VTIMEZONE").cloned();
+    let zones = calendar.components.iter().filter(|c| c.name() == "VTIMEZONE").cloned();
     let events = available.iter().map(|c| {
         let mut event = Component::new("VEVENT").with(c.properties.iter().cloned());
         if c.said("UID").is_none() {

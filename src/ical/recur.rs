@@ -129,7 +129,7 @@ pub fn busy(component: &Component, me: &[String]) -> Busy {
     if tentative || answer == Some(Busy::Tentative) { Busy::Tentative } else { Busy::Busy }
 }
 
-fn is_me(attendee: &Property, me: &[String]) -> bool {
+pub(super) fn is_me(attendee: &Property, me: &[String]) -> bool {
     let address = |text: &str| {
         let text = text.trim().to_lowercase();
         me.iter().any(|m| *m == text.strip_prefix("mailto:").unwrap_or(&text))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::error::Elapsed;
@@ -16,12 +16,28 @@ use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
 use super::{Web, auth, feed, health, say};
+use crate::config::PublicUrl;
 use crate::dav;
 
 /// What a feed's URL begins with.
 pub const FEED: &str = "/feed/";
 
-/// Answers one request. The body is read only by who may send one.
+/// Makes the URL of a request one inside this server: without what proxies may have left of `public_url` in front of it.
+pub fn take_prefix(public_url: &PublicUrl, uri: &mut Uri) {
+    let inside = public_url.inside(uri.path());
+    if inside.len() == uri.path().len() {
+        return;
+    }
+    let whole = match uri.query() {
+        Some(query) => format!("{inside}?{query}"),
+        None => inside.to_owned(),
+    };
+    if let Ok(inside) = Uri::try_from(whole) {
+        *uri = inside;
+    }
+}
+
+/// Answers one request, whose URL is one inside this server. The body is read only by who may send one.
 pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Bytes> {
     let (head, body) = request.into_parts();
     if let Some(refusal) = refusal(&head) {
@@ -44,7 +60,7 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         "/" => front(web),
         "/healthz" => health::live(),
         "/readyz" => health::ready(web).await,
-        "/robots.txt" => say(StatusCode::OK, "User-agent: *\nDisallow: /dav/"),
+        "/robots.txt" => robots(web),
         _ => feed::get(web, peer, &head).await,
     };
     discard(&head, body);
@@ -207,6 +223,11 @@ fn front(web: &Web) -> Response<Bytes> {
 fn nothing_here(web: &Web) -> Response<Bytes> {
     let words = format!("There is nothing here. CalDAV is at {}/dav/", web.app.config.load().server.public_url);
     say(StatusCode::NOT_FOUND, &words)
+}
+
+fn robots(web: &Web) -> Response<Bytes> {
+    let config = web.app.config.load();
+    say(StatusCode::OK, &format!("User-agent: *\nDisallow: {}/dav/", config.server.public_url.prefix()))
 }
 
 fn only_reads() -> Response<Bytes> {

@@ -250,8 +250,9 @@ impl Body for Answer {
 }
 
 /// One request: route it, whatever happens, and write its line in the log.
-async fn answer(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Bytes> {
+async fn answer(web: &Web, peer: Peer, mut request: Request<Incoming>) -> Response<Bytes> {
     let begun = Instant::now();
+    router::take_prefix(&web.app.config.load().server.public_url, request.uri_mut());
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = shown(request.uri().path());

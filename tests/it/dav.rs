@@ -117,7 +117,12 @@ struct World {
 }
 
 async fn world() -> World {
-    let mut config = config::parse(CONFIG, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{c:?}"));
+    world_at("https://cal.example.org").await
+}
+
+async fn world_at(public_url: &str) -> World {
+    let text = CONFIG.replace("https://cal.example.org", public_url);
+    let mut config = config::parse(&text, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{c:?}"));
     config.storage.url = "sqlite::memory:".to_owned();
     let app = App::open(config, Secrets::ephemeral(), Clock::held(NOW)).await.unwrap();
     let mut files = Vec::new();
@@ -327,9 +332,7 @@ fn well_formed(text: &str) {
     assert_eq!(depth, 0, "{text}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn every_exchange_in_fixtures_dav() {
-    let update = std::env::var_os("UPDATE").is_some();
+fn files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures())
         .unwrap()
         .map(|e| e.unwrap().path())
@@ -337,8 +340,14 @@ async fn every_exchange_in_fixtures_dav() {
         .collect();
     files.sort();
     assert!(!files.is_empty());
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_exchange_in_fixtures_dav() {
+    let update = std::env::var_os("UPDATE").is_some();
     let mut wrong = String::new();
-    for file in files {
+    for file in files() {
         let text = std::fs::read_to_string(&file).unwrap();
         let (intro, exchanges) = read(&text);
         assert!(intro.starts_with('#'), "{} does not say what it shows", file.display());
@@ -366,6 +375,41 @@ async fn every_exchange_in_fixtures_dav() {
         }
     }
     assert!(update || wrong.is_empty(), "{wrong}");
+}
+
+/// The same exchanges where `public_url` has a path: every answer is the same, but that each href in it, and each URL of
+/// ours, has that path.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_href_has_the_path_of_public_url() {
+    const PATH: &str = "/our/cal/";
+    let mut wrong = String::new();
+    for file in files() {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&file).unwrap();
+        let world = world_at("https://cal.example.org/our/cal").await;
+        for (at, exchange) in read(&text).1.into_iter().enumerate() {
+            let answer = play(&world, &exchange.request).await;
+            let elements =
+                answer.split("<D:href").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</").next());
+            let headers = answer.lines().filter_map(|line| line.strip_prefix("location: "));
+            for href in elements.chain(headers) {
+                let ours = href.starts_with('/') || href.contains("cal.example.org");
+                // What can not be read is given back as it came.
+                let echoed = exchange.request.contains(&format!(">{href}<"));
+                if ours && !href.contains(PATH) && !echoed {
+                    writeln!(wrong, "{name}, exchange {}: {href} lacks the path", at + 1).unwrap();
+                }
+            }
+            let length = |line: &&str| !line.starts_with("content-length: ");
+            let lines = |text: &str| text.lines().filter(length).map(str::to_owned).collect::<Vec<_>>();
+            let (answered, expected) = (lines(&answer.replace(PATH, "/")), lines(&exchange.answer));
+            for (answered, expected) in answered.iter().zip(&expected).filter(|(a, e)| a != e) {
+                writeln!(wrong, "{name}, exchange {}:\n  {expected}\n  {answered}", at + 1).unwrap();
+            }
+            assert_eq!(answered.len(), expected.len(), "{name}, exchange {}: {answer}", at + 1);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
 }
 
 /// Every row of the table is asked for in some exchange, and no two rows are of one name.

@@ -56,11 +56,12 @@ fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
             std::sync::LazyLock::new(|| secrets::hash_password(&Secret::new(PASSWORD)));
         HASH.as_str()
     };
+    let public_url = if server.contains("public_url") { "" } else { "public_url = \"https://cal.example.org\"" };
     let text = format!(
         r##"
         [server]
         listen = "127.0.0.1:0"
-        public_url = "https://cal.example.org"
+        {public_url}
         {server}
         [sync]
         {sync}
@@ -495,6 +496,33 @@ async fn every_url_answers_as_it_should() {
     check("DELETE", "/davx", 404, "There is nothing here").await;
     let answer = ask(&gateway, "GET", "/healthz", "X-Request-Id: abc-1\r\n").await;
     assert_eq!(answer.header("x-request-id"), "abc-1");
+}
+
+/// Some proxies take the path away that they give to us, others leave it: both are understood, and every answer says
+/// where things are on the client's side.
+#[tokio::test(flavor = "multi_thread")]
+async fn below_a_path_requests_are_understood_with_it_and_without_it() {
+    let gateway = start_with("public_url = \"https://example.org/our/cal\"", "").await;
+    let anna = basic("anna", PASSWORD);
+    for prefix in ["/our/cal", "", "//our/cal"] {
+        let well_known = ask(&gateway, "PROPFIND", &format!("{prefix}/.well-known/caldav"), "").await;
+        assert_eq!((well_known.status, well_known.header("location")), (301, "https://example.org/our/cal/dav/"));
+        let headers = format!("{anna}Depth: 0\r\nContent-Length: 0\r\n");
+        for path in ["/dav/", "/dav/anna/", "/dav/anna/private/", "/dav/principals/anna/"] {
+            let answer = ask(&gateway, "PROPFIND", &format!("{prefix}{path}"), &headers).await;
+            let href = format!("<D:href>/our/cal{path}</D:href>");
+            assert!(answer.status == 207 && answer.body.contains(&href), "{prefix}{path}: {answer:?}");
+        }
+        let help = ask(&gateway, "GET", &format!("{prefix}/dav/anna/"), &anna).await;
+        assert!(help.body.contains("https://example.org/our/cal/dav/anna/\n"), "{}", help.body);
+        let feed = ask(&gateway, "GET", &format!("{prefix}/feed/{FREEBUSY_TOKEN}.ifb?days=1"), "").await;
+        assert_eq!(feed.status, 200, "{}", feed.body);
+        assert_eq!(ask(&gateway, "GET", &format!("{prefix}/healthz"), "").await.status, 200);
+        assert_eq!(ask(&gateway, "GET", &format!("{prefix}/else"), "").await.status, 404);
+    }
+    let root = ask(&gateway, "PROPFIND", "/our/cal", &format!("{anna}Depth: 0\r\nContent-Length: 0\r\n")).await;
+    assert!(root.body.contains("<D:href>/our/cal/</D:href>"), "{}", root.body);
+    assert_eq!(ask(&gateway, "GET", "/our/calendar/dav/", "").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]
