@@ -6,7 +6,7 @@ use http::header::CACHE_CONTROL;
 use super::path::Target;
 use super::proppatch::{self, Fault, propstats};
 use super::props::{self, Setting};
-use super::request::{self, Patch, PropName};
+use super::request::{self, Patch, Prefer, PropName};
 use super::response::{self, Answer, Ns};
 use super::{Asked, Error};
 use crate::ical::Instant;
@@ -16,7 +16,7 @@ use crate::store::users::Actor;
 use crate::store::{self, Tx};
 
 /// Calendars of one user.
-const MAX_CALENDARS: usize = 500;
+pub const MAX_CALENDARS: usize = 500;
 
 pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     let (owner, slug) = match &asked.target {
@@ -33,10 +33,22 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     };
     let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
     let key = asked.target.key();
-    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, now)).await;
-    match made {
+    let condition = request::condition(asked.headers, &asked.base)?;
+    let made = asked.app.store.write(move |tx| {
+        // Nothing is there, or else it is refused for that.
+        if condition.matches.is_some() || !condition.lists_hold(tx, &actor, None)? {
+            return Err(Failure::Condition);
+        }
+        make(tx, &actor, &owner, &slug, &key, &plan, now)
+    });
+    match made.await {
         Ok(()) => {
             let mut answer = response::empty(StatusCode::CREATED);
+            // A success says nothing as it is (RFC 8144 2.3).
+            let prefer = Prefer { noroot: false, ..Prefer::read(asked.headers) };
+            if prefer.minimal {
+                answer = response::with_preference(answer, &prefer.applied(Prefer::SETTING));
+            }
             response::header(&mut answer, CACHE_CONTROL, "no-cache");
             Ok(answer)
         }
@@ -47,10 +59,13 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         Err(Failure::Taken) => Err(Error::refused(TAKEN, "there is a calendar at this place already")),
         Err(Failure::Denied(Denied::Missing)) => Err(wrong_place()),
         Err(Failure::Denied(denied)) => Err(asked.denied(denied)),
-        Err(Failure::Quota) => {
-            let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "there is no room for it");
-            Err(Error { condition: "<D:quota-not-exceeded/>".into(), ..error })
+        Err(Failure::Condition) => {
+            Err(Error::new(StatusCode::PRECONDITION_FAILED, "the condition asks for something that is not there"))
         }
+        Err(Failure::TooMany) => {
+            Err(Error::full(format!("there are {MAX_CALENDARS} calendars in this home, and can be no more")))
+        }
+        Err(Failure::Quota) => Err(Error::full("there is no room for so many properties")),
     }
 }
 
@@ -66,6 +81,8 @@ pub fn wrong_place() -> Error {
 enum Failure {
     Taken,
     Denied(Denied),
+    Condition,
+    TooMany,
     Quota,
 }
 
@@ -105,7 +122,8 @@ struct Plan {
     dead: Vec<Dead>,
 }
 
-/// Only plain calendars can be made: no bare folders, no subscriptions (Apple's come as MKCALENDAR too).
+/// Only plain calendars can be made: no bare folders, and no subscriptions, as Apple's clients want to keep theirs: a
+/// calendar that nothing ever comes into would be worse than a word.
 fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), Error> {
     let wrong = || {
         Error::refused("<D:valid-resourcetype/>", "only a calendar can be made here: a collection with CALDAV:calendar")
@@ -114,6 +132,11 @@ fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), Error> {
         return if mkcol { Err(wrong()) } else { Ok(()) };
     };
     let types = patch.value.as_ref().map_or(&[][..], |v| &v.children);
+    if types.iter().any(|(t, _)| is(t, Ns::CalendarServer, "subscribed")) {
+        let why = "a subscription can not be kept here: keep it on the device, or add the calendar that is subscribed to \
+                   as an account in gateway.toml";
+        return Err(Error::refused("<D:valid-resourcetype/>", why));
+    }
     let calendar = types.iter().any(|(t, _)| is(t, Ns::CalDav, "calendar"));
     let others = types.iter().any(|(t, _)| !is(t, Ns::CalDav, "calendar") && !is(t, Ns::Dav, "collection"));
     if calendar && !others { Ok(()) } else { Err(wrong()) }
@@ -147,8 +170,7 @@ fn plan(patches: &[Patch]) -> Result<Plan, (usize, Fault, String)> {
             }
         }
     }
-    let Edit { display_name, color, order, description, timezone } = edit;
-    plan.new = New { display_name, color, order, description, timezone, ..plan.new };
+    plan.new.edit = edit;
     Ok(plan)
 }
 
@@ -162,7 +184,7 @@ fn make(
     now: Instant,
 ) -> Result<(), Failure> {
     if calendars::home(tx, actor, owner)?.len() >= MAX_CALENDARS {
-        return Err(Failure::Quota);
+        return Err(Failure::TooMany);
     }
     calendars::create(tx, actor, owner, slug, &plan.new, now)?;
     for dead in &plan.dead {

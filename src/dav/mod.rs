@@ -3,11 +3,14 @@
 //! `path.rs` says what a URL means, `request.rs` what a body asks, `props.rs` which properties there are, `response.rs`
 //! how an answer is written, `sheet.rs` how one is filled row by row; the other files are one method each, and answer from one snapshot of the store.
 
+pub mod copy_move;
 pub mod delete;
 pub mod get;
+pub mod limits;
 pub mod mkcalendar;
 pub mod options;
 pub mod path;
+pub mod post;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
@@ -72,7 +75,7 @@ impl Asked<'_> {
 pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
-    let mut answer = match route(app, actor, &method, target, &request).await {
+    let mut answer = match route(app, actor, &method, target.clone(), &request).await {
         Ok(answer) => answer,
         Err(error) => {
             match &error.log {
@@ -85,9 +88,9 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
             response::error(&error)
         }
     };
-    if matches!(method.as_str(), "PROPFIND" | "REPORT" | "OPTIONS") {
-        // Apple's clients look for it in the answer to a PROPFIND too.
-        answer.headers_mut().insert(HeaderName::from_static("dav"), HeaderValue::from_static(options::DAV));
+    if !answer.headers().contains_key("dav") && matches!(method.as_str(), "PROPFIND" | "REPORT") {
+        // An error: what the calendar can do is not looked up for it.
+        response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(target.as_ref(), None));
     }
     if method == "HEAD" {
         let length = answer.body().len();
@@ -99,7 +102,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Response<Bytes> {
-    options::answer(Target::read(path).as_ref())
+    options::say(Target::read(path).as_ref(), None)
 }
 
 async fn route(
@@ -109,14 +112,12 @@ async fn route(
     target: Option<Target>,
     request: &Request<Bytes>,
 ) -> Result<Answer, Error> {
-    if method == "OPTIONS" {
-        return Ok(options::answer(target.as_ref()));
-    }
     if !options::KNOWN.contains(&method) {
         return Err(Error::new(StatusCode::NOT_IMPLEMENTED, format!("the method {} is not known here", brief(method))));
     }
     let Some(target) = target else {
         return Err(match method {
+            "OPTIONS" => return Ok(options::say(None, None)),
             "PUT" => no_parent(),
             "MKCALENDAR" | "MKCOL" => mkcalendar::wrong_place(),
             _ => Error::not_found(),
@@ -124,7 +125,12 @@ async fn route(
     };
     // Where something can be made is for `mkcalendar.rs` to say, which has preconditions for it.
     let possible = options::allowed(&target).split(", ").any(|m| m == method);
-    if !possible && !matches!(method, "MKCALENDAR" | "MKCOL") {
+    // And what becomes of a whole calendar for `copy_move.rs`.
+    let decided_there = match &target {
+        Target::Calendar { .. } => matches!(method, "MKCALENDAR" | "MKCOL" | "COPY" | "MOVE"),
+        _ => matches!(method, "MKCALENDAR" | "MKCOL"),
+    };
+    if !possible && !decided_there {
         return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
     }
     let encoded =
@@ -134,17 +140,32 @@ async fn route(
     }
     let base = app.config.load().server.public_url.clone();
     let asked = Asked { app, base, actor, target, headers: request.headers(), body: request.body() };
-    match method {
+    // Apple's clients look for what a calendar can do in the answer to a PROPFIND too.
+    let lists = matches!(method, "PROPFIND" | "REPORT");
+    let calendar = match lists && options::depends_on_calendar() {
+        true => options::calendar_of(&asked).await?,
+        false => None,
+    };
+    let dav = lists.then(|| options::dav(Some(&asked.target), calendar.as_ref()));
+    let answer = match method {
+        "OPTIONS" => options::answer(asked).await,
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
         "REPORT" => report::answer(asked).await,
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
+        "POST" => post::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
+        "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),
+    };
+    let mut answer = answer?;
+    if let Some(dav) = dav {
+        response::header(&mut answer, HeaderName::from_static("dav"), &dav);
     }
+    Ok(answer)
 }
 
 /// Enough of a text to recognise it by.
@@ -262,6 +283,7 @@ impl Error {
             ),
             Refusal::Full => Error::full("this calendar has as many resources as it can have: remove some first"),
             Refusal::NoParent => no_parent(),
+            Refusal::NotThere(why) => Error::read_only(&target.href(base), why),
             Refusal::NotMovable(why) => Error::new(StatusCode::FORBIDDEN, why),
             Refusal::Missing => Error::not_found(),
             Refusal::Later(after) => Error::later(

@@ -219,11 +219,8 @@ pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct New {
-    pub display_name: Option<String>,
-    pub color: Option<String>,
-    pub order: Option<String>,
-    pub description: Option<String>,
-    pub timezone: Option<String>,
+    /// All that can be changed later can be said at once.
+    pub edit: Edit,
     /// `None`: VEVENT, VTODO and VJOURNAL.
     pub components: Option<Vec<Kind>>,
 }
@@ -264,14 +261,7 @@ pub fn create(
     }
     let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
     let calendar = for_engine(tx, id)?.ok_or_else(|| Error::Broken("a new calendar is not there".to_owned()))?;
-    let wanted = Edit {
-        display_name: new.display_name.clone(),
-        color: new.color.clone(),
-        order: new.order.clone(),
-        description: new.description.clone(),
-        timezone: new.timezone.clone(),
-    };
-    edit(tx, &calendar, &wanted)?;
+    edit(tx, &calendar, &new.edit)?;
     unified::reshape(tx, actor.user, now)?;
     for_engine(tx, id)?.ok_or(NotMade::Denied(Denied::Missing))
 }

@@ -3,8 +3,8 @@
 use jiff::tz::TimeZone;
 
 use super::calendars::{Calendar, Source};
-use super::tx::Row;
 use super::jobs::{self, Duty};
+use super::tx::Row;
 use super::{Error, Result, Tx, instances, properties, unified};
 use crate::ical::{Instant, Kind, Object, Window, change, object, recur, zone};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};

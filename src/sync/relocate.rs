@@ -74,9 +74,7 @@ pub async fn relocate(app: &App, actor: &Actor, from: &Place, to: &Place, how: &
             true => Err(Refusal::Upstream(why)),
             false => done(etag, true),
         },
-        Settled::Away if refuse && take_back(app, &arrival, &departure).await? => {
-            Err(Refusal::Later(sync.write_wait))
-        }
+        Settled::Away if refuse && take_back(app, &arrival, &departure).await? => Err(Refusal::Later(sync.write_wait)),
         Settled::Away => done(etag, true),
     }
 }
@@ -105,13 +103,14 @@ fn enter(
     let need = if how.moves { Need::Write } else { Need::Read };
     let source = calendars::open(tx, actor, &from.owner, &from.slug, need)?;
     let there = resources::get(tx, &source, &from.name)?;
-    if !how.condition.holds(tx, actor, there.as_ref())? {
+    if !how.condition.holds(tx, actor, &source, there.as_ref())? {
         return Err(Refusal::Condition { current: there.map(|t| t.etag) });
     }
     let there = there.ok_or(Refusal::Missing)?;
     let object = stored(&there.body)?;
     let destination = calendars::open(tx, actor, &to.owner, &to.slug, Need::Write).map_err(|e| match e {
         Denied::Missing => Refusal::NoParent,
+        Denied::ReadOnly(why) => Refusal::NotThere(why),
         e => e.into(),
     })?;
     let over = resources::get(tx, &destination, &to.name)?;
@@ -134,7 +133,11 @@ fn enter(
         Some((calendar, name)) => resources::held(tx, calendar, name)?.map(|row| row.id),
         None => None,
     };
-    let (target, name) = goes_to(tx, &destination, over.as_ref(), &to.name, Some(&object))?;
+    let goes = goes_to(tx, &destination, over.as_ref(), &to.name, Some(&object));
+    let (target, name) = goes.map_err(|refusal| match refusal {
+        Refusal::Denied(Denied::ReadOnly(why)) => Refusal::NotThere(why),
+        refusal => refusal,
+    })?;
     if origin.as_ref().is_some_and(|(calendar, _)| calendar.id == target.id) {
         return Err(Refusal::NotMovable(format!("it is in {:?} already", target.slug)));
     }

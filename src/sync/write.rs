@@ -90,6 +90,8 @@ pub enum Refusal {
     Full,
     /// 409: there is no calendar to put it into.
     NoParent,
+    /// 403: it can not be put there.
+    NotThere(String),
     /// 403: it may not go from there to here; why.
     NotMovable(String),
     /// 403: the upstream will never take it; its words.
@@ -101,16 +103,34 @@ pub enum Refusal {
     Store(store::Error),
 }
 
+impl Done {
+    /// For an answer that is not at the URL of what was written.
+    pub fn without_etag(self) -> Done {
+        Done { etag: None, ..self }
+    }
+}
+
 impl Condition {
-    /// Whether it holds where `there` is what is at the URL of the request.
-    pub fn holds(&self, tx: &mut Tx<'_>, actor: &Actor, there: Option<&Resource>) -> Result<bool, store::Error> {
+    /// Whether it holds where `there` is what `calendar` has at the URL of the request.
+    pub fn holds(
+        &self,
+        tx: &mut Tx<'_>,
+        actor: &Actor,
+        calendar: &Calendar,
+        there: Option<&Resource>,
+    ) -> Result<bool, store::Error> {
         let etag = there.map(|t| &t.etag);
         let one_of = |list: &[Etag]| etag.is_some_and(|t| list.is_empty() || list.contains(t));
-        let schedule_tag = self.schedule_tag.as_ref();
-        Ok(self.matches.as_deref().is_none_or(one_of)
-            && !self.none_match.as_deref().is_some_and(one_of)
-            && schedule_tag.is_none_or(|tag| there.and_then(schedule_tag_of).is_some_and(|t| t == *tag))
-            && self.lists_hold(tx, actor, etag)?)
+        if !self.matches.as_deref().is_none_or(one_of) || self.none_match.as_deref().is_some_and(one_of) {
+            return Ok(false);
+        }
+        if let Some(tag) = &self.schedule_tag {
+            let there = there.map(|there| schedule_tag_of(tx, calendar, there)).transpose()?.flatten();
+            if there.as_ref() != Some(tag) {
+                return Ok(false);
+            }
+        }
+        self.lists_hold(tx, actor, etag)
     }
 
     /// The same for a collection, which is there and has no etag.
@@ -121,7 +141,8 @@ impl Condition {
             && self.lists_hold(tx, actor, None)?)
     }
 
-    fn lists_hold(&self, tx: &mut Tx<'_>, actor: &Actor, this: Option<&Etag>) -> Result<bool, store::Error> {
+    /// Whether its `If` holds, `this` being the etag of what is at the URL of the request.
+    pub fn lists_hold(&self, tx: &mut Tx<'_>, actor: &Actor, this: Option<&Etag>) -> Result<bool, store::Error> {
         let Some(lists) = &self.lists else { return Ok(true) };
         for list in lists {
             let other;
@@ -151,8 +172,8 @@ fn etag_at(tx: &mut Tx<'_>, actor: &Actor, place: &Place) -> Result<Option<Etag>
 }
 
 /// The schedule tag of a resource (RFC 6638 3.2.10); `None`: it has none, and no `If-Schedule-Tag-Match` fits.
-pub fn schedule_tag_of(_: &Resource) -> Option<Etag> {
-    None
+pub fn schedule_tag_of(_: &mut Tx<'_>, _: &Calendar, _: &Resource) -> Result<Option<Etag>, store::Error> {
+    Ok(None)
 }
 
 impl From<store::Error> for Refusal {
@@ -227,7 +248,7 @@ fn enter(
 ) -> Result<Entered, Refusal> {
     let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
     let there = resources::get(tx, &calendar, &place.name)?;
-    if !condition.holds(tx, actor, there.as_ref())? {
+    if !condition.holds(tx, actor, &calendar, there.as_ref())? {
         return Err(Refusal::Condition { current: there.map(|t| t.etag) });
     }
     if object.is_none() && there.is_none() {
