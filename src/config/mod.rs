@@ -1,9 +1,11 @@
 //! `gateway.toml` → [`Config`]. Every complaint has file, line, column, the line itself and a hint.
 //!
 //! `read.rs` has the keys, `values.rs` what may stand behind them, `walk.rs` gathers mistakes, `complaint.rs` shows them;
-//! `public_url.rs` is the one value that does more than being there.
+//! `limits.rs` is the section that bounds what a request may cost, `public_url.rs` the one value that does more than
+//! being there.
 
 mod complaint;
+mod limits;
 mod public_url;
 mod read;
 pub mod values;
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use complaint::Complaint;
+pub use limits::Limits;
 pub use public_url::PublicUrl;
 pub use walk::{Wrong, list_of, nearest};
 
@@ -26,6 +29,7 @@ use crate::store::feeds::FeedKind;
 #[derive(Clone)]
 pub struct Config {
     pub server: Server,
+    pub limits: Limits,
     pub storage: Storage,
     pub secrets: SecretsSection,
     pub sync: Sync,
@@ -39,10 +43,6 @@ pub struct Server {
     /// What clients type; hrefs and redirects are made from it, never from Host.
     pub public_url: PublicUrl,
     pub tls: Option<Tls>,
-    /// Default 10 000.
-    pub max_connections: usize,
-    /// Largest calendar object and XML body in bytes. Default 2 MiB.
-    pub max_body: usize,
     /// Default `calgate.pid` beside the configuration file; what `calgate reload` reads.
     pub pid_file: PathBuf,
     /// `trace` … `error`, or a filter as `RUST_LOG` takes it. Default `info`.
@@ -284,6 +284,7 @@ mod tests {
         let config = parse(EXAMPLE, Path::new("/etc/calgate/gateway.toml")).unwrap_or_else(|c| panic!("{}", shown(c)));
         assert_eq!(config.server.public_url.as_str(), "http://127.0.0.1:5232");
         assert_eq!(config.storage.url, "sqlite:/etc/calgate/calgate.db");
+        assert_eq!(config.limits, Limits::default());
         assert!(config.users.is_empty());
     }
 
@@ -306,11 +307,10 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {} {} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+                "{} {} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
                 c.server.listen,
                 c.server.public_url,
-                c.server.max_connections,
-                c.server.max_body,
+                c.limits,
                 c.server.pid_file,
                 c.server.log,
                 c.server.log_format,

@@ -10,16 +10,15 @@ use toml::Spanned;
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
     Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, PublicUrl, SecretsSection, Server, Stale,
-    Storage, Sync, Tls, Unified, UpstreamAway, User, values,
+    Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
 };
 use crate::ical::Mask;
 use crate::provider;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 
-const ROOT: &[&str] = &["server", "storage", "secrets", "sync", "user"];
-const SERVER: &[&str] =
-    &["listen", "public_url", "tls", "max_connections", "max_body", "pid_file", "log", "log_format"];
+const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "user"];
+const SERVER: &[&str] = &["listen", "public_url", "tls", "pid_file", "log", "log_format"];
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
@@ -36,7 +35,7 @@ const FEED: &[&str] = &["calendar", "kind", "token"];
 /// Every key there is, for the test that the example shows them all.
 #[cfg(test)]
 pub(super) const ALL: &[&[&str]] =
-    &[ROOT, SERVER, TLS, STORAGE, SECRETS, SYNC, USER, ACCOUNT, TAKEN, LOCAL, UNIFIED, MEMBER, FEED];
+    &[ROOT, SERVER, limits::KEYS, TLS, STORAGE, SECRETS, SYNC, USER, ACCOUNT, TAKEN, LOCAL, UNIFIED, MEMBER, FEED];
 
 /// Reads the whole file. The result counts only if nothing was complained about.
 pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTable<'t>>) -> Config {
@@ -47,6 +46,8 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     let key_file = path(walk, &section, "key_file").unwrap_or_else(|| walk.dir.join("calgate.key"));
     let section = walk.table(&root, "server", "[server]", SERVER);
     let server = server(walk, &section);
+    let section = walk.table(&root, "limits", "[limits]", limits::KEYS);
+    let limits = limits::read(walk, &section);
     let section = walk.table(&root, "sync", "[sync]", SYNC);
     let sync = sync(walk, &section);
 
@@ -61,7 +62,7 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
         }
         users.push(user);
     }
-    Config { server, storage, secrets: SecretsSection { key_file }, sync, users }
+    Config { server, limits, storage, secrets: SecretsSection { key_file }, sync, users }
 }
 
 fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
@@ -90,8 +91,6 @@ fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
         listen,
         public_url,
         tls,
-        max_connections: walk.number(section, "max_connections", 1, 1_000_000).unwrap_or(10_000),
-        max_body: walk.number_or_text(section, "max_body", values::size).unwrap_or(2 << 20),
         pid_file: path(walk, section, "pid_file").unwrap_or_else(|| walk.dir.join("calgate.pid")),
         log: walk.text(section, "log", values::log).map_or_else(|| "info".to_owned(), Spanned::into_inner),
         log_format: one_of(walk, section, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),

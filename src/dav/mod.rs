@@ -29,7 +29,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 
 use crate::app::App;
-use crate::config::PublicUrl;
+use crate::config::{Limits, PublicUrl};
 use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
@@ -46,6 +46,7 @@ pub struct Asked<'a> {
     pub app: &'a Arc<App>,
     /// What every href begins with.
     pub base: PublicUrl,
+    pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
     pub headers: &'a HeaderMap,
@@ -102,7 +103,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Response<Bytes> {
-    options::say(Target::read(path).as_ref(), None)
+    options::say(Target::read(path).as_ref(), None, true)
 }
 
 async fn route(
@@ -117,7 +118,7 @@ async fn route(
     }
     let Some(target) = target else {
         return Err(match method {
-            "OPTIONS" => return Ok(options::say(None, None)),
+            "OPTIONS" => return Ok(options::say(None, None, actor.may_write)),
             "PUT" => no_parent(),
             "MKCALENDAR" | "MKCOL" => mkcalendar::wrong_place(),
             _ => Error::not_found(),
@@ -138,8 +139,10 @@ async fn route(
     if encoded {
         return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding"));
     }
-    let base = app.config.load().server.public_url.clone();
-    let asked = Asked { app, base, actor, target, headers: request.headers(), body: request.body() };
+    let config = app.config.load();
+    let (base, limits) = (config.server.public_url.clone(), config.limits);
+    drop(config);
+    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
     // Apple's clients look for what a calendar can do in the answer to a PROPFIND too.
     let lists = matches!(method, "PROPFIND" | "REPORT");
     let calendar = match lists && options::depends_on_calendar() {
@@ -260,6 +263,10 @@ impl Error {
                 };
                 Error { etag: current, ..Error::new(StatusCode::PRECONDITION_FAILED, message) }
             }
+            Refusal::Occupied { current } => {
+                let message = "there is something at the destination already, and Overwrite says to leave it";
+                Error { etag: Some(current), ..Error::new(StatusCode::PRECONDITION_FAILED, message) }
+            }
             Refusal::UidTaken { name } => {
                 let there = match target {
                     Target::Resource { owner, slug, .. } => path::resource(base, owner, slug, name.as_str()),
@@ -363,6 +370,11 @@ mod tests {
         let taken = "<C:no-uid-conflict><D:href>/cal/dav/anna/work/b.ics</D:href></C:no-uid-conflict>";
         check(Refusal::UidTaken { name: other }, 403, taken, "");
         check(Refusal::UidChanged, 403, "</C:no-uid-conflict>", "");
+        check(Refusal::Occupied { current: "e".into() }, 412, "", "\"e\"");
+        check(Refusal::Full, 507, "<D:quota-not-exceeded/>", "");
+        check(Refusal::NoParent, 409, "", "");
+        check(Refusal::NotThere("no".to_owned()), 403, "</D:need-privileges>", "");
+        check(Refusal::NotMovable("no".to_owned()), 403, "", "");
         check(Refusal::Component, 403, "<C:supported-calendar-component/>", "");
         check(Refusal::Upstream("no".to_owned()), 403, "<C:valid-calendar-object-resource/>", "");
         check(Refusal::Missing, 404, "", "");

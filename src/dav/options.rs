@@ -90,14 +90,14 @@ pub async fn calendar_of(asked: &Asked<'_>) -> Result<Option<Calendar>, Error> {
 /// The answer to who is logged in.
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let calendar = calendar_of(&asked).await?;
-    Ok(say(Some(&asked.target), calendar.as_ref()))
+    Ok(say(Some(&asked.target), calendar.as_ref(), asked.actor.may_write))
 }
 
-/// 200 and not 204: Thunderbird and Evolution ask for it.
-pub fn say(target: Option<&Target>, calendar: Option<&Calendar>) -> Answer {
+/// 200 and not 204: Thunderbird and Evolution ask for it. `may_write`: the password may, or there is none yet.
+pub fn say(target: Option<&Target>, calendar: Option<&Calendar>, may_write: bool) -> Answer {
     let mut answer = response::empty(StatusCode::OK);
     response::header(&mut answer, HeaderName::from_static("dav"), &dav(target, calendar));
-    let offered = target.map_or("OPTIONS".to_owned(), |target| offered(target, calendar));
+    let offered = target.map_or("OPTIONS".to_owned(), |target| offered(target, calendar, may_write));
     response::header(&mut answer, ALLOW, &offered);
     response::header(&mut answer, CONTENT_LENGTH, "0");
     answer
@@ -118,7 +118,7 @@ const WRITING: [&str; 6] = ["PUT", "POST", "DELETE", "MOVE", "MKCALENDAR", "MKCO
 
 /// What OPTIONS says. Clients read it as what can be done to the collection and in it: a home without MKCALENDAR, or a
 /// calendar without PUT (Evolution), is read-only for them. So one that is read-only has none of these.
-fn offered(target: &Target, calendar: Option<&Calendar>) -> String {
+fn offered(target: &Target, calendar: Option<&Calendar>, may_write: bool) -> String {
     let all = match target {
         Target::Home { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
         Target::Calendar { .. } => {
@@ -128,7 +128,7 @@ fn offered(target: &Target, calendar: Option<&Calendar>) -> String {
     };
     // The resources of a unified calendar have the rights of their origins, whatever holds for new ones.
     let read_only = calendar.is_some_and(|c| !c.writable && !matches!(c.source, Source::Unified { .. }));
-    if !read_only {
+    if may_write && !read_only {
         return all.to_owned();
     }
     let left: Vec<&str> = all.split(", ").filter(|method| !WRITING.contains(method)).collect();

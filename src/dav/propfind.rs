@@ -15,7 +15,7 @@ use crate::store::users::{self, User};
 use crate::store::{Tx, properties, resources, unified};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let wanted = request::propfind(asked.body)?;
+    let wanted = request::propfind(asked.body, &asked.limits)?;
     let depth = depth(request::depth(asked.headers)?, &asked.target)?;
     let prefer = Prefer::read(asked.headers);
     let scene = scene(&asked);
@@ -30,11 +30,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene {
-        actor: asked.actor.clone(),
-        base: asked.base.clone(),
-        max_resource_size: asked.app.config.load().server.max_body,
-    }
+    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits }
 }
 
 /// Says which preferences a listing followed.

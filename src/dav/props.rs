@@ -10,7 +10,7 @@ use super::path;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date, quoted};
 use super::xml::escape;
-use crate::config::PublicUrl;
+use crate::config::{Limits, PublicUrl};
 use crate::ical::{Component, Instant, Kind};
 use crate::ids::{Etag, Name};
 use crate::store::calendars::{Calendar, Edit};
@@ -63,8 +63,7 @@ pub struct Scene {
     pub actor: Actor,
     /// What every href begins with.
     pub base: PublicUrl,
-    /// Bytes.
-    pub max_resource_size: usize,
+    pub limits: Limits,
 }
 
 /// One property.
@@ -378,7 +377,7 @@ fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool
 }
 
 fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", scene.max_resource_size).is_ok()
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.object).is_ok()
 }
 
 fn min_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -393,8 +392,8 @@ fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     on_calendar(node, "", out) && write!(out, "{}", limits::MAX_INSTANCES).is_ok()
 }
 
-fn max_attendees_per_instance(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", limits::MAX_ATTENDEES).is_ok()
+fn max_attendees_per_instance(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.attendees).is_ok()
 }
 
 fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {

@@ -50,19 +50,28 @@ pub fn read(asked: &Asked<'_>, prefer: Prefer) -> Result<Read, Error> {
         return Err(Error::bad("a part of a resource can not be put (RFC 9110 14.5)"));
     }
     check_type(asked.headers)?;
-    let most = asked.app.config.load().server.max_body;
+    let most = asked.limits.object;
     if asked.body.len() > most {
         return Err(Error::refused("<C:max-resource-size/>", format!("a resource may have at most {most} bytes")));
     }
     let object = Object::read_octets(asked.body, prefer.reading()).map_err(|e| {
         // RFC 4791 5.3.2.1 tells what is no calendar data from calendar data that can not be one resource.
-        let is_data = Component::parse(&String::from_utf8_lossy(asked.body)).is_ok();
-        let condition = if is_data { "<C:valid-calendar-object-resource/>" } else { "<C:valid-calendar-data/>" };
+        let other = Component::parse(&String::from_utf8_lossy(asked.body)).is_ok_and(|c| !is_one_object(&c));
+        let condition = if other { "<C:valid-calendar-object-resource/>" } else { "<C:valid-calendar-data/>" };
         Error::refused(condition, e.to_string())
     })?;
-    limits::check(&object)?;
+    limits::check(&object, asked.limits.attendees)?;
     let altered = object.text().as_bytes() != asked.body;
     Ok(Read { object, altered })
+}
+
+/// Whether a calendar is of one UID and one kind, and no message on its way (RFC 4791 4.1).
+fn is_one_object(calendar: &Component) -> bool {
+    let mut contents = calendar.components.iter().filter(|c| c.name() != "VTIMEZONE" && !c.name().starts_with("X-"));
+    let Some(first) = contents.next() else { return false };
+    calendar.property("METHOD").is_none()
+        && first.value("UID").is_some_and(|uid| !uid.trim().is_empty())
+        && contents.all(|c| c.name() == first.name() && c.value("UID") == first.value("UID"))
 }
 
 /// The answer to a write that was made: 201 or 204, or what was written where that is preferred.

@@ -25,11 +25,8 @@ use crate::store::Tx;
 use crate::store::calendars::{self, Calendar, Need};
 use crate::store::resources::{self, Listed, Resource, TokenExpired};
 
-/// Bytes of expanded or cut calendar data in one answer.
-const MAX_SELECTED: usize = 32 << 20;
-
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let report = request::report(asked.body)?;
+    let report = request::report(asked.body, &asked.limits)?;
     request::depth(asked.headers)?;
     let prefer = Prefer::read(asked.headers);
     let scene = scene(&asked);
@@ -136,10 +133,10 @@ impl<'a> Page<'a> {
                 Err(_) => return self.row(place, row, &Data::Text(&resource.body)),
             },
         };
-        match select::select(object, self.select, &place.zone, recur::Limits::default()) {
+        match select::select(object, self.select, &place.zone, self.scene.limits.expansion()) {
             Ok(text) => {
                 self.selected += text.len();
-                if self.selected > MAX_SELECTED {
+                if self.selected > self.scene.limits.expanded {
                     return Err(Error::too_large());
                 }
                 self.row(place, row, &Data::Text(&text))

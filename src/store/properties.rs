@@ -13,7 +13,7 @@ pub struct Dead {
     pub xml: String,
 }
 
-/// The quota of 1 MiB for a path is used up: 507.
+/// The quota for a path is used up: 507.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSet {
     Quota,
@@ -25,9 +25,6 @@ impl From<Error> for NotSet {
         NotSet::Store(e)
     }
 }
-
-/// Bytes of dead properties that one user may keep at one path.
-const QUOTA: i64 = 1024 * 1024;
 
 /// The dead properties that `user` keeps at `path` (a decoded path of ours, with its final slash for collections).
 pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
@@ -49,8 +46,8 @@ pub fn below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<(String, D
     )
 }
 
-/// Sets one, in place of what it was.
-pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> {
+/// Sets one, in place of what it was. `quota`: bytes of all that the user keeps at that path.
+pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead, quota: usize) -> Result<(), NotSet> {
     tx.execute(
         "INSERT INTO properties (user_id, path, ns, name, xml) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (user_id, path, ns, name) DO UPDATE SET xml = excluded.xml",
@@ -61,7 +58,7 @@ pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(),
         &[user.into(), path.into()],
         |row| row.int(0),
     )?;
-    if used.unwrap_or(0) > QUOTA { Err(NotSet::Quota) } else { Ok(()) }
+    if used.unwrap_or(0) > quota as i64 { Err(NotSet::Quota) } else { Ok(()) }
 }
 
 /// Removing what is not there is fine (RFC 4918 9.2).

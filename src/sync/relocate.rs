@@ -33,9 +33,10 @@ pub struct How {
 pub async fn relocate(app: &App, actor: &Actor, from: &Place, to: &Place, how: &How) -> Result<Done, Refusal> {
     let mut settled = app.settled.subscribe();
     let now = app.clock.now();
+    let most = app.config.load().limits.objects;
     let entered = {
         let (actor, from, to, how) = (actor.clone(), from.clone(), to.clone(), how.clone());
-        app.store.write(move |tx| enter(tx, &actor, &from, &to, &how, now)).await?
+        app.store.write(move |tx| enter(tx, &actor, &from, &to, &how, most, now)).await?
     };
     let Relocated { target, source, created } = entered;
     let sync = app.config.load().sync.clone();
@@ -94,6 +95,7 @@ fn enter(
     from: &Place,
     to: &Place,
     how: &How,
+    most: usize,
     now: Instant,
 ) -> Result<Relocated, Refusal> {
     if from == to {
@@ -117,7 +119,7 @@ fn enter(
     if let Some(over) = &over
         && !how.overwrite
     {
-        return Err(Refusal::Condition { current: Some(over.etag.clone()) });
+        return Err(Refusal::Occupied { current: over.etag.clone() });
     }
     // Where it really comes from: of a unified calendar only what may be written can leave.
     let origin = match how.moves {
@@ -141,7 +143,7 @@ fn enter(
     if origin.as_ref().is_some_and(|(calendar, _)| calendar.id == target.id) {
         return Err(Refusal::NotMovable(format!("it is in {:?} already", target.slug)));
     }
-    may_hold(tx, &destination, &target, over.as_ref(), &object, origin_row)?;
+    may_hold(tx, &destination, &target, over.as_ref(), &object, origin_row, most)?;
     if is_meeting(&object) {
         may_tell(&source, origin.as_ref().map(|(calendar, _)| calendar), &target)?;
     }
@@ -154,16 +156,17 @@ fn enter(
         revive(tx, &target, object.uid(), &name, now)?;
     }
     let arrival = store_in(tx, &target, &name, Some(&object), over.is_none(), now)?;
-    let departure = match &origin {
-        None => None,
-        Some((calendar, name)) => Some(leave(tx, calendar, name, &arrival, &object, now)?),
-    };
-    finish_unified(tx, &source, &destination, from, to, &object, how.moves, now)?;
+    // Before the resource goes, which takes its properties with it.
     let (path, new) = (properties::path_of(&source, &from.name), properties::path_of(&destination, &to.name));
     match how.moves {
         true => properties::take_along(tx, &path, &new)?,
         false => properties::copy(tx, actor.user, &path, &new)?,
     }
+    let departure = match &origin {
+        None => None,
+        Some((calendar, name)) => Some(leave(tx, calendar, name, &arrival, &object, now)?),
+    };
+    finish_unified(tx, &source, &destination, from, to, &object, how.moves, now)?;
     Ok(Relocated { created: over.is_none(), target: Some(arrival), source: departure })
 }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant as Moment;
 
 use crate::app::App;
 use crate::config::UpstreamAway;
+use crate::ical::change::{self, Change, What};
 use crate::ical::{Instant, Mask, Object};
 use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
@@ -77,6 +78,10 @@ pub enum Refusal {
     /// 412; with the etag of what is there, if anything is.
     Condition {
         current: Option<Etag>,
+    },
+    /// 412: something is there that is not to be replaced.
+    Occupied {
+        current: Etag,
     },
     /// 403 `no-uid-conflict`: another resource of this calendar has that UID.
     UidTaken {
@@ -203,7 +208,8 @@ pub async fn put(
     let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
     // Whoever waits has to listen before there is something to hear.
     let settled = app.settled.subscribe();
-    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, now)).await?;
+    let most = app.config.load().limits.objects;
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, most, now)).await?;
     wait(app, entered, settled).await
 }
 
@@ -212,8 +218,69 @@ pub async fn put(
 pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> {
     let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
     let settled = app.settled.subscribe();
-    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, now)).await?;
+    let most = app.config.load().limits.objects;
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, most, now)).await?;
     wait(app, entered, settled).await.map(|_| ())
+}
+
+/// What became of one object of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    New,
+    Replaced,
+    /// What is here says the same.
+    Same,
+    /// Another version is here, and was not to be replaced.
+    Kept,
+    Refused(Refusal),
+}
+
+/// Enters the objects of a file, each where its UID is, or else under a name made of the UID. The rules are those of
+/// [`put`], but nothing is waited for: an upstream hears of them as of what was written while it was away.
+/// The error is one of all of them: the calendar can not be written, or the store. `most`: resources of one calendar.
+#[allow(clippy::too_many_arguments)]
+pub fn take(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    (owner, slug): (&str, &str),
+    objects: &[Object],
+    replace: bool,
+    most: usize,
+    now: Instant,
+) -> Result<Vec<Taken>, Refusal> {
+    let calendar = calendars::open(tx, actor, owner, slug, Need::Write)?;
+    let mut all = Vec::with_capacity(objects.len());
+    for object in objects {
+        let there = resources::by_uid(tx, &calendar, object.uid())?;
+        let (name, done) = match there {
+            Some(there) if says_as_much(&there.body, object) => {
+                all.push(Taken::Same);
+                continue;
+            }
+            Some(_) if !replace => {
+                all.push(Taken::Kept);
+                continue;
+            }
+            Some(there) => (there.name, Taken::Replaced),
+            None => (resources::free_name(tx, &calendar, None, object.uid())?, Taken::New),
+        };
+        let place = Place { owner: owner.to_owned(), slug: slug.to_owned(), name };
+        all.push(match enter(tx, actor, &place, Some(object), &Condition::default(), most, now) {
+            Ok(_) => done,
+            Err(Refusal::Store(e)) => return Err(e.into()),
+            Err(refusal) => Taken::Refused(refusal),
+        });
+    }
+    Ok(all)
+}
+
+/// Whether what is here says what the file says, however each writes down its zones and what made it.
+fn says_as_much(here: &str, object: &Object) -> bool {
+    here == object.text()
+        || Object::parse(here).is_ok_and(|here| {
+            let counts = |c: &Change| c.place != change::Place::Calendar && c.what != What::Echo;
+            here.kind() == object.kind() && !change::between(&here, object).iter().any(counts)
+        })
 }
 
 /// A change that is stored here.
@@ -234,9 +301,6 @@ pub(super) struct Entered {
 #[derive(Clone)]
 pub(super) struct Pending(Option<String>);
 
-/// Live resources of one calendar.
-pub const MAX_RESOURCES: i64 = 100_000;
-
 /// Decides and stores, in one transaction: nobody can change what was decided on.
 fn enter(
     tx: &mut Tx<'_>,
@@ -244,6 +308,7 @@ fn enter(
     place: &Place,
     object: Option<&Object>,
     condition: &Condition,
+    most: usize,
     now: Instant,
 ) -> Result<Entered, Refusal> {
     let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
@@ -256,7 +321,7 @@ fn enter(
     }
     let (target, name) = goes_to(tx, &calendar, there.as_ref(), &place.name, object)?;
     if let Some(object) = object {
-        may_hold(tx, &calendar, &target, there.as_ref(), object, None)?;
+        may_hold(tx, &calendar, &target, there.as_ref(), object, None, most)?;
         if there.is_none() {
             if matches!(calendar.source, Source::Unified { .. }) {
                 unified::reserve(tx, &calendar, &place.name, object.uid(), now)?;
@@ -312,7 +377,8 @@ pub(super) fn revive(tx: &mut Tx<'_>, target: &Calendar, uid: &str, name: &Name,
     Ok(())
 }
 
-/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID. `leaving`: a row that will be gone.
+/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID; and at most `most` resources in the
+/// target. `leaving`: a row that will be gone.
 pub(super) fn may_hold(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
@@ -320,6 +386,7 @@ pub(super) fn may_hold(
     there: Option<&Resource>,
     object: &Object,
     leaving: Option<ResourceId>,
+    most: usize,
 ) -> Result<(), Refusal> {
     if !target.components.contains(&object.kind()) {
         return Err(Refusal::Component);
@@ -337,7 +404,7 @@ pub(super) fn may_hold(
                     return Err(Refusal::UidTaken { name: other.name });
                 }
             }
-            if resources::count(tx, target)? >= MAX_RESOURCES { Err(Refusal::Full) } else { Ok(()) }
+            if resources::count(tx, target)? >= most as i64 { Err(Refusal::Full) } else { Ok(()) }
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::auth::Who;
 use super::deadlines::{self, Deadlines, Requests};
 use super::tls::Certificate;
-use super::{Web, router, say};
+use super::{Web, login, router, say};
 use crate::app::App;
 use crate::secrets;
 
@@ -56,7 +56,7 @@ pub async fn run(
     let config = app.config.load_full();
     let certificate = Arc::new(Certificate::open(&config)?);
     let (listener, address) = listen(config.server.listen)?;
-    let places = u32::try_from(config.server.max_connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+    let places = u32::try_from(config.limits.connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
     let room = Arc::new(Semaphore::new(places as usize));
     let web = Arc::new(Web::new(app));
     // Nobody minds: whoever started us may not care for the address.
@@ -151,7 +151,7 @@ fn turn_away(stream: &TcpStream, tls: bool) {
         // A new socket has room for it; if not, the closed connection says enough.
         let _ = stream.try_write(FULL);
     }
-    tracing::debug!("a connection was turned away: max_connections are open");
+    tracing::debug!("a connection was turned away: as many are open as may be");
 }
 
 async fn meet(
@@ -322,8 +322,11 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// A path as the log may see it: what stands where a feed token stands is a secret, right or wrong.
+/// A path as the log may see it: what stands where a token stands is a secret, right or wrong.
 fn shown(path: &str) -> String {
+    if path.starts_with(login::PAGE) {
+        return format!("{}***", login::PAGE);
+    }
     match path.strip_prefix(router::FEED) {
         Some(rest) => match rest.rsplit_once('.') {
             Some((_, ending @ ("ics" | "ifb"))) => format!("{}***.{ending}", router::FEED),
@@ -368,13 +371,16 @@ mod tests {
     }
 
     #[test]
-    fn no_feed_token_is_shown() {
+    fn no_token_is_shown() {
         let check = |path: &str, expect: &str| assert_eq!(shown(path), expect);
         check("/feed/s3cret.ics", "/feed/***.ics");
         check("/feed/s3cret.ifb", "/feed/***.ifb");
         check("/feed/s3cret", "/feed/***");
         check("/feed/s3cret/x.txt", "/feed/***");
         check("/feed/a.ics/s3cret", "/feed/***");
+        check("/index.php/login/v2/flow/s3cret", "/index.php/login/v2/flow/***");
+        check("/index.php/login/v2/flow/s3cret/x", "/index.php/login/v2/flow/***");
+        check("/index.php/login/v2/poll", "/index.php/login/v2/poll");
         check("/dav/anna/", "/dav/anna/");
     }
 

@@ -1,5 +1,7 @@
 //! The server over real sockets: what it refuses, how long it waits, how it stops, who comes in, and what a feed shows.
 
+mod people;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -374,7 +376,7 @@ async fn who_may_not_come_in_is_not_listened_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_have_a_limit() {
-    let gateway = start_with("max_body = \"64 KiB\"", "").await;
+    let gateway = start_with("", "[limits]\nbody = \"64 KiB\"").await;
     let anna = basic("anna", PASSWORD);
     let put = format!("PUT /dav/anna/private/a.ics HTTP/1.1\r\nHost: x\r\n{anna}");
     // Declared: nothing has to be sent.
@@ -440,7 +442,7 @@ async fn slow_clients_are_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_cap_a_connection_hears_that_it_is_full() {
-    let gateway = start_with("max_connections = 2", "").await;
+    let gateway = start_with("", "[limits]\nconnections = 2").await;
     let mut held = [wire(&gateway).await, wire(&gateway).await];
     for one in &mut held {
         one.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
