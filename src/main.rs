@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, app_password, backup, calendar, check, explain, export, import, keygen, reload, serve, sync, user,
+    account, app_password, backup, calendar, check, explain, export, grant, import, keygen, reload, serve, setup, sync,
+    user,
 };
 
 /// A self-hosted CalDAV gateway: all your calendars as one, and one free/busy over them.
@@ -45,12 +46,17 @@ enum Command {
     /// App passwords, one for each device: add, list, revoke
     #[command(subcommand)]
     AppPassword(app_password::Command),
+    /// Show a person how to set up their calendar programs
+    Setup(setup::Arguments),
     /// Accounts at other servers: add, list, test, remove
     #[command(subcommand)]
     Account(account::Command),
     /// Calendars: list
     #[command(subcommand)]
     Calendar(calendar::Command),
+    /// Sharing between users: add, list, remove
+    #[command(subcommand)]
+    Grant(grant::Command),
     /// Read the upstream calendars now
     Sync(sync::Arguments),
     /// Take a whole .ics file into a calendar
@@ -80,8 +86,10 @@ async fn main() -> ExitCode {
         Command::Reload => reload::run(&config).await,
         Command::User(command) => user::run(&config, command).await,
         Command::AppPassword(command) => app_password::run(&config, command).await,
+        Command::Setup(arguments) => setup::run(&config, arguments).await,
         Command::Account(command) => account::run(&config, command).await,
         Command::Calendar(command) => calendar::run(&config, command).await,
+        Command::Grant(command) => grant::run(&config, command).await,
         Command::Sync(arguments) => sync::run(&config, arguments).await,
         Command::Import(arguments) => import::run(&config, arguments).await,
         Command::Export(arguments) => export::run(&config, arguments).await,

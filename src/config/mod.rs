@@ -24,6 +24,7 @@ use crate::ical::Mask;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::feeds::FeedKind;
+use crate::store::grants::May;
 
 /// The whole configuration, checked.
 #[derive(Clone)]
@@ -85,6 +86,8 @@ pub struct Sync {
     /// After this long without a good pull a member's time is not known any more. Default 1 h.
     pub stale_after: Duration,
     pub stale: Stale,
+    /// For how long a client that was away still hears what was deleted. Default 90 d.
+    pub keep_deleted: Duration,
 }
 
 /// What a client hears when its write could not be sent in `write_wait`.
@@ -120,7 +123,18 @@ pub struct User {
     /// Local calendars.
     pub calendars: Vec<LocalCalendar>,
     pub unified: Vec<Unified>,
+    /// What others may of the calendars.
+    pub grants: Vec<Grant>,
     pub feeds: Vec<Feed>,
+}
+
+#[derive(Clone)]
+pub struct Grant {
+    /// The slug of the calendar.
+    pub calendar: String,
+    /// The name of another user of the file.
+    pub to: String,
+    pub may: May,
 }
 
 #[derive(Clone)]
@@ -307,7 +321,7 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+                "{} {} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
                 c.server.listen,
                 c.server.public_url,
                 c.limits,
@@ -320,7 +334,8 @@ mod tests {
                 c.sync.write_wait,
                 c.sync.upstream_away,
                 c.sync.stale_after,
-                c.sync.stale
+                c.sync.stale,
+                c.sync.keep_deleted
             )
         };
         assert_eq!(said(&all), said(&plain), "a default in gateway.toml is not the default");
@@ -330,6 +345,8 @@ mod tests {
         assert_eq!(user.unified[0].members[1].mask, Mask::Busy);
         assert_eq!(user.unified[0].write_to, "team");
         assert_eq!(user.feeds[0].calendar, "all");
+        assert_eq!((user.grants[0].calendar.as_str(), user.grants[0].to.as_str()), ("team", "bert"));
+        assert_eq!(user.grants[0].may, May::Read);
     }
 
     /// Every text gives a configuration or complaints: places are inside the text, and no secret is shown.

@@ -24,7 +24,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             let condition = request::condition(asked.headers, &asked.base)?;
             let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
             let removed = asked.app.store.write(move |tx| -> Result<(), Refusal> {
-                let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Write)?;
+                let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Remove)?;
                 if !condition.holds_for_collection(tx, &actor)? {
                     return Err(Refusal::Condition { current: None });
                 }

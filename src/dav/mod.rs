@@ -1,7 +1,8 @@
 //! WebDAV and CalDAV: method × target → one of the files below.
 //!
 //! `path.rs` says what a URL means, `request.rs` what a body asks, `props.rs` which properties there are, `response.rs`
-//! how an answer is written, `sheet.rs` how one is filled row by row; the other files are one method each, and answer from one snapshot of the store.
+//! how an answer is written, `sheet.rs` how one is filled row by row, `page.rs` how a long one goes out page by page; the
+//! other files are one method each.
 
 pub mod copy_move;
 pub mod delete;
@@ -9,6 +10,7 @@ pub mod get;
 pub mod limits;
 pub mod mkcalendar;
 pub mod options;
+mod page;
 pub mod path;
 pub mod post;
 pub mod propfind;
@@ -26,9 +28,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use crate::app::App;
+use crate::body::Body;
 use crate::config::{Limits, PublicUrl};
 use crate::ids::Etag;
 use crate::store;
@@ -73,7 +76,7 @@ impl Asked<'_> {
 /// Answers one DAV request. The body was read under its limits; the actor was made by `web/auth.rs`; the path has lost
 /// the prefix of `public_url`.
 /// Whatever was sent, the answer is never 401 and never a 5xx that is not the store's or an upstream's trouble.
-pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
+pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Answer {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
     let mut answer = match route(app, actor, &method, target.clone(), &request).await {
@@ -94,15 +97,17 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
         response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(target.as_ref(), None));
     }
     if method == "HEAD" {
-        let length = answer.body().len();
-        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-        *answer.body_mut() = Bytes::new();
+        // How long a streamed answer would be is only known when it has been made.
+        if let Some(length) = answer.body().whole().map(Bytes::len) {
+            answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *answer.body_mut() = Body::default();
     }
     answer
 }
 
 /// Answers OPTIONS, which needs no login.
-pub fn options(_app: &Arc<App>, path: &str) -> Response<Bytes> {
+pub fn options(_app: &Arc<App>, path: &str) -> Answer {
     options::say(Target::read(path).as_ref(), None, true)
 }
 
@@ -236,10 +241,9 @@ impl Error {
         Error::refused(condition, message)
     }
 
-    /// The answer would be larger than [`response::MAX_ANSWER`].
-    pub fn too_large() -> Error {
-        let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "the answer would be too large: ask for less at once");
-        Error { condition: Cow::Borrowed("<D:number-of-matches-within-limits/>"), ..error }
+    /// What the log is told of an error that no client can be told any more.
+    fn in_words(self) -> String {
+        self.log.map_or(self.message, String::from)
     }
 
     /// 507: there is no room (RFC 4331 6).
@@ -352,7 +356,7 @@ mod tests {
             let error = Error::of_refusal(refusal.clone(), &target, &base);
             let answer = response::error(&error);
             assert_eq!(answer.status().as_u16(), status, "{refusal:?}");
-            let body = std::str::from_utf8(answer.body()).unwrap();
+            let body = std::str::from_utf8(answer.body().whole().unwrap()).unwrap();
             assert!(body.contains(&format!("{condition}<CG:message")), "{refusal:?}: {body}");
             let shown = ["retry-after", "etag"].iter().filter_map(|n| answer.headers().get(*n));
             let shown: Vec<&str> = shown.map(|v| v.to_str().unwrap()).collect();

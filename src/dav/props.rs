@@ -8,14 +8,13 @@ use std::fmt::Write;
 use super::limits;
 use super::path;
 use super::request::{PropName, Value};
-use super::response::{Ns, http_date, quoted};
+use super::response::{Ns, http_date};
 use super::xml::escape;
 use crate::config::{Limits, PublicUrl};
 use crate::ical::{Component, Instant, Kind};
-use crate::ids::{Etag, Name};
 use crate::store::calendars::{Calendar, Edit};
-use crate::store::resources::{Listed, Resource};
 use crate::store::users::{Actor, User};
+use crate::store::walk::Seen;
 
 /// What has properties.
 #[derive(Clone, Copy)]
@@ -32,8 +31,8 @@ pub enum Node<'a> {
 /// A resource as its properties need it, with its body or without.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
-    pub name: &'a Name,
-    pub etag: &'a Etag,
+    pub name: &'a str,
+    pub etag: &'a str,
     pub size: i64,
     pub changed_at: Instant,
 }
@@ -45,15 +44,9 @@ pub enum Access {
     Read,
 }
 
-impl<'a> From<&'a Listed> for Row<'a> {
-    fn from(l: &'a Listed) -> Row<'a> {
-        Row { name: &l.name, etag: &l.etag, size: l.size, changed_at: l.changed_at }
-    }
-}
-
-impl<'a> From<&'a Resource> for Row<'a> {
-    fn from(r: &'a Resource) -> Row<'a> {
-        Row { name: &r.name, etag: &r.etag, size: r.body.len() as i64, changed_at: r.changed_at }
+impl<'a> From<&Seen<'a>> for Row<'a> {
+    fn from(s: &Seen<'a>) -> Row<'a> {
+        Row { name: s.name, etag: s.etag, size: s.size, changed_at: s.changed_at }
     }
 }
 
@@ -187,7 +180,7 @@ fn displayname(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 fn getetag(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Resource(_, row, _) = node else { return false };
     out.push('"');
-    escape(row.etag.as_str(), out);
+    escape(row.etag, out);
     out.push('"');
     true
 }
@@ -531,9 +524,4 @@ pub fn components(value: &Value) -> Result<Vec<Kind>, String> {
         return Err("a calendar must hold at least one kind of component".to_owned());
     }
     Ok(kinds)
-}
-
-/// The header form of a resource's etag.
-pub fn etag(row: &Row<'_>) -> String {
-    quoted(row.etag)
 }

@@ -115,7 +115,7 @@ async fn represent(asked: &Asked<'_>, place: &Place, status: StatusCode) -> Resu
     let href = path::resource(&asked.base, &place.owner, &place.slug, place.name.as_str());
     response::header(&mut answer, CONTENT_LOCATION, &href);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CALENDAR_TYPE));
-    *answer.body_mut() = Bytes::from(resource.body);
+    *answer.body_mut() = Bytes::from(resource.body).into();
     Ok(Some(answer))
 }
 

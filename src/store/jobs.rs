@@ -20,6 +20,8 @@ pub enum Duty {
     Push(CalendarId),
     /// Move the horizon of the time index along with the years.
     Horizon,
+    /// Forget what was deleted long ago.
+    Prune,
 }
 
 impl fmt::Display for Duty {
@@ -29,6 +31,7 @@ impl fmt::Display for Duty {
             Duty::Pull(id) => write!(f, "pull:{id}"),
             Duty::Push(id) => write!(f, "push:{id}"),
             Duty::Horizon => f.write_str("horizon"),
+            Duty::Prune => f.write_str("prune"),
         }
     }
 }
@@ -42,6 +45,7 @@ impl Duty {
             "pull" => Some(Duty::Pull(CalendarId(id))),
             "push" => Some(Duty::Push(CalendarId(id))),
             "horizon" => Some(Duty::Horizon),
+            "prune" => Some(Duty::Prune),
             _ => None,
         }
     }

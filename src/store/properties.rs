@@ -35,15 +35,15 @@ pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
     )
 }
 
-/// The dead properties that `user` keeps below the collection `path`, each with its path.
-pub fn below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<(String, Dead)>> {
-    tx.query(
-        "SELECT path, ns, name, xml FROM properties
-          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(CAST(?2 AS TEXT))) = ?2
-          ORDER BY path, ns, name",
+/// Whether `user` keeps dead properties of anything below the collection `path`.
+pub fn any_below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM properties
+          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(CAST(?2 AS TEXT))) = ?2 LIMIT 1",
         &[user.into(), path.into()],
-        |row| Ok((row.text(0)?, Dead { ns: row.text(1)?, name: row.text(2)?, xml: row.text(3)? })),
-    )
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Sets one, in place of what it was. `quota`: bytes of all that the user keeps at that path.

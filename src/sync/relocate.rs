@@ -101,7 +101,7 @@ fn enter(
     if from == to {
         return Err(Refusal::NotMovable("it is there already: source and destination are the same".to_owned()));
     }
-    lock_both(tx, actor, from, to)?;
+    calendars::lock_writer(tx, actor)?;
     let need = if how.moves { Need::Write } else { Need::Read };
     let source = calendars::open(tx, actor, &from.owner, &from.slug, need)?;
     let there = resources::get(tx, &source, &from.name)?;
@@ -168,22 +168,6 @@ fn enter(
     };
     finish_unified(tx, &source, &destination, from, to, &object, how.moves, now)?;
     Ok(Relocated { created: over.is_none(), target: Some(arrival), source: departure })
-}
-
-/// Takes the locks of both owners' clocks, in the order everybody takes them.
-fn lock_both(tx: &mut Tx<'_>, actor: &Actor, from: &Place, to: &Place) -> Result<(), Refusal> {
-    let mut users: Vec<UserId> = Vec::new();
-    for (place, at_source) in [(from, true), (to, false)] {
-        match calendars::open(tx, actor, &place.owner, &place.slug, Need::Read) {
-            Ok(calendar) => users.push(calendar.user),
-            Err(Denied::Missing) if !at_source => return Err(Refusal::NoParent),
-            Err(e) => return Err(e.into()),
-        }
-    }
-    users.sort_unstable();
-    users.dedup();
-    users.into_iter().try_for_each(|user| calendars::lock_of(tx, user))?;
-    Ok(())
 }
 
 /// Within one calendar a move is another name, of which upstream hears nothing.
@@ -327,19 +311,17 @@ async fn give_back_row(app: &App, from: ResourceId) -> Result<(), store::Error> 
     app.store.write(give).await
 }
 
-/// Takes the locks of the clocks of two rows' owners, in order.
+/// Takes the locks of the clocks of two rows' owners.
 fn lock_rows(tx: &mut Tx<'_>, one: ResourceId, other: ResourceId) -> Result<(), store::Error> {
-    let mut users = Vec::new();
-    for id in [one, other] {
-        if let Some(row) = resources::held_by_id(tx, id)?
-            && let Some(calendar) = calendars::for_engine(tx, row.calendar)?
-        {
-            users.push(calendar.user);
-        }
+    let mut owner = |id| -> Result<Option<UserId>, store::Error> {
+        let Some(row) = resources::held_by_id(tx, id)? else { return Ok(None) };
+        Ok(calendars::for_engine(tx, row.calendar)?.map(|calendar| calendar.user))
+    };
+    match (owner(one)?, owner(other)?) {
+        (Some(one), Some(other)) => calendars::lock_both(tx, one, other),
+        (Some(one), None) | (None, Some(one)) => calendars::lock_of(tx, one),
+        (None, None) => Ok(()),
     }
-    users.sort_unstable();
-    users.dedup();
-    users.into_iter().try_for_each(|user| calendars::lock_of(tx, user))
 }
 
 /// Under the locks: what was moved is where it was, with its properties, and no longer where it went.

@@ -10,12 +10,13 @@ use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, EXPECT, H
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
-use super::{Web, auth, feed, health, login, say};
+use super::{Web, auth, feed, health, login, say, setup};
+use crate::body::Body;
 use crate::config::PublicUrl;
 use crate::dav;
 
@@ -38,7 +39,7 @@ pub fn take_prefix(public_url: &PublicUrl, uri: &mut Uri) {
 }
 
 /// Answers one request, whose URL is one inside this server. The body is read only by who may send one.
-pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Bytes> {
+pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     if let Some(refusal) = refusal(&head) {
         discard(&head, body);
@@ -61,6 +62,7 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         _ if path != "/" && !is_ours(path) => nothing_here(web),
         _ if !reads => only_reads(),
         "/" => front(web),
+        _ if setup::is_here(path) => setup::get(web, peer, &head).await,
         "/healthz" => health::live(),
         "/readyz" => health::ready(web).await,
         "/robots.txt" => robots(web),
@@ -75,11 +77,11 @@ fn is_dav(path: &str) -> bool {
 }
 
 fn is_ours(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/robots.txt") || path.starts_with(FEED)
+    matches!(path, "/healthz" | "/readyz" | "/robots.txt") || path.starts_with(FEED) || setup::is_here(path)
 }
 
 /// Login, body, answer, in this order: who may not come in is not listened to.
-async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response<Bytes> {
+async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response<Body> {
     let actor = match auth::actor(web, peer.address.ip(), &head.headers).await {
         Ok(actor) => actor,
         Err(refusal) => {
@@ -99,7 +101,7 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
 }
 
 /// The login flow of programs that send their user to a browser.
-async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Bytes> {
+async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Body> {
     match read(&head, body, login::MOST).await {
         Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
         Err(refusal) => refusal,
@@ -107,7 +109,7 @@ async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<B
 }
 
 /// What no URL of ours takes.
-fn refusal(head: &Parts) -> Option<Response<Bytes>> {
+fn refusal(head: &Parts) -> Option<Response<Body>> {
     const MAX_URI: usize = 8 * 1024;
     let uri = head.uri.path().len() + head.uri.query().map_or(0, |q| q.len() + 1);
     if uri > MAX_URI {
@@ -127,7 +129,7 @@ fn refusal(head: &Parts) -> Option<Response<Bytes>> {
 }
 
 /// The whole body, under its limits in size and time.
-async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Bytes>> {
+async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Body>> {
     const IDLE: Duration = Duration::from_secs(15);
     const WHOLE: Duration = Duration::from_secs(60);
     enum Stopped {
@@ -189,7 +191,7 @@ async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapse
 }
 
 /// The answer after which an HTTP/1 connection can not go on.
-fn closing(head: &Parts, mut answer: Response<Bytes>) -> Response<Bytes> {
+fn closing(head: &Parts, mut answer: Response<Body>) -> Response<Body> {
     if head.version <= Version::HTTP_11 {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -216,7 +218,7 @@ fn discard(head: &Parts, mut body: Incoming) {
 }
 
 /// RFC 6764 section 5: where CalDAV begins. From the configuration, never from Host.
-fn home(web: &Web) -> Response<Bytes> {
+fn home(web: &Web) -> Response<Body> {
     let to = format!("{}/dav/", web.app.config.load().server.public_url);
     let mut answer = say(StatusCode::MOVED_PERMANENTLY, &format!("CalDAV is at {to}"));
     if let Ok(to) = HeaderValue::from_str(&to) {
@@ -225,7 +227,7 @@ fn home(web: &Web) -> Response<Bytes> {
     answer
 }
 
-fn front(web: &Web) -> Response<Bytes> {
+fn front(web: &Web) -> Response<Body> {
     let config = web.app.config.load();
     let words = format!(
         "This is calgate, a CalDAV gateway.\n\n\
@@ -235,17 +237,17 @@ fn front(web: &Web) -> Response<Bytes> {
     say(StatusCode::OK, words.trim_end())
 }
 
-fn nothing_here(web: &Web) -> Response<Bytes> {
+fn nothing_here(web: &Web) -> Response<Body> {
     let words = format!("There is nothing here. CalDAV is at {}/dav/", web.app.config.load().server.public_url);
     say(StatusCode::NOT_FOUND, &words)
 }
 
-fn robots(web: &Web) -> Response<Bytes> {
+fn robots(web: &Web) -> Response<Body> {
     let config = web.app.config.load();
     say(StatusCode::OK, &format!("User-agent: *\nDisallow: {}/dav/", config.server.public_url.prefix()))
 }
 
-fn only_reads() -> Response<Bytes> {
+fn only_reads() -> Response<Body> {
     let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, "This can only be read.");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     answer

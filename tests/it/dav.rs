@@ -43,6 +43,7 @@ use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts, unified};
 use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 
 const CONFIG: &str = r##"
 [server]
@@ -195,7 +196,9 @@ impl World {
                 name => request = request.header(name, *value),
             }
         }
-        dav::handle(&self.app, &anna, request.body(Bytes::copy_from_slice(body)).unwrap()).await
+        let answer = dav::handle(&self.app, &anna, request.body(Bytes::copy_from_slice(body)).unwrap()).await;
+        let (head, body) = answer.into_parts();
+        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
     /// Slugs and epochs of the calendars there are now.
