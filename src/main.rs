@@ -21,6 +21,7 @@ Begin like this:
   calgate user add anna         make a user
   calgate account add anna work --url https://dav.example.org --login anna
   calgate serve
+  calgate setup anna            what to type into calendar programs
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.")]
 struct Arguments {

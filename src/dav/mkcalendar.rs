@@ -158,13 +158,14 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
             plan.new.components = Some(props::components(value).map_err(|why| (at, Fault::Components, why))?);
             continue;
         }
-        match props::setting(&patch.name, true, false) {
+        match props::setting(&patch.name, true, false, false) {
             Setting::Live(set) => set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::Value, why))?,
+            Setting::LiveElement(set) => set(Some(value), &mut edit).map_err(|why| (at, Fault::Value, why))?,
             Setting::Dead if value.xml.len() > limits.dead_property => {
                 return Err((at, Fault::Quota, "this property is too long".to_owned()));
             }
             Setting::Dead => plan.dead.push(proppatch::dead(patch, &value.xml)),
-            Setting::Protected => {
+            Setting::Protected | Setting::Inbox(_) => {
                 return Err((at, Fault::Protected, format!("{} is not a client's to set", patch.name.name)));
             }
         }

@@ -20,6 +20,7 @@ pub mod put;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod schedule;
 pub mod sheet;
 pub mod xml;
 
@@ -130,6 +131,11 @@ async fn route(
         });
     };
     // Where something can be made is for `mkcalendar.rs` to say, which has preconditions for it.
+    if method == "PUT"
+        && let Some(error) = schedule::refuse_put(&target, &app.config.load().server.public_url)
+    {
+        return Err(error);
+    }
     let possible = options::allowed(&target).split(", ").any(|m| m == method);
     // And what becomes of a whole calendar for `copy_move.rs`.
     let decided_there = match &target {
@@ -162,7 +168,10 @@ async fn route(
         "REPORT" => report::answer(asked).await,
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
-        "POST" => post::answer(asked).await,
+        "POST" => match asked.target {
+            Target::Calendar { .. } => post::answer(asked).await,
+            _ => schedule::post(asked).await,
+        },
         "DELETE" => delete::answer(asked).await,
         "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,

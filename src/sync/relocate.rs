@@ -304,7 +304,7 @@ async fn give_back_row(app: &App, from: ResourceId) -> Result<(), store::Error> 
     let now = app.clock.now();
     let give = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {
         let Some(row) = resources::held_by_id(tx, from)? else { return Ok(()) };
-        let Some(moving) = row.moving else { return Ok(()) };
+        let Some(moving) = row.moving.filter(|moving| moving.back) else { return Ok(()) };
         lock_rows(tx, from, moving.to)?;
         back(tx, from, None, now)
     };
@@ -327,8 +327,8 @@ fn lock_rows(tx: &mut Tx<'_>, one: ResourceId, other: ResourceId) -> Result<(), 
 /// Under the locks: what was moved is where it was, with its properties, and no longer where it went.
 fn back(tx: &mut Tx<'_>, from: ResourceId, arrival: Option<&Entered>, now: Instant) -> Result<(), store::Error> {
     let Some(row) = resources::held_by_id(tx, from)? else { return Ok(()) };
-    // Somebody else was here before, or it is settled.
-    let Some(moving) = row.moving.clone() else { return Ok(()) };
+    // Somebody else was here before, or it is settled; and what is on its way once more was not refused this time.
+    let Some(moving) = row.moving.clone().filter(|moving| moving.back || arrival.is_some()) else { return Ok(()) };
     let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(()) };
     if let Some(there) = resources::held_by_id(tx, moving.to)?
         && let Some(target) = calendars::for_engine(tx, there.calendar)?

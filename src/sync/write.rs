@@ -13,7 +13,7 @@ use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
-use crate::store::{self, Tx, unified, users::Actor};
+use crate::store::{self, Tx, scheduling, unified, users::Actor};
 
 /// What the client says must hold (RFC 9110 13.1, RFC 4918 10.4, RFC 6638 8.3). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -130,8 +130,8 @@ impl Condition {
             return Ok(false);
         }
         if let Some(tag) = &self.schedule_tag {
-            let there = there.map(|there| schedule_tag_of(tx, calendar, there)).transpose()?.flatten();
-            if there.as_ref() != Some(tag) {
+            let there = there.map(|there| scheduling::tag_of(tx, calendar, &there.body)).transpose()?.flatten();
+            if there.as_deref() != Some(tag.as_str()) {
                 return Ok(false);
             }
         }
@@ -174,11 +174,6 @@ fn etag_at(tx: &mut Tx<'_>, actor: &Actor, place: &Place) -> Result<Option<Etag>
         Err(Denied::Store(e)) => Err(e),
         Err(_) => Ok(None),
     }
-}
-
-/// The schedule tag of a resource (RFC 6638 3.2.10); `None`: it has none, and no `If-Schedule-Tag-Match` fits.
-pub fn schedule_tag_of(_: &mut Tx<'_>, _: &Calendar, _: &Resource) -> Result<Option<Etag>, store::Error> {
-    Ok(None)
 }
 
 impl From<store::Error> for Refusal {

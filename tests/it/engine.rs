@@ -234,6 +234,7 @@ async fn what_upstream_removes_takes_its_properties_along(url: String) {
     let paths = ["/dav/anna/work/a.ics", "/dav/anna/all/a.ics"];
     let keep = async || {
         house.put("work", "a.ics", "a", NOON).await.expect("a create");
+        house.pull("work").await.expect("a pull");
         let kept = house.app.store.write(move |tx| -> Result<(), properties::NotSet> {
             let dead =
                 properties::Dead { ns: "x:".to_owned(), name: "p".to_owned(), xml: "<p xmlns=\"x:\"/>".to_owned() };
@@ -249,7 +250,7 @@ async fn what_upstream_removes_takes_its_properties_along(url: String) {
     };
     keep().await;
     house.work.remove(WORK, "a.ics");
-    house.pull("work").await.expect("a pull");
+    assert_eq!(house.pull("work").await.expect("a pull").removed, 1);
     assert_eq!(left().await, 0);
     keep().await;
     house.delete("work", "a.ics").await.expect("a delete");
