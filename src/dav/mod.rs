@@ -4,6 +4,7 @@
 //! how an answer is written, `sheet.rs` how one is filled row by row, `page.rs` how a long one goes out page by page; the
 //! other files are one method each.
 
+pub mod acl;
 pub mod copy_move;
 pub mod delete;
 pub mod get;
@@ -13,6 +14,7 @@ pub mod options;
 mod page;
 pub mod path;
 pub mod post;
+pub mod principals;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
@@ -21,6 +23,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod schedule;
+pub mod share;
 pub mod sheet;
 pub mod xml;
 
@@ -109,7 +112,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Answer {
-    options::say(Target::read(path).as_ref(), None, true)
+    options::say(Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), None, true)
 }
 
 async fn route(
@@ -153,7 +156,14 @@ async fn route(
     let config = app.config.load();
     let (base, limits) = (config.server.public_url.clone(), config.limits);
     drop(config);
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
+    // What is put is calendar data, and read by itself.
+    let adds = matches!(target, Target::Calendar { .. }) && post::is_calendar_data(request.headers());
+    let body = match method {
+        "PUT" => request.body().clone(),
+        "POST" if adds => request.body().clone(),
+        _ => xml::utf8(request.body()).map_err(Error::bad)?,
+    };
+    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
     // Apple's clients look for what a calendar can do in the answer to a PROPFIND too.
     let lists = matches!(method, "PROPFIND" | "REPORT");
     let calendar = match lists && options::depends_on_calendar() {
@@ -168,10 +178,9 @@ async fn route(
         "REPORT" => report::answer(asked).await,
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
-        "POST" => match asked.target {
-            Target::Calendar { .. } => post::answer(asked).await,
-            _ => schedule::post(asked).await,
-        },
+        "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
+        "POST" if adds => post::answer(asked).await,
+        "POST" => share::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
         "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,

@@ -10,7 +10,8 @@ use super::{Asked, Error};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 
 /// One token of the `DAV` header. What is claimed there is believed (a client that reads `calendar-auto-schedule` sends
-/// no invitations itself), so each says where it holds. No class 2: there are no locks.
+/// no invitations itself), so each says where it holds. No class 2 (there are no locks), and no access-control (there is no
+/// ACL method, and who reads the token would offer to use it).
 pub struct Class {
     pub token: &'static str,
     pub holds: Holds,
@@ -32,6 +33,10 @@ pub const CLASSES: &[Class] = &[
     Class { token: "3", holds: Holds::Everywhere },
     Class { token: "extended-mkcol", holds: Holds::Everywhere },
     Class { token: "calendar-access", holds: Holds::Everywhere },
+    // By this Apple's clients show their dialog to share a calendar.
+    Class { token: "calendarserver-sharing", holds: Holds::Everywhere },
+    Class { token: "calendarserver-principal-search", holds: Holds::Everywhere },
+    Class { token: "calendarserver-principal-property-search", holds: Holds::Everywhere },
 ];
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.

@@ -1,7 +1,7 @@
 //! POST to a calendar (RFC 5995): a new resource in it, whose name is ours to choose.
 
-use http::StatusCode;
-use http::header::LOCATION;
+use http::header::{CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, StatusCode};
 
 use super::path::{self, Target};
 use super::request::{self, Prefer};
@@ -11,6 +11,12 @@ use crate::ids::Name;
 use crate::store::calendars::{self, Denied, Need};
 use crate::store::{resources, unified};
 use crate::sync::write::{self, Condition, Place, Refusal};
+
+/// Whether what is posted says that it is calendar data; something else may be about sharing.
+pub fn is_calendar_data(headers: &HeaderMap) -> bool {
+    let said = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    said.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("text/calendar"))
+}
 
 /// Somebody else may take a name between the choice and the write; not so often.
 const TRIES: usize = 5;

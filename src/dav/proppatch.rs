@@ -71,7 +71,10 @@ fn apply(
     let (mut calendar, mut resource) = (None, None);
     match target {
         Target::Principal { user } => {
-            propfind::principal(tx, scene, user)?;
+            if propfind::principal(tx, scene, user)?.id != actor.user {
+                let why = "what another is called is theirs to say";
+                return Err(Error::read_only(&target.href(&scene.base), why).into());
+            }
         }
         Target::Home { owner } => {
             calendars::home(tx, actor, owner)?;
