@@ -25,6 +25,7 @@ pub mod response;
 pub mod schedule;
 pub mod share;
 pub mod sheet;
+pub mod whole;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -56,6 +57,8 @@ pub struct Asked<'a> {
     pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
+    /// What stands behind the `?` of the URL.
+    pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
 }
@@ -163,7 +166,8 @@ async fn route(
         "POST" if adds => request.body().clone(),
         _ => xml::utf8(request.body()).map_err(Error::bad)?,
     };
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
+    let query = request.uri().query().unwrap_or_default();
+    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: &body };
     // Apple's clients look for what a calendar can do in the answer to a PROPFIND too.
     let lists = matches!(method, "PROPFIND" | "REPORT");
     let calendar = match lists && options::depends_on_calendar() {

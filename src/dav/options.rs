@@ -33,6 +33,10 @@ pub const CLASSES: &[Class] = &[
     Class { token: "3", holds: Holds::Everywhere },
     Class { token: "extended-mkcol", holds: Holds::Everywhere },
     Class { token: "calendar-access", holds: Holds::Everywhere },
+    // The draft's anyof and allof.
+    Class { token: "calendar-query-extended", holds: Holds::Everywhere },
+    // Clients may leave out the rules of well-known zones (RFC 7809).
+    Class { token: "calendar-no-timezone", holds: Holds::Everywhere },
     // By this Apple's clients show their dialog to share a calendar.
     Class { token: "calendarserver-sharing", holds: Holds::Everywhere },
     Class { token: "calendarserver-principal-search", holds: Holds::Everywhere },

@@ -15,7 +15,9 @@ use crate::sync::write::{self, Condition, Place, Refusal};
 /// Whether what is posted says that it is calendar data; something else may be about sharing.
 pub fn is_calendar_data(headers: &HeaderMap) -> bool {
     let said = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    said.split(';').next().is_some_and(|t| t.trim().eq_ignore_ascii_case("text/calendar"))
+    said.split(';').next().is_some_and(|t| {
+        t.trim().eq_ignore_ascii_case("text/calendar") || t.trim().eq_ignore_ascii_case("application/calendar+json")
+    })
 }
 
 /// Somebody else may take a name between the choice and the write; not so often.

@@ -9,7 +9,7 @@ use super::props::CONTENT_TYPE as CALENDAR_TYPE;
 use super::request::{self, Prefer};
 use super::response::{self, Answer, quoted};
 use super::{Asked, Error, limits, no_parent};
-use crate::ical::{Component, Object};
+use crate::ical::{Component, Object, jcal};
 use crate::store::calendars::{self, Denied, Need};
 use crate::store::resources::{self, Resource};
 use crate::sync::write::{self, Done, Place, Refusal};
@@ -49,14 +49,23 @@ pub fn read(asked: &Asked<'_>, prefer: Prefer) -> Result<Read, Error> {
     if asked.headers.contains_key(HeaderName::from_static("content-range")) {
         return Err(Error::bad("a part of a resource can not be put (RFC 9110 14.5)"));
     }
-    check_type(asked.headers)?;
+    let json = check_type(asked.headers)?;
     let most = asked.limits.object;
     if asked.body.len() > most {
         return Err(Error::refused("<C:max-resource-size/>", format!("a resource may have at most {most} bytes")));
     }
-    let object = Object::read_octets(asked.body, prefer.reading()).map_err(|e| {
+    let read = match json {
+        false => Object::read_octets(asked.body, prefer.reading()),
+        true => match std::str::from_utf8(asked.body) {
+            Ok(text) => jcal::parse(text).and_then(|calendar| Object::of(&calendar)),
+            Err(_) => return Err(Error::refused("<C:valid-calendar-data/>", "jCal is written in UTF-8")),
+        },
+    };
+    let object = read.map_err(|e| {
         // RFC 4791 5.3.2.1 tells what is no calendar data from calendar data that can not be one resource.
-        let other = Component::parse(&String::from_utf8_lossy(asked.body)).is_ok_and(|c| !is_one_object(&c));
+        let text = String::from_utf8_lossy(asked.body);
+        let calendar = if json { jcal::parse(&text) } else { Component::parse(&text) };
+        let other = calendar.is_ok_and(|c| !is_one_object(&c));
         let condition = if other { "<C:valid-calendar-object-resource/>" } else { "<C:valid-calendar-data/>" };
         Error::refused(condition, e.to_string())
     })?;
@@ -119,20 +128,25 @@ async fn represent(asked: &Asked<'_>, place: &Place, status: StatusCode) -> Resu
     Ok(Some(answer))
 }
 
-/// Text in UTF-8 of the type text/calendar. A client that says nothing (cadaver) is taken to send that.
-pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Error> {
-    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
+/// Text in UTF-8 of the type text/calendar, or jCal (true). A client that says nothing (cadaver) is taken to send text.
+pub(super) fn check_type(headers: &HeaderMap) -> Result<bool, Error> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(false) };
     let value = value.to_str().unwrap_or("").to_ascii_lowercase();
     let mut parts = value.split(';').map(str::trim);
     let charset = |p: &str| {
         let charset = p.strip_prefix("charset=")?.trim_matches(['"', '\'']).to_owned();
         Some(matches!(charset.as_str(), "utf-8" | "utf8" | "us-ascii"))
     };
-    if parts.next() != Some("text/calendar") {
-        return Err(Error::refused("<C:supported-calendar-data/>", "send text/calendar"));
-    }
+    let json = match parts.next() {
+        Some("text/calendar") => false,
+        Some("application/calendar+json") => true,
+        _ => {
+            let message = "send text/calendar or application/calendar+json";
+            return Err(Error::refused("<C:supported-calendar-data/>", message));
+        }
+    };
     if parts.any(|p| charset(p) == Some(false)) {
         return Err(Error::refused("<C:supported-calendar-data/>", "send text/calendar in UTF-8"));
     }
-    Ok(())
+    Ok(json)
 }
