@@ -77,7 +77,7 @@ impl Asked<'_> {
 pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Answer {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
-    let mut answer = match route(app, actor, &method, target, &request).await {
+    let mut answer = match route(app, actor, &method, target.clone(), &request).await {
         Ok(answer) => answer,
         Err(error) => {
             match &error.log {
@@ -93,6 +93,11 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
     if matches!(method.as_str(), "PROPFIND" | "REPORT" | "OPTIONS") {
         // Apple's clients look for it in the answer to a PROPFIND too.
         answer.headers_mut().insert(HeaderName::from_static("dav"), HeaderValue::from_static(options::DAV));
+    }
+    if matches!(method.as_str(), "PROPFIND" | "OPTIONS")
+        && let Some(target) = &target
+    {
+        schedule::claim(app, actor, target, &mut answer).await;
     }
     if method == "HEAD" {
         // How long a streamed answer would be is only known when it has been made.

@@ -525,7 +525,14 @@ pub fn reading(headers: &HeaderMap) -> Reading {
 
 /// `If-Match` and `If-None-Match`.
 pub fn condition(headers: &HeaderMap) -> Condition {
-    Condition { matches: etags(headers, IF_MATCH), none_match: etags(headers, IF_NONE_MATCH) }
+    // An empty one is none: Apple's clients send that.
+    let tag = etags(headers, HeaderName::from_static("if-schedule-tag-match"));
+    Condition {
+        matches: etags(headers, IF_MATCH),
+        none_match: etags(headers, IF_NONE_MATCH),
+        // `*` fits no tag: RFC 6638 8.3 does not know it.
+        schedule_tag: tag.map(|tags| tags.into_iter().next().unwrap_or_else(|| Etag("*".to_owned()))),
+    }
 }
 
 /// The etags of a header; an empty list is `*`; `None`: there is no such header, or it is empty (Apple sends that).

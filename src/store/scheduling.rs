@@ -119,7 +119,7 @@ impl Facts {
         Ok(Facts {
             default: default_calendar(&own, &settings).map(|c| c.slug.clone()),
             counting: own.iter().filter(counts).map(|c| c.slug.clone()).collect(),
-            schedules: all_schedule(&own),
+            schedules: all_schedule(calendars),
             settings,
         })
     }

@@ -7,13 +7,14 @@ use tokio::time::Instant as Moment;
 
 use crate::app::App;
 use crate::config::UpstreamAway;
+use crate::ical;
 use crate::ical::change::{self, Change, What};
 use crate::ical::{Instant, Mask, Object};
 use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
-use crate::store::{self, Tx, unified, users::Actor};
+use crate::store::{self, Tx, instances, scheduling, unified, users::Actor};
 
 /// What the client says must hold (RFC 9110 13.1). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Condition {
     pub matches: Option<Vec<Etag>>,
     /// `If-None-Match`: none of these; an empty list is `*`: nothing may be there.
     pub none_match: Option<Vec<Etag>>,
+    /// `If-Schedule-Tag-Match` (RFC 6638 8.3).
+    pub schedule_tag: Option<Etag>,
 }
 
 /// Which resource.
@@ -200,7 +203,9 @@ fn enter(
 ) -> Result<Entered, Refusal> {
     let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
     let there = resources::get(tx, &calendar, &place.name)?;
-    if !condition.holds(there.as_ref().map(|t| &t.etag)) {
+    if !condition.holds(there.as_ref().map(|t| &t.etag))
+        || !schedule_tag_holds(tx, &calendar, there.as_ref(), condition)?
+    {
         return Err(Refusal::Condition { current: there.map(|t| t.etag) });
     }
     if object.is_none() && there.is_none() {
@@ -210,6 +215,11 @@ fn enter(
         Source::Unified { .. } => route(tx, &calendar, there.as_ref(), &place.name, object)?,
         _ => (calendar.clone(), place.name.clone()),
     };
+    let kept = match (object, &there, &condition.schedule_tag) {
+        (Some(object), Some(there), Some(_)) => keep_answers(tx, &target, there, object)?,
+        _ => None,
+    };
+    let (sent, object) = (object, kept.as_ref().or(object));
     if let Some(object) = object {
         may_hold(tx, &calendar, &target, there.as_ref(), object)?;
         if there.is_none() && matches!(calendar.source, Source::Unified { .. }) {
@@ -223,8 +233,38 @@ fn enter(
     if row.dirty {
         jobs::due_now(tx, Duty::Push(target.id), now)?;
     }
-    let etag = object.map(|_| row.etag.clone());
+    // What is kept of others' answers was not sent: without an ETag the client fetches it.
+    let etag = sent.filter(|_| kept.is_none()).map(|_| row.etag.clone());
     Ok(Entered { row: row.id, seq, created: there.is_none(), etag, sent: row.dirty, before })
+}
+
+/// Whether `If-Schedule-Tag-Match` holds of what `calendar` has there.
+fn schedule_tag_holds(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    there: Option<&Resource>,
+    condition: &Condition,
+) -> Result<bool, store::Error> {
+    let Some(tag) = &condition.schedule_tag else { return Ok(true) };
+    let there = there.map(|there| schedule_tag_of(tx, calendar, there)).transpose()?.flatten();
+    Ok(there.as_ref() == Some(tag))
+}
+
+/// The schedule tag of a resource (RFC 6638 3.2.10); `None`: it has none, and no `If-Schedule-Tag-Match` fits.
+pub fn schedule_tag_of(tx: &mut Tx<'_>, calendar: &Calendar, there: &Resource) -> Result<Option<Etag>, store::Error> {
+    Ok(scheduling::tag_of(tx, calendar, &there.body)?.map(Etag))
+}
+
+/// What a client put whose schedule tag held, with the answers of others that it had not heard of.
+fn keep_answers(
+    tx: &mut Tx<'_>,
+    target: &Calendar,
+    there: &Resource,
+    object: &Object,
+) -> Result<Option<Object>, store::Error> {
+    let Ok(held) = Object::parse(&there.body) else { return Ok(None) };
+    let me = instances::addresses(tx, target.id)?;
+    Ok(ical::scheduling::keep_answers(&held, object, &me))
 }
 
 /// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID.

@@ -667,7 +667,8 @@ async fn what_can_not_be_read_is_set_aside(url: String) {
 async fn preconditions_hold_one_winner(url: String) {
     let house = Arc::new(House::new(&url, "").await);
     let done = house.put("work", "a.ics", "a", NOON).await.expect("a create");
-    let matches = Condition { matches: Some(vec![done.etag.expect("an etag")]), none_match: None };
+    let matches =
+        Condition { matches: Some(vec![done.etag.expect("an etag")]), none_match: None, ..Condition::default() };
     let writers: Vec<_> = (0..20)
         .map(|n| {
             let (house, matches) = (house.clone(), matches.clone());
@@ -685,13 +686,13 @@ async fn preconditions_hold_one_winner(url: String) {
         }
     }
     assert_eq!(won, 1);
-    let nothing = Condition { matches: None, none_match: Some(vec![]) };
+    let nothing = Condition { matches: None, none_match: Some(vec![]), ..Condition::default() };
     let taken = house.put_if("all", "a.ics", "a", NOON, &nothing).await;
     assert!(matches!(taken, Err(Refusal::Condition { current: Some(_) })), "{taken:?}");
-    let something = Condition { matches: Some(vec![]), none_match: None };
+    let something = Condition { matches: Some(vec![]), none_match: None, ..Condition::default() };
     let absent = house.put_if("all", "b.ics", "b", NOON, &something).await;
     assert_eq!(absent, Err(Refusal::Condition { current: None }));
-    let stale = Condition { matches: Some(vec![Etag::from("stale")]), none_match: None };
+    let stale = Condition { matches: Some(vec![Etag::from("stale")]), none_match: None, ..Condition::default() };
     assert!(house.put_if("all", "a.ics", "a", NOON, &stale).await.is_err());
 }
 
