@@ -111,7 +111,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Answer {
-    options::answer(Target::read(path).as_ref())
+    options::answer(Target::read(path).or_else(|| path::elsewhere(path)).as_ref())
 }
 
 async fn route(
@@ -152,7 +152,12 @@ async fn route(
     let config = app.config.load();
     let (base, limits) = (config.server.public_url.clone(), config.limits);
     drop(config);
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
+    // What is put is calendar data, and read by itself.
+    let body = match method {
+        "PUT" => request.body().clone(),
+        _ => xml::utf8(request.body()).map_err(Error::bad)?,
+    };
+    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,

@@ -119,8 +119,9 @@ impl Calendar {
     /// the tombstones since are gone.
     pub fn read_token(&self, token: &str) -> Option<Seq> {
         let (epoch, seq) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
-        let seq = Seq(seq.parse().ok()?);
-        let ours = format!("{:x}", self.epoch) == epoch && seq.0 >= 0 && (self.floor..=self.seq).contains(&seq);
+        let digits = !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit());
+        let seq = Seq(seq.parse().ok().filter(|_| digits)?);
+        let ours = format!("{:x}", self.epoch) == epoch && (self.floor..=self.seq).contains(&seq);
         ours.then_some(seq)
     }
 }

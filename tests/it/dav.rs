@@ -336,7 +336,7 @@ fn in_order(body: &str) -> String {
 }
 
 /// Reads the XML to its end; every prefix in it must be declared.
-fn well_formed(text: &str) {
+pub(crate) fn well_formed(text: &str) {
     let mut reader = quick_xml::NsReader::from_str(text);
     let mut depth = 0;
     loop {
