@@ -4,12 +4,14 @@
 //! how an answer is written, `sheet.rs` how one is filled row by row, `page.rs` how a long one goes out page by page; the
 //! other files are one method each.
 
+pub mod acl;
 pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
 mod page;
 pub mod path;
+pub mod principals;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
@@ -18,7 +20,9 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod schedule;
+pub mod share;
 pub mod sheet;
+pub mod whole;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -50,6 +54,8 @@ pub struct Asked<'a> {
     pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
+    /// What stands behind the `?` of the URL.
+    pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
 }
@@ -157,7 +163,8 @@ async fn route(
         "PUT" => request.body().clone(),
         _ => xml::utf8(request.body()).map_err(Error::bad)?,
     };
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
+    let query = request.uri().query().unwrap_or_default();
+    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: &body };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
@@ -165,7 +172,8 @@ async fn route(
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
-        "POST" => schedule::post(asked).await,
+        "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
+        "POST" => share::answer(asked).await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),

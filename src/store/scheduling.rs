@@ -119,6 +119,7 @@ impl Facts {
         Ok(Facts {
             default: default_calendar(&own, &settings).map(|c| c.slug.clone()),
             counting: own.iter().filter(counts).map(|c| c.slug.clone()).collect(),
+            // What others let the user write in stands in the home too.
             schedules: all_schedule(calendars),
             settings,
         })
