@@ -254,6 +254,22 @@ impl<'t> Walk<'t> {
         }
     }
 
+    pub fn yes_or_no(&mut self, of: &Section<'t>, key: &str) -> Option<bool> {
+        let value = of.value(key)?;
+        let DeValue::Boolean(yes) = value.get_ref() else {
+            let message = format!("`{key}` must be true or false, not {}", kind(value.get_ref()));
+            let hint = match value.get_ref() {
+                DeValue::String(text) if matches!(text.as_ref(), "true" | "false") => {
+                    "Write it without quotation marks."
+                }
+                _ => "",
+            };
+            self.complain(value.span(), Wrong::new(message, hint));
+            return None;
+        };
+        Some(*yes)
+    }
+
     /// A number, or a text that `read` understands: for sizes.
     pub fn number_or_text(
         &mut self,

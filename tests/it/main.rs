@@ -1,9 +1,12 @@
 //! The one integration-test binary. A test is a text wherever it can be; the texts are in `fixtures/`.
 
+mod access;
+mod attacks;
 mod commands;
 mod dav;
 mod dav_pages;
 mod engine;
+mod free_busy;
 mod grants;
 mod ical;
 mod ical_change;
@@ -14,6 +17,7 @@ mod ical_jcal;
 mod ical_redact;
 mod ical_rules;
 mod kit;
+mod moves;
 mod provider;
 mod store;
 mod tidy;
