@@ -193,16 +193,15 @@ pub fn to_ical(
         properties.push(Property::new("FREEBUSY", period).with_param("FBTYPE", fbtype));
     }
     let freebusy = Component::new("VFREEBUSY").with(properties);
-    calendar(method, Vec::new(), vec![freebusy]).print()
+    Component::new("VCALENDAR").with(head(method)).with_components([freebusy]).print()
 }
 
-/// A VCALENDAR of ours around `components`.
-pub fn calendar(method: Option<&str>, more: Vec<Property>, components: Vec<Component>) -> Component {
+/// What a VCALENDAR of ours begins with.
+pub fn head(method: Option<&str>) -> Vec<Property> {
     let mut properties =
         vec![Property::new("VERSION", "2.0"), Property::new("PRODID", PRODID), Property::new("CALSCALE", "GREGORIAN")];
     properties.extend(method.map(|method| Property::new("METHOD", method)));
-    properties.extend(more);
-    Component::new("VCALENDAR").with(properties).with_components(components)
+    properties
 }
 
 #[cfg(test)]

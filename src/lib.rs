@@ -6,6 +6,7 @@
 //! ```text
 //!   web    dav                requests end here
 //!   sync                      decisions: pull, plan, push
+//!   export                    a whole calendar as one file
 //!   busy                      decisions: what is free
 //!   store  │  provider        effects: our database │ somebody else's server
 //!   ical                      calendar data, pure
@@ -25,6 +26,7 @@ pub mod provider;
 pub mod store;
 
 pub mod busy;
+pub mod export;
 pub mod sync;
 
 pub mod dav;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use commands::{account, app_password, backup, calendar, check, explain, keygen, reload, serve, sync, user};
+use commands::{
+    account, app_password, backup, calendar, check, explain, export, import, keygen, reload, serve, sync, user,
+};
 
 /// A self-hosted CalDAV gateway: all your calendars as one, and one free/busy over them.
 #[derive(Parser)]
@@ -51,6 +53,10 @@ enum Command {
     Calendar(calendar::Command),
     /// Read the upstream calendars now
     Sync(sync::Arguments),
+    /// Take a whole .ics file into a calendar
+    Import(import::Arguments),
+    /// Write a whole calendar as one .ics file
+    Export(export::Arguments),
     /// Show what is stored of an event, and why it is as it is
     Explain(explain::Arguments),
     /// Copy the database into a file, while it is in use
@@ -77,6 +83,8 @@ async fn main() -> ExitCode {
         Command::Account(command) => account::run(&config, command).await,
         Command::Calendar(command) => calendar::run(&config, command).await,
         Command::Sync(arguments) => sync::run(&config, arguments).await,
+        Command::Import(arguments) => import::run(&config, arguments).await,
+        Command::Export(arguments) => export::run(&config, arguments).await,
         Command::Explain(arguments) => explain::run(&config, arguments).await,
         Command::Backup(arguments) => backup::run(&config, arguments).await,
         Command::Keygen(arguments) => keygen::run(&config, arguments),

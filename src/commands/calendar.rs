@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use calgate::config::PublicUrl;
+use calgate::config::{PublicUrl, nearest};
 use calgate::dav::path;
 use calgate::store::Store;
 use calgate::store::calendars::{self, Calendar, Denied, Source};
@@ -56,6 +56,30 @@ pub async fn of(store: &Store, owners: Vec<User>) -> Result<Vec<Calendar>, Failu
         Denied::Store(e) => e.into(),
         denied => Failure::new(denied.to_string(), ""),
     })
+}
+
+/// The calendar of that owner and slug, as its owner sees it.
+pub async fn find(here: &Here, (owner, slug): &(String, String)) -> Result<Calendar, Failure> {
+    let user = here.user(owner).await?;
+    let all = of(&here.store, vec![user]).await?;
+    if let Some(found) = all.iter().find(|c| c.slug == *slug) {
+        return Ok(found.clone());
+    }
+    let names: Vec<String> = all.iter().map(|c| format!("{}/{}", c.owner, c.slug)).collect();
+    let wanted = format!("{owner}/{slug}");
+    let hint = match nearest(&wanted, names.iter().map(String::as_str)) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => format!("See `calgate calendar list {owner}`."),
+    };
+    Err(Failure::new(format!("there is no calendar {wanted}"), hint))
+}
+
+/// `USER/CALENDAR` as an argument.
+pub fn owner_and_slug(text: &str) -> Result<(String, String), String> {
+    match text.split_once('/') {
+        Some((owner, slug)) if !owner.is_empty() && !slug.is_empty() => Ok((owner.to_owned(), slug.to_owned())),
+        _ => Err("write it as USER/CALENDAR, as `calgate calendar list` shows it".to_owned()),
+    }
 }
 
 fn source(calendar: &Calendar) -> &'static str {

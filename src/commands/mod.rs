@@ -6,6 +6,8 @@ pub mod backup;
 pub mod calendar;
 pub mod check;
 pub mod explain;
+pub mod export;
+pub mod import;
 pub mod keygen;
 pub mod log;
 mod pid;

@@ -28,7 +28,7 @@ Examples:
   calgate sync --calendar anna/work --calendar anna/home")]
 pub struct Arguments {
     /// Read only this calendar; may be given several times
-    #[arg(long = "calendar", value_name = "USER/CALENDAR", value_parser = owner_and_slug)]
+    #[arg(long = "calendar", value_name = "USER/CALENDAR", value_parser = calendar::owner_and_slug)]
     calendars: Vec<(String, String)>,
     /// Print what was done as JSON, when all is done
     #[arg(long)]
@@ -96,13 +96,6 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     match failed {
         0 => Ok(()),
         _ => Err(Failure::new(format!("{} could not be read", count(failed, "calendar or account")), "")),
-    }
-}
-
-fn owner_and_slug(text: &str) -> Result<(String, String), String> {
-    match text.split_once('/') {
-        Some((owner, slug)) if !owner.is_empty() && !slug.is_empty() => Ok((owner.to_owned(), slug.to_owned())),
-        _ => Err("write it as USER/CALENDAR, as `calgate calendar list` shows it".to_owned()),
     }
 }
 

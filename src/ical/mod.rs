@@ -7,6 +7,7 @@
 pub mod availability;
 pub mod change;
 mod collation;
+pub mod file;
 pub mod filter;
 pub mod jcal;
 mod mend;

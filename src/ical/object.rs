@@ -160,13 +160,24 @@ impl Object {
 pub struct Parts {
     /// In the order their UIDs first come; the error of one is why it is left out, with its line in the file.
     pub objects: Vec<Result<Object, Error>>,
+    /// What was left out, in the order of the errors: its UID and all that the file says of it, as a calendar of its own.
+    pub left: Vec<Left>,
     /// What was put right in the file.
     pub repairs: Vec<Repair>,
 }
 
+/// What a file says of one UID that is no object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// As it stands in the text.
+    pub uid: String,
+    /// A VCALENDAR around it, with the zones it names where they could be told.
+    pub text: String,
+}
+
 /// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names: those of its own
 /// calendar, or else of the first calendar that has them. Lines before the first calendar are passed over, METHOD is taken
-/// away (what cancels or answers is no object), who has no UID is given one that says what it says, and of two that are the
+/// away (what cancels or answers is no object), and so is what names or paints the file as a whole; who has no UID is given one that says what it says, and of two that are the
 /// same instance the newer one stays. A maker's own `X-` components go with the object they stand beside where a calendar
 /// has one UID alone; beside several they belong to none, and are left out. The error is one of the text as a whole, or
 /// that its objects take more than [`MAX_GROWTH`] octets for each octet of the text and [`MIN_ROOM`] in all.
@@ -180,6 +191,7 @@ pub fn split(text: &str) -> Result<Parts, Error> {
         mend::mend(&mut calendar, &read.text, &mut repairs)?;
         let method = calendar.value("METHOD").unwrap_or_default().trim().to_ascii_uppercase();
         calendar.remove("METHOD");
+        calendar.properties.retain(|p| !of_the_file(p.name()));
         let taken = matches!(method.as_str(), "" | "PUBLISH" | "REQUEST" | "ADD").then_some(()).ok_or(method);
         let mut zones: HashMap<String, Component> = HashMap::new();
         let mut beside = Vec::new();
@@ -226,22 +238,72 @@ pub fn split(text: &str) -> Result<Parts, Error> {
     let most = MIN_ROOM.saturating_add(text.len().saturating_mul(MAX_GROWTH));
     let mut room = most;
     let mut objects = Vec::with_capacity(groups.len());
+    let mut left = Vec::new();
     for mut group in groups {
         group.keep_the_newer(&read.text, &mut repairs)?;
         let begin = group.components.first().map_or(Spot::Line(0), |(_, c)| c.spot());
-        let object = match group.into_tree(&file) {
-            // By itself, so that it does not keep the whole file. What is twice as big as there is room is not even printed.
-            Ok(own) if own.size() / 2 > room => return Err(too_much(most)),
-            // Its own lines are not those of the file.
-            Ok(own) => Object::of(&own).map_err(|e| Fault { at: begin, reason: e.reason }),
-            Err(fault) => Err(fault),
+        let uid = group.components.first().and_then(|(_, c)| c.value("UID")).unwrap_or_default().to_owned();
+        let (zones, fault) = match group.zones(&file) {
+            Ok(zones) => (zones, None),
+            Err(fault) => (Vec::new(), Some(fault)),
         };
-        if let Ok(object) = &object {
-            room = room.checked_sub(object.text().len()).ok_or_else(|| too_much(most))?;
+        let own = group.into_tree(zones, &file);
+        // What is twice as big as there is room is not even printed.
+        if own.size() / 2 > room {
+            return Err(too_much(most));
         }
+        let checked = match fault {
+            Some(fault) => Err(fault),
+            // Here, where its places are those of the file.
+            None => check(&own, "", &mut Repairs::new(Reading::Tolerant)).map(|_| ()),
+        };
+        // By itself, so that it does not keep the whole file. Its own lines are not those of the file.
+        let object = checked.and_then(|()| Object::of(&own).map_err(|e| Fault { at: begin, reason: e.reason }));
+        let taken = match &object {
+            Ok(object) => object.text().len(),
+            Err(_) => {
+                let text = own.print_new();
+                let length = text.len();
+                left.push(Left { uid, text });
+                length
+            }
+        };
+        room = room.checked_sub(taken).ok_or_else(|| too_much(most))?;
         objects.push(object);
     }
-    Ok(Parts { objects: with_lines(objects, &read.text), repairs: repairs.into_made(&read.text) })
+    Ok(Parts { objects: with_lines(objects, &read.text), left, repairs: repairs.into_made(&read.text) })
+}
+
+/// Whether a property of a VCALENDAR speaks of the whole file, and not of each object in it: its name, its look, when to
+/// fetch it again (RFC 7986 5, and what was used before it).
+fn of_the_file(name: &str) -> bool {
+    const NAMES: [&str; 15] = [
+        "NAME",
+        "DESCRIPTION",
+        "UID",
+        "LAST-MODIFIED",
+        "URL",
+        "CATEGORIES",
+        "REFRESH-INTERVAL",
+        "SOURCE",
+        "COLOR",
+        "IMAGE",
+        "X-PUBLISHED-TTL",
+        "X-PRIMARY-CALENDAR",
+        "X-APPLE-CALENDAR-COLOR",
+        "X-FUNAMBOL-COLOR",
+        "X-OUTLOOK-COLOR",
+    ];
+    NAMES.contains(&name) || name.starts_with("X-WR-")
+}
+
+/// The same for octets: what is no UTF-8 is read as Windows-1252.
+pub fn split_octets(octets: &[u8]) -> Result<Parts, Error> {
+    let (text, odd) = read::decode(octets);
+    let mut parts = split(&text)?;
+    parts.repairs.extend(odd.into_iter().map(|line| Repair { line, damage: Damage::Encoding }));
+    parts.repairs.sort_by_key(|r| r.line);
+    Ok(parts)
 }
 
 /// Octets of all objects of a file for each octet of it: an event of 300 octets may bring a zone of 10 kB.
@@ -361,8 +423,8 @@ impl Group {
         Ok(())
     }
 
-    /// The VCALENDAR of the object; it is checked here, where its places are those of the file.
-    fn into_tree(self, file: &File<'_>) -> Result<Component, Fault> {
+    /// The VTIMEZONEs that it names. The error is what makes it no object.
+    fn zones(&self, file: &File<'_>) -> Result<Vec<Component>, Fault> {
         let begin = || self.components.first().map_or(Spot::Line(0), |(_, c)| c.spot());
         if let Err(method) = &self.taken {
             let reason = format!("METHOD:{method} cancels or answers; it is no event that takes place");
@@ -390,11 +452,13 @@ impl Group {
                 }
             }
         }
-        let components =
-            zones.into_iter().cloned().chain(self.components.into_iter().map(|(_, c)| c)).chain(self.beside);
-        let own = file.heads[self.head].calendar.clone().with_components(components);
-        check(&own, "", &mut Repairs::new(Reading::Tolerant))?;
-        Ok(own)
+        Ok(zones.into_iter().cloned().collect())
+    }
+
+    /// The VCALENDAR of the object.
+    fn into_tree(self, zones: Vec<Component>, file: &File<'_>) -> Component {
+        let components = zones.into_iter().chain(self.components.into_iter().map(|(_, c)| c)).chain(self.beside);
+        file.heads[self.head].calendar.clone().with_components(components)
     }
 }
 

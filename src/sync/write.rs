@@ -7,6 +7,7 @@ use tokio::time::Instant as Moment;
 
 use crate::app::App;
 use crate::config::UpstreamAway;
+use crate::ical::change::{self, Change, What};
 use crate::ical::{Instant, Mask, Object};
 use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
@@ -112,6 +113,64 @@ pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Conditi
     let settled = app.settled.subscribe();
     let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, now)).await?;
     wait(app, entered, settled).await.map(|_| ())
+}
+
+/// What became of one object of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    New,
+    Replaced,
+    /// What is here says the same.
+    Same,
+    /// Another version is here, and was not to be replaced.
+    Kept,
+    Refused(Refusal),
+}
+
+/// Enters the objects of a file, each where its UID is, or else under a name made of the UID. The rules are those of
+/// [`put`], but nothing is waited for: an upstream hears of them as of what was written while it was away.
+/// The error is one of all of them: the calendar can not be written, or the store.
+pub fn take(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    (owner, slug): (&str, &str),
+    objects: &[Object],
+    replace: bool,
+    now: Instant,
+) -> Result<Vec<Taken>, Refusal> {
+    let calendar = calendars::open(tx, actor, owner, slug, Need::Write)?;
+    let mut all = Vec::with_capacity(objects.len());
+    for object in objects {
+        let there = resources::by_uid(tx, &calendar, object.uid())?;
+        let (name, done) = match there {
+            Some(there) if says_as_much(&there.body, object) => {
+                all.push(Taken::Same);
+                continue;
+            }
+            Some(_) if !replace => {
+                all.push(Taken::Kept);
+                continue;
+            }
+            Some(there) => (there.name, Taken::Replaced),
+            None => (resources::free_name(tx, &calendar, None, object.uid())?, Taken::New),
+        };
+        let place = Place { owner: owner.to_owned(), slug: slug.to_owned(), name };
+        all.push(match enter(tx, actor, &place, Some(object), &Condition::default(), now) {
+            Ok(_) => done,
+            Err(Refusal::Store(e)) => return Err(e.into()),
+            Err(refusal) => Taken::Refused(refusal),
+        });
+    }
+    Ok(all)
+}
+
+/// Whether what is here says what the file says, however each writes down its zones and what made it.
+fn says_as_much(here: &str, object: &Object) -> bool {
+    here == object.text()
+        || Object::parse(here).is_ok_and(|here| {
+            let counts = |c: &Change| c.place != change::Place::Calendar && c.what != What::Echo;
+            here.kind() == object.kind() && !change::between(&here, object).iter().any(counts)
+        })
 }
 
 /// A change that is stored here.

@@ -4,7 +4,6 @@
 //! that a client that has it costs no rendering. Everything in an answer, DTSTAMP too, follows from the same things.
 //! `If-Modified-Since` is not looked at: a member can become stale without any change, and a date does not tell.
 
-use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +11,6 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, I
 use http::request::Parts;
 use http::{Response, StatusCode};
 use jiff::Timestamp;
-use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use tokio::time::timeout;
 
@@ -21,8 +19,10 @@ use super::throttle::Block;
 use super::{Web, router, say, say_later, store_trouble};
 use crate::busy::{self, Member};
 use crate::config;
+use crate::export;
+use crate::ical::file::{self, File};
 use crate::ical::redact::Viewer;
-use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact, text, zone};
+use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact, zone};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::resources::{self, Resource};
@@ -33,8 +33,6 @@ const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;
 const DEFAULT_DAYS: i64 = 60;
 const MOST_DAYS: i64 = 366;
-/// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
-const REFRESH: &str = "PT15M";
 /// Bytes of objects in one `.ics`.
 const MOST_BYTES: i64 = 64 * 1024 * 1024;
 
@@ -281,7 +279,7 @@ fn version(
 /// The window asked for; without a start from `from` on, without an end for 60 days. The error is a sentence.
 fn window(start: Option<&str>, end: Option<&str>, from: Instant, zone: &TimeZone) -> Result<Window, String> {
     let read = |name: &str, text: &str| {
-        instant(text, zone).ok_or_else(|| {
+        export::instant(text, zone).ok_or_else(|| {
             format!("`{name}` is not a time: write 2026-06-01, 20260601T083000Z or 2026-06-01T08:30:00+02:00.")
         })
     };
@@ -300,21 +298,6 @@ fn window(start: Option<&str>, end: Option<&str>, from: Instant, zone: &TimeZone
     }
 }
 
-/// RFC 3339 with an offset, `YYYYMMDDTHHMMSSZ`, or `YYYY-MM-DD` (midnight in `zone`). Years 1 to 9998.
-fn instant(text: &str, zone: &TimeZone) -> Option<Instant> {
-    // In a URL a plus that was not escaped reads as a space.
-    let text = text.trim().replace(' ', "+");
-    let day = |date: Date| date.to_zoned(zone.clone()).ok().map(|midnight| midnight.timestamp());
-    let at = match text.len() {
-        10 => day(text.parse().ok()?)?,
-        16 => jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", &text).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp(),
-        20.. => text.parse::<Timestamp>().ok()?,
-        _ => return None,
-    };
-    let year = at.to_zoned(TimeZone::UTC).year();
-    (1..=9998).contains(&year).then(|| Instant(at.as_second()))
-}
-
 impl FreeBusy {
     fn print(&self) -> String {
         let organizer = self.organizer.as_deref();
@@ -327,30 +310,32 @@ impl Events {
     /// time of a masked one unknown; it is logged by name.
     fn print(&self) -> String {
         let mut unknown = self.unknown;
-        let mut zones = Zones::default();
-        let mut components = Vec::new();
+        let mut file = File::new(file::Form::Text);
+        let mut all = Vec::new();
         for resource in self.resources.iter().filter(|resource| resource.kind == Kind::Event) {
             match self.shown(resource) {
-                Ok((shown, first)) => components.extend(zones.take(shown, first)),
+                Ok((shown, first)) => {
+                    file.see(&shown, first);
+                    all.push((shown, first));
+                }
                 Err(e) => {
                     tracing::error!("the object {} of a feed can not be read: {e}", resource.name);
                     unknown = true;
                 }
             }
         }
-        if unknown && self.feed.kind == FeedKind::Busy {
-            components.push(self.not_known(self.window));
+        let mut calendar = self.feed.calendar.clone();
+        if self.feed.kind != FeedKind::Full {
+            // What the owner wrote about it is not for who sees only when they are busy.
+            calendar.description = String::new();
         }
-        let mut all = zones.into_components(self.stamp);
-        all.append(&mut components);
-
-        let name = text::escape(&self.feed.calendar.display_name);
-        let more = vec![
-            Property::new("X-WR-CALNAME", name),
-            Property::new("REFRESH-INTERVAL", REFRESH).with_param("VALUE", "DURATION"),
-            Property::new("X-PUBLISHED-TTL", REFRESH),
-        ];
-        busy::calendar(Some("PUBLISH"), more, all).print_new()
+        let mut text = file.open(export::head(&calendar), self.stamp);
+        all.into_iter().for_each(|(shown, first)| text.push_str(&file.put(shown, first)));
+        if unknown && self.feed.kind == FeedKind::Busy {
+            text.push_str(&self.not_known(self.window).print_new());
+        }
+        text.push_str(file.close());
+        text
     }
 
     /// An object as this feed may show it, and the first instant it touches.
@@ -382,107 +367,6 @@ impl Events {
 /// Whether any part of it is for the owner alone. A class nobody knows counts as PRIVATE (RFC 5545 3.8.1.3).
 fn is_private(object: &Object) -> bool {
     object.components().filter_map(|c| c.value("CLASS")).any(|class| !class.trim().eq_ignore_ascii_case("PUBLIC"))
-}
-
-/// The VTIMEZONEs of many objects in one file: each TZID once.
-#[derive(Default)]
-struct Zones {
-    /// TZID → its definition.
-    defined: HashMap<String, Component>,
-    /// TZIDs in the order they came.
-    order: Vec<String>,
-    /// Zones that an object names and does not bring, with the first instant they are needed for.
-    missing: HashMap<String, Instant>,
-}
-
-impl Zones {
-    /// Takes the VTIMEZONEs out of an object that is `first` needed at; gives back the rest.
-    fn take(&mut self, object: Component, first: Option<Instant>) -> Vec<Component> {
-        let (zones, mut rest): (Vec<_>, Vec<_>) = object.components.into_iter().partition(|c| c.name() == "VTIMEZONE");
-        let mut brought = HashSet::new();
-        let mut renamed = HashMap::new();
-        for zone in zones {
-            let Some(id) = zone.value("TZID").map(str::to_owned) else { continue };
-            let taken = self.define(&id, zone);
-            brought.insert(taken.clone());
-            if taken != id {
-                renamed.insert(id, taken);
-            }
-        }
-        for component in &mut rest {
-            each_tzid(component, &mut |id| {
-                // A name that is only likely means what it means here, and not what another object defines by it.
-                let likely = || zone::named(id)?.iana_name().filter(|name| !name.is_empty()).map(str::to_owned);
-                let other = match renamed.get(id) {
-                    None if !brought.contains(id) && !is_well_known(id) => likely(),
-                    other => other.cloned(),
-                };
-                let id = other.as_deref().unwrap_or(id);
-                if !brought.contains(id) {
-                    let since = first.unwrap_or(Instant(0));
-                    let known = self.missing.entry(id.to_owned()).or_insert(since);
-                    *known = since.min(*known);
-                }
-                other
-            });
-        }
-        rest
-    }
-
-    /// The TZID under which the file has `zone`: its own, unless somebody else means another zone by it.
-    fn define(&mut self, id: &str, mut zone: Component) -> String {
-        let well_known = is_well_known(id);
-        let mut name = id.to_owned();
-        for number in 2.. {
-            match self.defined.get(&name) {
-                None => break,
-                Some(same) if well_known || same.components == zone.components => return name,
-                Some(_) => name = format!("{id} ({number})"),
-            }
-        }
-        if name != id
-            && let Some(property) = zone.properties.iter_mut().find(|p| p.name() == "TZID")
-        {
-            property.set_value(&name);
-        }
-        self.order.push(name.clone());
-        self.defined.insert(name.clone(), zone);
-        name
-    }
-
-    fn into_components(mut self, now: Instant) -> Vec<Component> {
-        let mut missing: Vec<_> = self.missing.into_iter().filter(|(id, _)| !self.defined.contains_key(id)).collect();
-        missing.sort();
-        let mut components: Vec<_> = self.order.iter().filter_map(|id| self.defined.remove(id)).collect();
-        for (id, first) in missing {
-            if let Some(zone) = zone::named(&id) {
-                components.push(zone::vtimezone(&id, &zone, first, now.max(first).plus(5 * MOST_DAYS * DAY)));
-            }
-        }
-        components
-    }
-}
-
-/// A name the world knows is one zone, however each program wrote its rules down: an IANA name, or the Windows name of
-/// one. What is only likely to mean a zone (`Eastern`) is what its own rules say.
-fn is_well_known(id: &str) -> bool {
-    let zone = zone::named(id);
-    let Some(iana) = zone.as_ref().and_then(TimeZone::iana_name) else { return false };
-    let is = |name: &str| name.eq_ignore_ascii_case(id);
-    is(iana) || zone::windows_name(iana).is_some_and(is)
-}
-
-/// Shows `f` each TZID, and puts in its place what `f` gives.
-fn each_tzid(component: &mut Component, f: &mut impl FnMut(&str) -> Option<String>) {
-    for property in &mut component.properties {
-        let other = property.param("TZID").and_then(|id| f(&id));
-        if let Some(other) = other {
-            property.set_param("TZID", &other);
-        }
-    }
-    for inner in &mut component.components {
-        each_tzid(inner, f);
-    }
 }
 
 fn calendar(text: String) -> Response<Bytes> {

@@ -9,9 +9,10 @@ type Files = BTreeMap<String, String>;
 
 /// Who may name whom: a room under `src/`, and the rooms it may name besides itself and the common ones.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("web", &["dav", "sync", "busy", "store", "ical"]),
-    ("dav", &["sync", "busy", "store", "ical"]),
+    ("web", &["dav", "sync", "export", "busy", "store", "ical"]),
+    ("dav", &["sync", "export", "busy", "store", "ical"]),
     ("sync", &["store", "provider", "ical"]),
+    ("export", &["busy", "store", "ical"]),
     ("busy", &["store", "ical"]),
     ("store", &["ical"]),
     ("provider", &["ical"]),
