@@ -29,6 +29,7 @@ pub struct Config {
     pub storage: Storage,
     pub secrets: SecretsSection,
     pub sync: Sync,
+    pub push: Push,
     pub users: Vec<User>,
 }
 
@@ -85,6 +86,15 @@ pub struct Sync {
     /// After this long without a good pull a member's time is not known any more. Default 1 h.
     pub stale_after: Duration,
     pub stale: Stale,
+}
+
+/// Telling clients that something changed (WebDAV-Push).
+#[derive(Clone)]
+pub struct Push {
+    /// Default true.
+    pub enabled: bool,
+    /// Whether push services in private networks are reached too, and without TLS. Default false.
+    pub private_networks: bool,
 }
 
 /// What a client hears when its write could not be sent in `write_wait`.
@@ -306,7 +316,7 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {} {} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?}",
+                "{} {} {} {} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {}",
                 c.server.listen,
                 c.server.public_url,
                 c.server.max_connections,
@@ -320,7 +330,9 @@ mod tests {
                 c.sync.write_wait,
                 c.sync.upstream_away,
                 c.sync.stale_after,
-                c.sync.stale
+                c.sync.stale,
+                c.push.enabled,
+                c.push.private_networks
             )
         };
         assert_eq!(said(&all), said(&plain), "a default in gateway.toml is not the default");

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
-    Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, PublicUrl, SecretsSection, Server, Stale,
+    Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, PublicUrl, Push, SecretsSection, Server, Stale,
     Storage, Sync, Tls, Unified, UpstreamAway, User, values,
 };
 use crate::ical::Mask;
@@ -17,13 +17,14 @@ use crate::provider;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 
-const ROOT: &[&str] = &["server", "storage", "secrets", "sync", "user"];
+const ROOT: &[&str] = &["server", "storage", "secrets", "sync", "push", "user"];
 const SERVER: &[&str] =
     &["listen", "public_url", "tls", "max_connections", "max_body", "pid_file", "log", "log_format"];
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
 const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale"];
+const PUSH: &[&str] = &["enabled", "private_networks"];
 const USER: &[&str] =
     &["name", "password", "display_name", "email", "timezone", "account", "calendar", "unified", "feed"];
 const ACCOUNT: &[&str] = &["name", "kind", "url", "username", "password", "calendar"];
@@ -36,7 +37,7 @@ const FEED: &[&str] = &["calendar", "kind", "token"];
 /// Every key there is, for the test that the example shows them all.
 #[cfg(test)]
 pub(super) const ALL: &[&[&str]] =
-    &[ROOT, SERVER, TLS, STORAGE, SECRETS, SYNC, USER, ACCOUNT, TAKEN, LOCAL, UNIFIED, MEMBER, FEED];
+    &[ROOT, SERVER, TLS, STORAGE, SECRETS, SYNC, PUSH, USER, ACCOUNT, TAKEN, LOCAL, UNIFIED, MEMBER, FEED];
 
 /// Reads the whole file. The result counts only if nothing was complained about.
 pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTable<'t>>) -> Config {
@@ -49,6 +50,11 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     let server = server(walk, &section);
     let section = walk.table(&root, "sync", "[sync]", SYNC);
     let sync = sync(walk, &section);
+    let section = walk.table(&root, "push", "[push]", PUSH);
+    let push = Push {
+        enabled: walk.flag(&section, "enabled").unwrap_or(true),
+        private_networks: walk.flag(&section, "private_networks").unwrap_or(false),
+    };
 
     let mut users: Vec<User> = Vec::new();
     let (mut names, mut tokens) = (HashSet::new(), HashSet::new());
@@ -61,7 +67,7 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
         }
         users.push(user);
     }
-    Config { server, storage, secrets: SecretsSection { key_file }, sync, users }
+    Config { server, storage, secrets: SecretsSection { key_file }, sync, push, users }
 }
 
 fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {

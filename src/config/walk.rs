@@ -254,6 +254,17 @@ impl<'t> Walk<'t> {
         }
     }
 
+    /// Yes or no.
+    pub fn flag(&mut self, of: &Section<'t>, key: &str) -> Option<bool> {
+        let value = of.value(key)?;
+        let DeValue::Boolean(flag) = value.get_ref() else {
+            let message = format!("`{key}` must be true or false, not {}", kind(value.get_ref()));
+            self.complain(value.span(), Wrong::new(message, "Write it without quotation marks."));
+            return None;
+        };
+        Some(*flag)
+    }
+
     /// A number, or a text that `read` understands: for sizes.
     pub fn number_or_text(
         &mut self,

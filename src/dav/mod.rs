@@ -11,6 +11,7 @@ pub mod path;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
+pub mod push;
 pub mod put;
 pub mod report;
 pub mod request;

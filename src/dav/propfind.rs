@@ -36,6 +36,7 @@ pub fn scene(asked: &Asked<'_>) -> Scene {
         actor: asked.actor.clone(),
         base: asked.base.clone(),
         max_resource_size: asked.app.config.load().server.max_body,
+        push: asked.app.push.load_full(),
     }
 }
 

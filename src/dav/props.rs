@@ -4,8 +4,9 @@
 //! for the user as it came, and given back.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
-use super::path;
+use super::{path, push};
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date, quoted};
 use super::xml::escape;
@@ -15,6 +16,7 @@ use crate::ids::{Etag, Name};
 use crate::store::calendars::{Calendar, Edit};
 use crate::store::resources::{Listed, Resource};
 use crate::store::users::{Actor, User};
+use crate::sync::notify;
 
 /// What has properties.
 #[derive(Clone, Copy)]
@@ -64,6 +66,8 @@ pub struct Scene {
     pub base: PublicUrl,
     /// Bytes.
     pub max_resource_size: usize,
+    /// Where push messages are offered.
+    pub push: Option<Arc<notify::Push>>,
 }
 
 /// One property.
@@ -134,6 +138,10 @@ pub const PROPS: &[Prop] = &[
     // RFC 6638 2.4.1; the rest of scheduling is not offered, and what it would protect stays protected
     row(CalDav, "calendar-user-address-set", calendar_user_address_set),
     row(CalDav, "schedule-tag", none),
+    // WebDAV-Push
+    row(Ns::Push, "transports", push::transports),
+    row(Ns::Push, "topic", push::topic),
+    row(Ns::Push, "supported-triggers", push::supported_triggers),
     // Apple
     Prop { set: Set::Calendar(set_color), ..row(Apple, "calendar-color", calendar_color) },
     Prop { set: Set::Calendar(set_order), ..row(Apple, "calendar-order", calendar_order) },

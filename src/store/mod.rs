@@ -12,6 +12,7 @@ pub mod properties;
 pub mod resources;
 mod schema;
 mod sqlite;
+pub mod subscriptions;
 pub mod tx;
 pub mod unified;
 pub mod users;

@@ -4,7 +4,7 @@ use jiff::tz::TimeZone;
 
 use super::calendars::{Calendar, Source};
 use super::tx::Row;
-use super::{Error, Result, Tx, instances, unified};
+use super::{Error, Result, Tx, instances, subscriptions, unified};
 use crate::ical::{Instant, Kind, Object, Window, change, object, recur, zone};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
@@ -664,8 +664,8 @@ pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, now: Inst
     tx.execute(
         "UPDATE calendars SET seq = ?2, changed_at = ?3 WHERE id = ?1",
         &[calendar.into(), seq.into(), now.into()],
-    )
-    .map(|_| ())
+    )?;
+    subscriptions::stir(tx, calendar, now)
 }
 
 fn set_agreement(tx: &mut Tx<'_>, id: ResourceId, agreement: &Agreement<'_>) -> Result<()> {

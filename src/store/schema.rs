@@ -4,7 +4,11 @@ use super::tx::{Engine, Tx};
 use super::{Error, Result, postgres, sqlite};
 
 /// Every migration there is; the number is its place, from 1.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_masking.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_masking.sql"),
+    include_str!("migrations/0003_push.sql"),
+];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.
 pub(super) fn migrate(tx: &mut Tx<'_>) -> Result<()> {

@@ -102,7 +102,8 @@ pub fn save(
     now: Instant,
 ) -> Result<(), NotMade> {
     tx.execute("DELETE FROM subscriptions WHERE user_id = ?1 AND expires <= ?2", &[user.into(), now.into()])?;
-    let wanted = |wants: bool, text: &str| Value::from(wants.then(|| text.to_owned()).as_deref());
+    let content = new.triggers.content.then_some(state.content.as_str());
+    let look = new.triggers.look.then_some(state.look.as_str());
     tx.execute(
         "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -114,8 +115,8 @@ pub fn save(
             new.token.into(),
             new.receiver.into(),
             new.receiver_hash.into(),
-            wanted(new.triggers.content, &state.content),
-            wanted(new.triggers.look, &state.look),
+            content.into(),
+            look.into(),
             new.expires.into(),
         ],
     )?;
@@ -146,7 +147,7 @@ fn from_row(row: &Row<'_>) -> Result<Subscription> {
     Ok(Subscription {
         id: row.int(0)?,
         subject: row.opt_int(2)?.map_or(Subject::Home(user), |id| Subject::Calendar(CalendarId(id))),
-        receiver: row.blob(3)?,
+        receiver: row.opt_blob(3)?.unwrap_or_default(),
         token: row.text(4)?,
         content: row.opt_text(5)?,
         look: row.opt_text(6)?,
@@ -216,6 +217,6 @@ pub fn common_secret(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<Vec<u
         "INSERT INTO common_secrets (name, sealed) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
         &[name.into(), sealed.into()],
     )?;
-    let kept = tx.one("SELECT sealed FROM common_secrets WHERE name = ?1", &[name.into()], |row| row.blob(0))?;
-    kept.ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
+    let kept = tx.one("SELECT sealed FROM common_secrets WHERE name = ?1", &[name.into()], |row| row.opt_blob(0))?;
+    kept.flatten().ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
 }

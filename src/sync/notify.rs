@@ -15,6 +15,7 @@ use super::Trouble;
 use crate::app::App;
 use crate::ical::Instant;
 use crate::ids::UserId;
+use crate::provider::http::Limits;
 use crate::provider::web_push::{self, Receiver, Sent, Vapid};
 use crate::secrets::{self, Place, Secret};
 use crate::store::calendars::{self, Calendar};
@@ -22,6 +23,8 @@ use crate::store::subscriptions::{self, PATIENCE, State, Subject, Subscription};
 use crate::store::users::{self, Actor};
 use crate::store::{self, Tx};
 
+/// What one message may cost: a push service answers a few octets.
+pub const LIMITS: Limits = Limits { connect: Duration::from_secs(10), whole: Duration::from_secs(20), body: 64 << 10 };
 /// Messages under way at one time for one user.
 const AT_ONCE: usize = 16;
 /// What one subscription is sealed for.
@@ -89,6 +92,16 @@ fn look(c: &Calendar) -> String {
 
 fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(secrets::sha256(text.as_bytes()))
+}
+
+/// Reads where messages shall go. The error is a sentence for the client.
+pub fn receiver(app: &App, url: &str, key: &str, auth: &str) -> Result<Receiver, String> {
+    let private = app.config.load().push.private_networks;
+    let receiver = Receiver::read(url, key, auth, private).map_err(|e| e.to_string())?;
+    if !private && app.public_http.refuses(&receiver.url) {
+        return Err("the push resource is in a private network, which is not reached".to_owned());
+    }
+    Ok(receiver)
 }
 
 /// Seals where messages go, for the row of that token.
