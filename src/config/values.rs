@@ -183,7 +183,7 @@ pub fn listen(text: &str) -> Result<SocketAddr, Wrong> {
 /// Scheme, host and port, without a final slash.
 pub fn public_url(text: &str) -> Result<PublicUrl, Wrong> {
     /// What our own paths begin with: whether such a path still has its prefix could not be told.
-    const OURS: [&str; 6] = ["dav", "feed", ".well-known", "healthz", "readyz", "robots.txt"];
+    const OURS: [&str; 8] = ["dav", "feed", ".well-known", "index.php", "setup", "healthz", "readyz", "robots.txt"];
     let url = web_url(text)?;
     let origin = url.origin().ascii_serialization();
     if url.query().is_some() || url.fragment().is_some() {

@@ -32,6 +32,7 @@ use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
 use crate::store::users::Actor;
+use crate::sync::notify;
 use crate::sync::write::Refusal;
 use path::Target;
 use response::Answer;
@@ -73,8 +74,20 @@ impl Asked<'_> {
 pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
+    let writes = !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT");
+    let quiet = if writes { push::quiet(app, actor, request.headers()).await } else { None };
     let mut answer = match route(app, actor, &method, target, &request).await {
-        Ok(answer) => answer,
+        Ok(answer) => {
+            if let Some(quiet) = quiet
+                && let Err(e) = quiet.settle(app).await
+            {
+                tracing::debug!(reason = %e, "a client will hear of its own change");
+            }
+            if writes {
+                notify::soon(app);
+            }
+            answer
+        }
         Err(error) => {
             match &error.log {
                 Some(reason) if error.status == StatusCode::INTERNAL_SERVER_ERROR => {
@@ -112,6 +125,9 @@ async fn route(
 ) -> Result<Answer, Error> {
     if method == "OPTIONS" {
         return Ok(options::answer(target.as_ref()));
+    }
+    if let Some(token) = request.uri().path().strip_prefix(push::ADDRESS) {
+        return push::end(app, actor, method, token).await;
     }
     if !options::KNOWN.contains(&method) {
         return Err(Error::new(StatusCode::NOT_IMPLEMENTED, format!("the method {} is not known here", brief(method))));

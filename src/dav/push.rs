@@ -120,13 +120,14 @@ pub async fn register(asked: Asked<'_>) -> Result<Answer, Error> {
         return Err(not_available("push messages are switched off here"));
     }
     let (app, actor) = (asked.app.clone(), asked.actor.clone());
+    let store = &asked.app.store;
     let receiver =
         notify::receiver(&app, &wanted.url, &wanted.key, &wanted.auth).map_err(|why| invalid(&why))?;
     let now = app.clock.now();
     let longest = now.plus(LONGEST);
     let expires = wanted.expires.unwrap_or(now.plus(USUAL)).max(now.plus(60)).min(longest);
     let (target, triggers) = (asked.target.clone(), wanted.triggers);
-    let made = app.clone().store.write(move |tx| -> Result<String, Error> {
+    let made = store.write(move |tx| -> Result<String, Error> {
         let subject = match &target {
             Target::Home { owner } => {
                 calendars::home(tx, &actor, owner)?;
@@ -162,14 +163,14 @@ fn address(app: &App, token: &str) -> String {
 }
 
 /// DELETE of the address of a subscription: ends it. Somebody else's looks like none.
-pub async fn end(app: &Arc<App>, actor: &Actor, token: &str) -> Answer {
-    let (user, token) = (actor.user, token.to_owned());
-    let ended = app.store.write(move |tx| subscriptions::remove(tx, user, &token)).await;
-    match ended {
-        Ok(true) => response::empty(StatusCode::NO_CONTENT),
-        Ok(false) => response::error(&Error::not_found()),
-        Err(e) => response::error(&Error::from(e)),
+pub async fn end(app: &Arc<App>, actor: &Actor, method: &str, token: &str) -> Result<Answer, Error> {
+    if method != "DELETE" {
+        let message = "a subscription can be ended by DELETE; it is renewed where it was made";
+        return Err(Error { allow: Some("OPTIONS, DELETE"), ..Error::new(StatusCode::METHOD_NOT_ALLOWED, message) });
     }
+    let (user, token) = (actor.user, token.to_owned());
+    let ended = app.store.write(move |tx| subscriptions::remove(tx, user, &token)).await?;
+    if ended { Ok(response::empty(StatusCode::NO_CONTENT)) } else { Err(Error::not_found()) }
 }
 
 /// `Push-Dont-Notify`: remembers what the client is not to be told of. `None`: it said nothing.

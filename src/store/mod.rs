@@ -7,6 +7,7 @@ pub mod declared;
 pub mod feeds;
 pub mod instances;
 pub mod jobs;
+pub mod logins;
 mod postgres;
 pub mod properties;
 pub mod resources;

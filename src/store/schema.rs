@@ -7,7 +7,8 @@ use super::{Error, Result, postgres, sqlite};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_masking.sql"),
-    include_str!("migrations/0003_push.sql"),
+    include_str!("migrations/0003_logins.sql"),
+    include_str!("migrations/0004_push.sql"),
 ];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.

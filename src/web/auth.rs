@@ -39,6 +39,8 @@ const KNOWN: usize = 10_000;
 /// Password hashes computed at one time, and requests that wait for one; each takes 19 MiB.
 const HASHING: usize = 2;
 const WAITING: usize = 32;
+/// Bytes of a name or a password; a longer one is nobody's.
+const LONGEST: usize = 1024;
 /// Seconds between two notes that an app password was used.
 const TOUCH: i64 = 3600;
 /// Hashed against when there is no such user or no password, so that both take the same time. Of the same cost as
@@ -182,10 +184,29 @@ pub(super) async fn actor(web: &Web, address: IpAddr, headers: &HeaderMap) -> Re
     }
     let login = match by_app_password(web, &sent, now).await? {
         Some(login) => login,
-        None => by_password(web, Block::of(address), &sent, now).await?,
+        None => {
+            let wrong = || challenge("The user name or the password is wrong.");
+            by_password(web, Block::of(address), &sent, now).await?.ok_or_else(wrong)?
+        }
     };
     web.doors.remember(fingerprint, &config, login.clone());
     Ok(login.actor)
+}
+
+/// Who typed a password into a page of ours; `Ok(None)`: it is wrong. Behind the same counts as Basic. An app password
+/// is none here: it opens calendars and nothing else, so it can not make another that outlives it.
+pub(super) async fn person(
+    web: &Web,
+    address: IpAddr,
+    name: &str,
+    password: Secret,
+) -> Result<Option<Actor>, Response<Bytes>> {
+    if name.len() > LONGEST || password.reveal().len() > LONGEST || name.chars().any(char::is_control) {
+        return Ok(None);
+    }
+    let sent = Credentials { name: name.to_lowercase(), password };
+    let login = by_password(web, Block::of(address), &sent, web.app.clock.now()).await?;
+    Ok(login.map(|login| login.actor))
 }
 
 /// The login as it is now, if its user is still there with the same password. It was right before, so it is no guess,
@@ -244,7 +265,13 @@ async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<
     Ok(Some(Login { actor, fitted: None, verified: now, seen: now }))
 }
 
-async fn by_password(web: &Web, block: Block, sent: &Credentials, now: Instant) -> Result<Login, Response<Bytes>> {
+/// `Ok(None)`: wrong.
+async fn by_password(
+    web: &Web,
+    block: Block,
+    sent: &Credentials,
+    now: Instant,
+) -> Result<Option<Login>, Response<Bytes>> {
     let doors = &web.doors;
     let of_user = (block, secrets::hmac(&doors.key, sent.name.as_bytes()));
     // Counted before it is tried, so that many at one time are no way around it; taken back when it was right.
@@ -261,7 +288,7 @@ async fn by_password(web: &Web, block: Block, sent: &Credentials, now: Instant) 
         doors.wrong_by_user.give_back(&of_user);
         doors.wrong_by_block.give_back(&block);
     }
-    tried?.ok_or_else(|| challenge("The user name or the password is wrong."))
+    tried
 }
 
 /// `Ok(None)`: wrong. Takes as long whether the user is there or not.
@@ -300,8 +327,6 @@ enum NotRead {
 
 fn credentials(headers: &HeaderMap) -> Result<Credentials, NotRead> {
     use NotRead::Garbage;
-    /// Bytes of a name or a password; a longer one is nobody's.
-    const LONGEST: usize = 1024;
     /// Padding is what clients forget.
     const BASE64: GeneralPurpose = GeneralPurpose::new(
         &base64::alphabet::STANDARD,

@@ -7,6 +7,8 @@ mod auth;
 mod deadlines;
 mod feed;
 mod health;
+mod login;
+mod pages;
 mod router;
 pub mod server;
 mod throttle;

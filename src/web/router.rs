@@ -15,7 +15,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
-use super::{Web, auth, feed, health, say};
+use super::{Web, auth, feed, health, login, say};
 use crate::config::PublicUrl;
 use crate::dav;
 
@@ -54,6 +54,8 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         "/" if !reads => return dav(web, peer, head, body).await,
         "/dav" => return dav(web, peer, head, body).await,
         _ if path.starts_with("/dav/") => return dav(web, peer, head, body).await,
+        _ if path.starts_with(dav::push::ADDRESS) => return dav(web, peer, head, body).await,
+        _ if login::is_here(path) => return login(web, peer, head, body).await,
 
         _ if path != "/" && !is_ours(path) => nothing_here(web),
         _ if !reads => only_reads(),
@@ -89,6 +91,14 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     };
     answer.extensions_mut().insert(auth::Who(actor.name));
     answer
+}
+
+/// The login flow of programs that send their user to a browser.
+async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Bytes> {
+    match read(&head, body, login::MOST).await {
+        Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
+        Err(refusal) => refusal,
+    }
 }
 
 /// What no URL of ours takes.

@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use super::auth::Who;
 use super::deadlines::{self, Deadlines, Requests};
 use super::tls::Certificate;
-use super::{Web, router, say};
+use super::{Web, login, router, say};
 use crate::app::App;
 use crate::secrets;
 
@@ -322,8 +322,11 @@ fn request_id(headers: &HeaderMap) -> String {
     }
 }
 
-/// A path as the log may see it: what stands where a feed token stands is a secret, right or wrong.
+/// A path as the log may see it: what stands where a token stands is a secret, right or wrong.
 fn shown(path: &str) -> String {
+    if path.starts_with(login::PAGE) {
+        return format!("{}***", login::PAGE);
+    }
     match path.strip_prefix(router::FEED) {
         Some(rest) => match rest.rsplit_once('.') {
             Some((_, ending @ ("ics" | "ifb"))) => format!("{}***.{ending}", router::FEED),
@@ -368,13 +371,16 @@ mod tests {
     }
 
     #[test]
-    fn no_feed_token_is_shown() {
+    fn no_token_is_shown() {
         let check = |path: &str, expect: &str| assert_eq!(shown(path), expect);
         check("/feed/s3cret.ics", "/feed/***.ics");
         check("/feed/s3cret.ifb", "/feed/***.ifb");
         check("/feed/s3cret", "/feed/***");
         check("/feed/s3cret/x.txt", "/feed/***");
         check("/feed/a.ics/s3cret", "/feed/***");
+        check("/index.php/login/v2/flow/s3cret", "/index.php/login/v2/flow/***");
+        check("/index.php/login/v2/flow/s3cret/x", "/index.php/login/v2/flow/***");
+        check("/index.php/login/v2/poll", "/index.php/login/v2/poll");
         check("/dav/anna/", "/dav/anna/");
     }
 

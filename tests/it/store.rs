@@ -10,7 +10,7 @@ use calgate::store::calendars::{self, Calendar, Denied, Given, Need};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, TokenExpired, Version};
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, Store, Tx, accounts, app_passwords, properties, unified};
+use calgate::store::{self, Store, Tx, accounts, app_passwords, logins, properties, unified};
 
 use crate::kit::{self, NOW, event, on_both_engines};
 
@@ -35,6 +35,8 @@ on_both_engines! {
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
     users_accounts_and_app_passwords_made_by_command_stay,
+    of_many_that_poll_one_gets_the_password,
+    programs_that_wait_are_few_and_not_for_long,
     dead_properties_are_forgotten_with_what_they_are_of,
     a_unified_calendar_hears_of_a_member_that_goes,
     a_unified_calendar_that_was_hidden_has_missed_nothing,
@@ -664,6 +666,72 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         Ok::<_, store::Error>(found)
     });
     assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+async fn of_many_that_poll_one_gets_the_password(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let user = anna(&app).await.user;
+    for round in 0..20_u8 {
+        let (poll, page) = ([round; 32], [100 + round; 32]);
+        app.store
+            .write(move |tx| -> store::Result<()> {
+                assert_eq!(logins::ask(tx, (&poll, &page), "DAVx5/4.5", "192.0.2.1", NOW)?, Ok(()));
+                // Nobody let it in: nothing is to be had.
+                assert_eq!(logins::take(tx, &poll, &[1], NOW)?, None);
+                assert!(!logins::is_granted(tx, &poll, NOW)?);
+                assert!(logins::grant(tx, &page, user, NOW)?);
+                assert!(!logins::grant(tx, &page, user, NOW)?);
+                // What was granted can not be denied any more.
+                logins::deny(tx, &page)?;
+                logins::is_granted(tx, &poll, NOW).map(|granted| assert!(granted))
+            })
+            .await
+            .expect("a write");
+        let polls: Vec<_> = (0..8_u8)
+            .map(|n| {
+                let app = Arc::clone(&app);
+                tokio::spawn(async move { app.store.write(move |tx| logins::take(tx, &poll, &[round, n], NOW)).await })
+            })
+            .collect();
+        let mut won = 0;
+        for one in polls {
+            won += usize::from(one.await.expect("it ran").expect("a write").is_some());
+        }
+        assert_eq!(won, 1, "round {round}");
+    }
+    let made = app.store.read(move |tx| app_passwords::list(tx, user)).await.expect("a read");
+    assert_eq!(made.len(), 20);
+    assert!(made.iter().all(|p| p.label == "DAVx5/4.5" && !p.read_only));
+}
+
+async fn programs_that_wait_are_few_and_not_for_long(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let user = anna(&app).await.user;
+    app.store
+        .write(move |tx| -> store::Result<()> {
+            let later = |seconds| Instant(NOW.0 + seconds);
+            for n in 0..10 {
+                assert_eq!(logins::ask(tx, (&[n; 32], &[100 + n; 32]), "x", "192.0.2.1", later(n.into()))?, Ok(()));
+            }
+            let more = (&[50; 32], &[150; 32]);
+            assert_eq!(logins::ask(tx, more, "x", "192.0.2.1", later(60))?, Err(20 * 60 - 60));
+            assert_eq!(logins::ask(tx, more, "x", "192.0.2.2", later(60))?, Ok(()));
+            // The first is over: its place is free, and nothing can be done with it.
+            let over = later(20 * 60);
+            assert_eq!(logins::page(tx, &[100; 32], over)?, None);
+            assert!(!logins::grant(tx, &[100; 32], user, over)?);
+            assert_eq!(logins::page(tx, &[101; 32], over)?, Some(("x".to_owned(), false)));
+            assert!(logins::grant(tx, &[101; 32], user, over)?);
+            assert_eq!(logins::page(tx, &[101; 32], over)?, Some(("x".to_owned(), true)));
+            assert_eq!(logins::take(tx, &[1; 32], &[1], later(20 * 60 + 1))?, None, "too late");
+            assert_eq!(logins::ask(tx, (&[60; 32], &[160; 32]), "x", "192.0.2.1", over)?, Ok(()));
+            // Who is not let in is gone.
+            logins::deny(tx, &[160; 32])?;
+            assert_eq!(logins::page(tx, &[160; 32], over)?, None);
+            Ok(())
+        })
+        .await
+        .expect("a write");
 }
 
 async fn a_unified_calendar_hears_of_a_member_that_goes(url: String) {

@@ -1,5 +1,7 @@
 //! The server over real sockets: what it refuses, how long it waits, how it stops, who comes in, and what a feed shows.
 
+mod people;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
