@@ -27,7 +27,6 @@ const USUAL: i64 = 7 * 86_400;
 const LONGEST: i64 = 30 * 86_400;
 
 const PUSH: &str = Ns::Push.uri();
-const DAV: &str = Ns::Dav.uri();
 
 /// What has a topic.
 fn subject(node: &Node<'_>) -> Option<Subject> {

@@ -205,10 +205,11 @@ pub(super) fn stir(tx: &mut Tx<'_>, calendar: CalendarId, now: Instant) -> Resul
     user.map_or(Ok(()), |user| jobs::due_now(tx, jobs::Duty::Notify(user), now.plus(GATHER)))
 }
 
-/// The home of `user`, or how something in it looks, has changed.
-pub(super) fn stir_home(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
+/// What calendars there are in the home of `user`, or how one of them looks, has changed. That is seldom: it is told at
+/// once.
+pub(super) fn stir_home(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
     let any = tx.one("SELECT 1 FROM subscriptions WHERE user_id = ?1 LIMIT 1", &[user.into()], |_| Ok(()))?;
-    any.map_or(Ok(()), |()| jobs::due_now(tx, jobs::Duty::Notify(user), now.plus(GATHER)))
+    any.map_or(Ok(()), |()| jobs::due_now(tx, jobs::Duty::Notify(user), Instant(0)))
 }
 
 /// A secret that every node has in common, sealed. The first that comes with one makes it.

@@ -13,6 +13,7 @@ mod ical_redact;
 mod ical_rules;
 mod kit;
 mod provider;
+mod push;
 mod store;
 mod tidy;
 mod web;
