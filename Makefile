@@ -1,5 +1,5 @@
 # `make help` lists what can be made.
-.PHONY: help test ci instances clients crash bench bench-ical fuzz
+.PHONY: help test ci instances clients clients-gui crash bench bench-ical fuzz
 .DEFAULT_GOAL := help
 
 N ?= 200
@@ -11,7 +11,7 @@ SANCOV = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-a
   -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing -Ccodegen-units=1
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 test: ## the tests of the package (set CALGATE_TEST_POSTGRES=postgres://… to run them on PostgreSQL too)
 	cargo test
@@ -22,9 +22,14 @@ ci: ## everything that must hold before a change is taken
 instances: ## the instances in fixtures/ical against another engine
 	"$$(python3 tests/clients/environment.py)" tests/oracle/instances.py
 
-clients: ## real servers and clients against the debug binary: Radicale, Xandikos, vdirsyncer, python-caldav
+clients: ## real servers and clients against the debug binary, and other people's test suites (tests/clients/deviations)
 	cargo build --bin calgate
 	python3 tests/clients/run.py --calgate target/debug/calgate --seed $(SEED)
+	python3 tests/clients/conformance.py --calgate target/debug/calgate
+
+clients-gui: ## Thunderbird and evolution-data-server, unattended (tests/clients/gui.py says which packages)
+	cargo build --bin calgate
+	python3 tests/clients/gui.py --calgate target/debug/calgate
 
 crash: ## a long crash loop: make crash N=200 SEED=7
 	cargo build --release --bin calgate

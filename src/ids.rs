@@ -49,6 +49,8 @@ number_id! {
     AccountId,
     /// A calendar collection, of any source.
     CalendarId,
+    /// What one user lets another see or change of a calendar.
+    GrantId,
     /// A row of `resources`.
     ResourceId,
     /// A number of a user's clock: handed out in commit order, one for each change.

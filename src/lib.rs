@@ -4,7 +4,7 @@
 //! The modules in reading order, which is also the layer picture: each may name those below it.
 //!
 //! ```text
-//!   web    dav                requests end here
+//!   web    dav    (body)      requests end here
 //!   sync                      decisions: pull, plan, push
 //!   export                    a whole calendar as one file
 //!   busy                      decisions: what is free
@@ -29,5 +29,6 @@ pub mod busy;
 pub mod export;
 pub mod sync;
 
+pub mod body;
 pub mod dav;
 pub mod web;

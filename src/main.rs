@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, app_password, backup, calendar, check, explain, export, import, keygen, reload, serve, sync, user,
+    account, app_password, backup, calendar, check, explain, export, grant, import, keygen, reload, serve, sync, user,
 };
 
 /// A self-hosted CalDAV gateway: all your calendars as one, and one free/busy over them.
@@ -51,6 +51,9 @@ enum Command {
     /// Calendars: list
     #[command(subcommand)]
     Calendar(calendar::Command),
+    /// Sharing between users: add, list, remove
+    #[command(subcommand)]
+    Grant(grant::Command),
     /// Read the upstream calendars now
     Sync(sync::Arguments),
     /// Take a whole .ics file into a calendar
@@ -82,6 +85,7 @@ async fn main() -> ExitCode {
         Command::AppPassword(command) => app_password::run(&config, command).await,
         Command::Account(command) => account::run(&config, command).await,
         Command::Calendar(command) => calendar::run(&config, command).await,
+        Command::Grant(command) => grant::run(&config, command).await,
         Command::Sync(arguments) => sync::run(&config, arguments).await,
         Command::Import(arguments) => import::run(&config, arguments).await,
         Command::Export(arguments) => export::run(&config, arguments).await,

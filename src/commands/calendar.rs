@@ -84,6 +84,7 @@ pub fn owner_and_slug(text: &str) -> Result<(String, String), String> {
 
 fn source(calendar: &Calendar) -> &'static str {
     match calendar.source {
+        _ if calendar.share.is_some() => "shared",
         Source::Local => "local",
         Source::Mirror { .. } => "mirror",
         Source::Unified { .. } => "unified",

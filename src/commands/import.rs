@@ -95,9 +95,12 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let mut objects = Vec::with_capacity(parts.objects.len());
     for part in parts.objects {
         match part {
-            Ok(object) if object.text().len() > here.config.server.max_body => {
-                let reason =
-                    format!("it has {} bytes, and `max_body` is {}", object.text().len(), here.config.server.max_body);
+            Ok(object) if object.text().len() > here.config.limits.object => {
+                let reason = format!(
+                    "it has {} bytes, and `object` in [limits] is {}",
+                    object.text().len(),
+                    here.config.limits.object
+                );
                 report.aside.push(aside(&object, reason));
             }
             Ok(object) => objects.push(object),

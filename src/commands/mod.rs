@@ -7,6 +7,7 @@ pub mod calendar;
 pub mod check;
 pub mod explain;
 pub mod export;
+pub mod grant;
 pub mod import;
 pub mod keygen;
 pub mod log;

@@ -129,13 +129,13 @@ fn keep_until_restart(old: &Config, new: &mut Config) -> Vec<&'static str> {
         }
     };
     keep("[server] listen", old.server.listen == new.server.listen);
-    keep("[server] max_connections", old.server.max_connections == new.server.max_connections);
+    keep("[limits] connections", old.limits.connections == new.limits.connections);
     keep("[server] pid_file", old.server.pid_file == new.server.pid_file);
     keep("[server] log_format", old.server.log_format == new.server.log_format);
     keep("[storage] url", old.storage.url == new.storage.url);
     keep("[secrets] key_file", old.secrets.key_file == new.secrets.key_file);
     new.server.listen = old.server.listen;
-    new.server.max_connections = old.server.max_connections;
+    new.limits.connections = old.limits.connections;
     new.server.pid_file = old.server.pid_file.clone();
     new.server.log_format = old.server.log_format;
     new.storage = old.storage.clone();

@@ -1,9 +1,11 @@
 //! `gateway.toml` → [`Config`]. Every complaint has file, line, column, the line itself and a hint.
 //!
 //! `read.rs` has the keys, `values.rs` what may stand behind them, `walk.rs` gathers mistakes, `complaint.rs` shows them;
-//! `public_url.rs` is the one value that does more than being there.
+//! `limits.rs` is the section that bounds what a request may cost, `public_url.rs` the one value that does more than
+//! being there.
 
 mod complaint;
+mod limits;
 mod public_url;
 mod read;
 pub mod values;
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use complaint::Complaint;
+pub use limits::Limits;
 pub use public_url::PublicUrl;
 pub use walk::{Wrong, list_of, nearest};
 
@@ -21,11 +24,13 @@ use crate::ical::Mask;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::feeds::FeedKind;
+use crate::store::grants::May;
 
 /// The whole configuration, checked.
 #[derive(Clone)]
 pub struct Config {
     pub server: Server,
+    pub limits: Limits,
     pub storage: Storage,
     pub secrets: SecretsSection,
     pub sync: Sync,
@@ -40,10 +45,6 @@ pub struct Server {
     /// What clients type; hrefs and redirects are made from it, never from Host.
     pub public_url: PublicUrl,
     pub tls: Option<Tls>,
-    /// Default 10 000.
-    pub max_connections: usize,
-    /// Largest calendar object and XML body in bytes. Default 2 MiB.
-    pub max_body: usize,
     /// Default `calgate.pid` beside the configuration file; what `calgate reload` reads.
     pub pid_file: PathBuf,
     /// `trace` … `error`, or a filter as `RUST_LOG` takes it. Default `info`.
@@ -86,6 +87,8 @@ pub struct Sync {
     /// After this long without a good pull a member's time is not known any more. Default 1 h.
     pub stale_after: Duration,
     pub stale: Stale,
+    /// For how long a client that was away still hears what was deleted. Default 90 d.
+    pub keep_deleted: Duration,
 }
 
 /// Telling clients that something changed (WebDAV-Push).
@@ -130,7 +133,18 @@ pub struct User {
     /// Local calendars.
     pub calendars: Vec<LocalCalendar>,
     pub unified: Vec<Unified>,
+    /// What others may of the calendars.
+    pub grants: Vec<Grant>,
     pub feeds: Vec<Feed>,
+}
+
+#[derive(Clone)]
+pub struct Grant {
+    /// The slug of the calendar.
+    pub calendar: String,
+    /// The name of another user of the file.
+    pub to: String,
+    pub may: May,
 }
 
 #[derive(Clone)]
@@ -294,6 +308,7 @@ mod tests {
         let config = parse(EXAMPLE, Path::new("/etc/calgate/gateway.toml")).unwrap_or_else(|c| panic!("{}", shown(c)));
         assert_eq!(config.server.public_url.as_str(), "http://127.0.0.1:5232");
         assert_eq!(config.storage.url, "sqlite:/etc/calgate/calgate.db");
+        assert_eq!(config.limits, Limits::default());
         assert!(config.users.is_empty());
     }
 
@@ -316,11 +331,10 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {} {} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {} {}",
+                "{} {} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {}",
                 c.server.listen,
                 c.server.public_url,
-                c.server.max_connections,
-                c.server.max_body,
+                c.limits,
                 c.server.pid_file,
                 c.server.log,
                 c.server.log_format,
@@ -331,6 +345,7 @@ mod tests {
                 c.sync.upstream_away,
                 c.sync.stale_after,
                 c.sync.stale,
+                c.sync.keep_deleted,
                 c.push.enabled,
                 c.push.private_networks
             )
@@ -342,6 +357,8 @@ mod tests {
         assert_eq!(user.unified[0].members[1].mask, Mask::Busy);
         assert_eq!(user.unified[0].write_to, "team");
         assert_eq!(user.feeds[0].calendar, "all");
+        assert_eq!((user.grants[0].calendar.as_str(), user.grants[0].to.as_str()), ("team", "bert"));
+        assert_eq!(user.grants[0].may, May::Read);
     }
 
     /// Every text gives a configuration or complaints: places are inside the text, and no secret is shown.

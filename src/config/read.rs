@@ -9,35 +9,55 @@ use toml::Spanned;
 
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
-    Account, Config, Feed, LocalCalendar, LogFormat, Member, Password, PublicUrl, Push, SecretsSection, Server, Stale,
-    Storage, Sync, Tls, Unified, UpstreamAway, User, values,
+    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Password, PublicUrl, Push, SecretsSection, Server,
+    Stale, Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
 };
 use crate::ical::Mask;
 use crate::provider;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
+use crate::store::grants::May;
 
-const ROOT: &[&str] = &["server", "storage", "secrets", "sync", "push", "user"];
-const SERVER: &[&str] =
-    &["listen", "public_url", "tls", "max_connections", "max_body", "pid_file", "log", "log_format"];
+const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "push", "user"];
+const SERVER: &[&str] = &["listen", "public_url", "tls", "pid_file", "log", "log_format"];
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
-const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale"];
+const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale", "keep_deleted"];
 const PUSH: &[&str] = &["enabled", "private_networks"];
 const USER: &[&str] =
-    &["name", "password", "display_name", "email", "timezone", "account", "calendar", "unified", "feed"];
+    &["name", "password", "display_name", "email", "timezone", "account", "calendar", "unified", "grant", "feed"];
 const ACCOUNT: &[&str] = &["name", "kind", "url", "username", "password", "calendar"];
 const TAKEN: &[&str] = &["remote", "name", "display_name", "color"];
 const LOCAL: &[&str] = &["name", "display_name", "color"];
 const UNIFIED: &[&str] = &["name", "display_name", "color", "members", "write_to"];
 const MEMBER: &[&str] = &["calendar", "mask"];
+const GRANT: &[&str] = &["calendar", "to", "may"];
 const FEED: &[&str] = &["calendar", "kind", "token"];
+
+/// The first is the default.
+const MAY: [(&str, May); 4] = [("read", May::Read), ("write", May::Write), ("title", May::Title), ("busy", May::Busy)];
 
 /// Every key there is, for the test that the example shows them all.
 #[cfg(test)]
-pub(super) const ALL: &[&[&str]] =
-    &[ROOT, SERVER, TLS, STORAGE, SECRETS, SYNC, PUSH, USER, ACCOUNT, TAKEN, LOCAL, UNIFIED, MEMBER, FEED];
+pub(super) const ALL: &[&[&str]] = &[
+    ROOT,
+    SERVER,
+    limits::KEYS,
+    TLS,
+    STORAGE,
+    SECRETS,
+    SYNC,
+    PUSH,
+    USER,
+    ACCOUNT,
+    TAKEN,
+    LOCAL,
+    UNIFIED,
+    MEMBER,
+    GRANT,
+    FEED,
+];
 
 /// Reads the whole file. The result counts only if nothing was complained about.
 pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTable<'t>>) -> Config {
@@ -48,6 +68,8 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     let key_file = path(walk, &section, "key_file").unwrap_or_else(|| walk.dir.join("calgate.key"));
     let section = walk.table(&root, "server", "[server]", SERVER);
     let server = server(walk, &section);
+    let section = walk.table(&root, "limits", "[limits]", limits::KEYS);
+    let limits = limits::read(walk, &section);
     let section = walk.table(&root, "sync", "[sync]", SYNC);
     let sync = sync(walk, &section);
     let section = walk.table(&root, "push", "[push]", PUSH);
@@ -57,9 +79,9 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     };
 
     let mut users: Vec<User> = Vec::new();
-    let (mut names, mut tokens) = (HashSet::new(), HashSet::new());
+    let (mut names, mut tokens, mut granted) = (HashSet::new(), HashSet::new(), Vec::new());
     for section in walk.tables(&root, "user", "[[user]]", USER) {
-        let Some(user) = user(walk, &section, &mut tokens) else { continue };
+        let Some(user) = user(walk, &section, &mut tokens, &mut granted) else { continue };
         let (at, user) = (user.span(), user.into_inner());
         if !names.insert(user.name.clone()) {
             let message = format!("the user \"{}\" is declared twice", user.name);
@@ -67,7 +89,8 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
         }
         users.push(user);
     }
-    Config { server, storage, secrets: SecretsSection { key_file }, sync, push, users }
+    grantees(walk, granted, &users);
+    Config { server, limits, storage, secrets: SecretsSection { key_file }, sync, push, users }
 }
 
 fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
@@ -96,8 +119,6 @@ fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
         listen,
         public_url,
         tls,
-        max_connections: walk.number(section, "max_connections", 1, 1_000_000).unwrap_or(10_000),
-        max_body: walk.number_or_text(section, "max_body", values::size).unwrap_or(2 << 20),
         pid_file: path(walk, section, "pid_file").unwrap_or_else(|| walk.dir.join("calgate.pid")),
         log: walk.text(section, "log", values::log).map_or_else(|| "info".to_owned(), Spanned::into_inner),
         log_format: one_of(walk, section, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
@@ -164,6 +185,7 @@ fn sync<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Sync {
     let (_, interval) = duration("interval", 300, 1, 7 * 86_400);
     let (_, write_wait) = duration("write_wait", 5, 0, 60);
     let (at, stale_after) = duration("stale_after", 3600, 1, 30 * 86_400);
+    let (_, keep_deleted) = duration("keep_deleted", 90 * 86_400, 86_400, 3650 * 86_400);
     if stale_after < interval {
         let message = format!("`stale_after` is shorter than `interval` ({})", values::written(interval));
         let hint = "Between two pulls every calendar would count as not known; make it at least twice as long.";
@@ -179,12 +201,18 @@ fn sync<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Sync {
             &[("keep", UpstreamAway::Keep), ("refuse", UpstreamAway::Refuse)],
         ),
         stale_after,
+        keep_deleted,
         stale: one_of(walk, section, "stale", &[("busy-unavailable", Stale::BusyUnavailable), ("error", Stale::Error)]),
     }
 }
 
 /// A user with the place of the name. `None`: no good name; everything else was looked at all the same.
-fn user<'t>(walk: &mut Walk<'t>, section: &Section<'t>, tokens: &mut HashSet<String>) -> Option<Spanned<User>> {
+fn user<'t>(
+    walk: &mut Walk<'t>,
+    section: &Section<'t>,
+    tokens: &mut HashSet<String>,
+    granted: &mut Vec<Spanned<String>>,
+) -> Option<Spanned<User>> {
     let name = walk.needed(section, "name", "Give the user a name: name = \"anna\".", values::user_name);
     walk.hide_if(section, "password", |_| true);
     let password = walk.text(section, "password", values::password_hash).map(Spanned::into_inner);
@@ -196,13 +224,14 @@ fn user<'t>(walk: &mut Walk<'t>, section: &Section<'t>, tokens: &mut HashSet<Str
     let accounts = accounts(walk, section, &mut slugs);
     let calendars = locals(walk, section, &mut slugs);
     let unified = unified(walk, section, &mut slugs);
+    let grants = grants(walk, section, name.as_ref().map(|name| name.get_ref().as_str()), &slugs, granted);
     let feeds = feeds(walk, section, &slugs, tokens);
 
     let name = name?;
     let at = name.span();
     let name = name.into_inner();
     let display_name = display_name.unwrap_or_else(|| name.clone());
-    let user = User { name, password, display_name, addresses, zone, accounts, calendars, unified, feeds };
+    let user = User { name, password, display_name, addresses, zone, accounts, calendars, unified, grants, feeds };
     Some(Spanned::new(at, user))
 }
 
@@ -436,6 +465,63 @@ fn write_to<'t>(walk: &mut Walk<'t>, section: &Section<'t>, members: &[Member], 
         walk.complain(at, wrong);
     }
     None
+}
+
+/// What `user` grants; each name that it is granted to is put into `granted`, to be looked up when all users are known.
+fn grants<'t>(
+    walk: &mut Walk<'t>,
+    section: &Section<'t>,
+    user: Option<&str>,
+    slugs: &Slugs,
+    granted: &mut Vec<Spanned<String>>,
+) -> Vec<Grant> {
+    const TO: &str = "Name a user of this file: to = \"bert\".";
+    let mut grants: Vec<Grant> = Vec::new();
+    for section in walk.tables(section, "grant", "[[user.grant]]", GRANT) {
+        let calendar = walk.needed(&section, "calendar", "Name the calendar that is shared.", values::name);
+        if let Some(calendar) = &calendar {
+            slugs.look_up(walk, calendar.get_ref(), calendar.span(), true);
+        }
+        let may = one_of(walk, &section, "may", &MAY);
+        if !section.has("to") {
+            walk.missing(&section, "to", TO);
+        }
+        for to in walk.texts(&section, "to", values::user_name) {
+            let calendar = calendar.as_ref().map(|calendar| calendar.get_ref().clone());
+            if user == Some(to.get_ref()) {
+                let message = "a calendar can not be shared with its owner";
+                walk.complain(to.span(), Wrong::new(message, "Name another user, or take this one away."));
+            } else if calendar
+                .as_ref()
+                .is_some_and(|c| grants.iter().any(|g| g.calendar == *c && g.to == *to.get_ref()))
+            {
+                let message = format!("this calendar is shared with \"{}\" already", to.get_ref());
+                walk.complain(to.span(), Wrong::new(message, "Keep one of the two."));
+            } else {
+                grants.extend(calendar.map(|calendar| Grant { calendar, to: to.get_ref().clone(), may }));
+                granted.push(to);
+            }
+        }
+    }
+    grants
+}
+
+/// Complains about names that are no users of the file.
+fn grantees(walk: &mut Walk<'_>, granted: Vec<Spanned<String>>, users: &[User]) {
+    for to in granted {
+        let known: Vec<&str> = users.iter().map(|user| user.name.as_str()).collect();
+        if walk.broken || known.contains(&to.get_ref().as_str()) {
+            continue;
+        }
+        // Not looked up in the database: a file is right or wrong by itself, on every machine.
+        let hint = match nearest(to.get_ref(), known.iter().copied()) {
+            Some(near) => format!("Did you mean \"{near}\"?"),
+            None => "Only users of this file can be named here; for one made by `calgate user add` there is \
+                     `calgate grant add`."
+                .to_owned(),
+        };
+        walk.complain(to.span(), Wrong::new(format!("there is no user \"{}\" in this file", to.get_ref()), hint));
+    }
 }
 
 fn feeds<'t>(walk: &mut Walk<'t>, user: &Section<'t>, slugs: &Slugs, tokens: &mut HashSet<String>) -> Vec<Feed> {

@@ -20,7 +20,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         Target::Calendar { owner, slug } => {
             let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
             let removed = asked.app.store.write(move |tx| -> Result<(), Denied> {
-                let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Write)?;
+                let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Remove)?;
                 calendars::remove(tx, &calendar, now)?;
                 Ok(properties::forget(tx, &key)?)
             });

@@ -1,13 +1,13 @@
 //! GET and HEAD: a resource as it was stored, byte for byte; of a collection, a line of help for people.
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::path::{self, Target};
-use super::props::{self, CONTENT_TYPE as CALENDAR_TYPE, Scene};
-use super::response::{self, Answer, http_date};
+use super::props::{CONTENT_TYPE as CALENDAR_TYPE, Scene};
+use super::response::{self, Answer, http_date, quoted};
 use super::{Asked, Error, propfind, request};
+use crate::body::Body;
 use crate::store::calendars::{self, Need};
 use crate::store::{Tx, resources};
 
@@ -31,11 +31,11 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         return Err(Error { etag: Some(resource.etag), ..error });
     }
     let unchanged = condition.none_match.is_some_and(|list| holds(&list));
-    let etag = props::etag(&(&resource).into());
+    let etag = quoted(&resource.etag);
     let mut answer = if unchanged {
         response::empty(StatusCode::NOT_MODIFIED)
     } else {
-        let mut answer = Response::new(Bytes::from(resource.body));
+        let mut answer = Response::new(Body::from(resource.body));
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CALENDAR_TYPE));
         answer
     };
@@ -62,7 +62,7 @@ async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
         base.origin(),
         path::home(base, &asked.actor.name),
     );
-    let mut answer = Response::new(Bytes::from(text));
+    let mut answer = Response::new(Body::from(text));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
     Ok(answer)

@@ -9,14 +9,12 @@ use super::props::{self, Setting};
 use super::request::{self, Patch, PropName};
 use super::response::{self, Answer, Ns};
 use super::{Asked, Error};
+use crate::config::Limits;
 use crate::ical::Instant;
 use crate::store::calendars::{self, Denied, Edit, New, NotMade};
 use crate::store::properties::{self, Dead, NotSet};
 use crate::store::users::Actor;
 use crate::store::{self, Tx};
-
-/// Calendars of one user.
-const MAX_CALENDARS: usize = 500;
 
 pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     let (owner, slug) = match &asked.target {
@@ -25,15 +23,16 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         // What is there already can not be made (RFC 4918 9.3.1).
         there => return Err(Error { condition: TAKEN.into(), ..Error::not_allowed(there, "this is there already") }),
     };
-    let patches = request::mkcalendar(asked.body, mkcol)?;
+    let patches = request::mkcalendar(asked.body, mkcol, &asked.limits)?;
     check_type(&patches, mkcol)?;
-    let plan = match plan(&patches) {
+    let limits = asked.limits;
+    let plan = match plan(&patches, &limits) {
         Ok(plan) => plan,
         Err((at, fault, why)) => return Ok(refused(&patches, (at, fault, &why), mkcol)),
     };
     let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
     let key = asked.target.key();
-    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, now)).await;
+    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, &limits, now)).await;
     match made {
         Ok(()) => {
             let mut answer = response::empty(StatusCode::CREATED);
@@ -124,7 +123,7 @@ fn is(name: &PropName, ns: Ns, local: &str) -> bool {
 }
 
 /// Sorts the properties; the error says which one is wrong, how, and why in words.
-fn plan(patches: &[Patch]) -> Result<Plan, (usize, Fault, String)> {
+fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, String)> {
     let mut edit = Edit::default();
     let mut plan = Plan { new: New::default(), dead: Vec::new() };
     for (at, patch) in patches.iter().enumerate() {
@@ -138,7 +137,7 @@ fn plan(patches: &[Patch]) -> Result<Plan, (usize, Fault, String)> {
         }
         match props::setting(&patch.name, true, false) {
             Setting::Live(set) => set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::Value, why))?,
-            Setting::Dead if value.xml.len() > proppatch::MAX_DEAD => {
+            Setting::Dead if value.xml.len() > limits.dead_property => {
                 return Err((at, Fault::Quota, "this property is too long".to_owned()));
             }
             Setting::Dead => plan.dead.push(proppatch::dead(patch, &value.xml)),
@@ -159,14 +158,15 @@ fn make(
     slug: &str,
     key: &str,
     plan: &Plan,
+    limits: &Limits,
     now: Instant,
 ) -> Result<(), Failure> {
-    if calendars::home(tx, actor, owner)?.len() >= MAX_CALENDARS {
+    if calendars::home(tx, actor, owner)?.len() >= limits.calendars {
         return Err(Failure::Quota);
     }
     calendars::create(tx, actor, owner, slug, &plan.new, now)?;
     for dead in &plan.dead {
-        properties::set(tx, actor.user, key, dead)?;
+        properties::set(tx, actor.user, key, dead, limits.dead_properties)?;
     }
     Ok(())
 }

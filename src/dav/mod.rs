@@ -1,12 +1,14 @@
 //! WebDAV and CalDAV: method × target → one of the files below.
 //!
 //! `path.rs` says what a URL means, `request.rs` what a body asks, `props.rs` which properties there are, `response.rs`
-//! how an answer is written, `sheet.rs` how one is filled row by row; the other files are one method each, and answer from one snapshot of the store.
+//! how an answer is written, `sheet.rs` how one is filled row by row, `page.rs` how a long one goes out page by page; the
+//! other files are one method each.
 
 pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
+mod page;
 pub mod path;
 pub mod propfind;
 pub mod proppatch;
@@ -24,10 +26,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use crate::app::App;
-use crate::config::PublicUrl;
+use crate::body::Body;
+use crate::config::{Limits, PublicUrl};
 use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
@@ -45,6 +48,7 @@ pub struct Asked<'a> {
     pub app: &'a Arc<App>,
     /// What every href begins with.
     pub base: PublicUrl,
+    pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
     pub headers: &'a HeaderMap,
@@ -71,7 +75,7 @@ impl Asked<'_> {
 /// Answers one DAV request. The body was read under its limits; the actor was made by `web/auth.rs`; the path has lost
 /// the prefix of `public_url`.
 /// Whatever was sent, the answer is never 401 and never a 5xx that is not the store's or an upstream's trouble.
-pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Response<Bytes> {
+pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Answer {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
     let writes = !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT");
@@ -104,15 +108,17 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> R
         answer.headers_mut().insert(HeaderName::from_static("dav"), HeaderValue::from_static(options::DAV));
     }
     if method == "HEAD" {
-        let length = answer.body().len();
-        answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
-        *answer.body_mut() = Bytes::new();
+        // How long a streamed answer would be is only known when it has been made.
+        if let Some(length) = answer.body().whole().map(Bytes::len) {
+            answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *answer.body_mut() = Body::default();
     }
     answer
 }
 
 /// Answers OPTIONS, which needs no login.
-pub fn options(_app: &Arc<App>, path: &str) -> Response<Bytes> {
+pub fn options(_app: &Arc<App>, path: &str) -> Answer {
     options::answer(Target::read(path).as_ref())
 }
 
@@ -149,8 +155,10 @@ async fn route(
     if encoded {
         return Err(Error::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "send the body without a Content-Encoding"));
     }
-    let base = app.config.load().server.public_url.clone();
-    let asked = Asked { app, base, actor, target, headers: request.headers(), body: request.body() };
+    let config = app.config.load();
+    let (base, limits) = (config.server.public_url.clone(), config.limits);
+    drop(config);
+    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: request.body() };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
@@ -229,10 +237,9 @@ impl Error {
         Error::refused(condition, message)
     }
 
-    /// The answer would be larger than [`response::MAX_ANSWER`].
-    pub fn too_large() -> Error {
-        let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "the answer would be too large: ask for less at once");
-        Error { condition: Cow::Borrowed("<D:number-of-matches-within-limits/>"), ..error }
+    /// What the log is told of an error that no client can be told any more.
+    fn in_words(self) -> String {
+        self.log.map_or(self.message, String::from)
     }
 
     fn later(after: u32, message: impl Into<String>) -> Error {
@@ -331,7 +338,7 @@ mod tests {
             let error = Error::of_refusal(refusal.clone(), &target, &base);
             let answer = response::error(&error);
             assert_eq!(answer.status().as_u16(), status, "{refusal:?}");
-            let body = std::str::from_utf8(answer.body()).unwrap();
+            let body = std::str::from_utf8(answer.body().whole().unwrap()).unwrap();
             assert!(body.contains(&format!("{condition}<CG:message")), "{refusal:?}: {body}");
             let shown = ["retry-after", "etag"].iter().filter_map(|n| answer.headers().get(*n));
             let shown: Vec<&str> = shown.map(|v| v.to_str().unwrap()).collect();

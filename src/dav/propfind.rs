@@ -1,33 +1,55 @@
-//! PROPFIND (RFC 4918 9.1): one snapshot, one response element a node.
-
-use std::collections::{HashMap, HashSet};
+//! PROPFIND (RFC 4918 9.1): one response element a node.
 
 use http::header::{HeaderName, VARY};
 
+use super::page::{self, Choice, Page, Place, Writer};
 use super::path::Target;
-use super::props::{Access, Node, Row, Scene};
+use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
-use super::response::{self, Answer, MAX_ANSWER};
+use super::response::{self, Answer};
 use super::sheet::{Data, Sheet};
 use super::{Asked, Error};
-use crate::ids::Name;
-use crate::store::calendars::{self, Calendar, Need, Source};
+use crate::ical::select::Select;
+use crate::store::calendars::{self, Need};
 use crate::store::properties::Dead;
 use crate::store::users::{self, User};
-use crate::store::{Tx, properties, resources, unified};
+use crate::store::walk::Walk;
+use crate::store::{Tx, properties};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let wanted = request::propfind(asked.body)?;
+    let wanted = request::propfind(asked.body, &asked.limits)?;
     let depth = depth(request::depth(asked.headers)?, &asked.target)?;
     let prefer = Prefer::read(asked.headers);
-    let scene = scene(&asked);
+    let sheet = Sheet::new(wanted, prefer.minimal, false);
+    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), selected: 0 };
     let target = asked.target.clone();
-    let body = asked
-        .app
-        .store
-        .read(move |tx| run(tx, &scene, &target, Sheet::new(wanted, prefer.minimal, false), depth, prefer.noroot))
-        .await?;
-    Ok(with_preference(response::multistatus(body), prefer))
+    // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
+    // the first page, which is read before any member: what is older than that is listed, what is newer may be.
+    let mut left: Option<(Place, Walk)> = None;
+    let body = page::body(asked.app, move |tx, out| {
+        let (place, walk) = match &mut left {
+            Some((place, walk)) => {
+                *place = place.again(tx, &writer.scene, &writer.sheet)?;
+                (place, walk)
+            }
+            None => {
+                response::open_root("D:multistatus", out);
+                let Some(place) = first(tx, &mut writer, &target, depth, prefer.noroot, out)? else {
+                    response::close_root("D:multistatus", out);
+                    return Ok(Page::Last);
+                };
+                let (place, walk) = left.insert((place, Walk::all()));
+                (place, walk)
+            }
+        };
+        let (_, over) = writer.rows(tx, place, walk, &Choice::All, None, out)?;
+        if !over {
+            return Ok(Page::More);
+        }
+        response::close_root("D:multistatus", out);
+        Ok(Page::Last)
+    });
+    Ok(with_preference(response::multistatus(body.await?), prefer))
 }
 
 /// What the properties of this request's answer depend on.
@@ -35,7 +57,7 @@ pub fn scene(asked: &Asked<'_>) -> Scene {
     Scene {
         actor: asked.actor.clone(),
         base: asked.base.clone(),
-        max_resource_size: asked.app.config.load().server.max_body,
+        limits: asked.limits,
         push: asked.app.push.load_full(),
     }
 }
@@ -65,98 +87,78 @@ fn depth(sent: Option<Depth>, target: &Target) -> Result<Depth, Error> {
     })
 }
 
-fn run(
+/// Writes all but the members of a calendar; gives the calendar whose members are wanted.
+fn first(
     tx: &mut Tx<'_>,
-    scene: &Scene,
+    writer: &mut Writer,
     target: &Target,
-    mut sheet: Sheet,
     depth: Depth,
     noroot: bool,
-) -> Result<String, Error> {
-    let mut out = String::new();
-    response::open_root("D:multistatus", &mut out);
+    out: &mut String,
+) -> Result<Option<Place>, Error> {
+    let (scene, sheet) = (&writer.scene, &mut writer.sheet);
     let deep = depth == Depth::One;
     let this = !(deep && noroot);
     let href = target.href(&scene.base);
     match target {
         Target::Root { .. } => {
             if this {
-                sheet.respond(scene, (&href, ""), &Node::Root, &[], &Data::None, &mut out);
+                sheet.respond(scene, (&href, ""), &Node::Root, &[], &Data::None, out);
             }
             if deep {
                 let user = own_user(tx, scene)?;
                 let principals = Target::Principals.href(&scene.base);
-                sheet.respond(scene, (&principals, ""), &Node::Principals, &[], &Data::None, &mut out);
-                collection(
-                    tx,
-                    scene,
-                    &mut sheet,
-                    &Target::Home { owner: user.name.clone() },
-                    &Node::Home(&user),
-                    &mut out,
-                )?;
+                sheet.respond(scene, (&principals, ""), &Node::Principals, &[], &Data::None, out);
+                collection(tx, scene, sheet, &Target::Home { owner: user.name.clone() }, &Node::Home(&user), out)?;
             }
         }
         Target::Principals => {
             if this {
-                sheet.respond(scene, (&href, ""), &Node::Principals, &[], &Data::None, &mut out);
+                sheet.respond(scene, (&href, ""), &Node::Principals, &[], &Data::None, out);
             }
             if deep {
                 // Others' principals are not listed: who has a login here is nobody's business.
                 let user = own_user(tx, scene)?;
                 let target = Target::Principal { user: user.name.clone() };
-                collection(tx, scene, &mut sheet, &target, &Node::Principal(&user), &mut out)?;
+                collection(tx, scene, sheet, &target, &Node::Principal(&user), out)?;
             }
         }
         Target::Principal { user } => {
             let user = principal(tx, scene, user)?;
             let target = Target::Principal { user: user.name.clone() };
-            collection(tx, scene, &mut sheet, &target, &Node::Principal(&user), &mut out)?;
+            collection(tx, scene, sheet, &target, &Node::Principal(&user), out)?;
         }
         Target::Home { owner } => {
             let calendars = calendars::home(tx, &scene.actor, owner)?;
             let owner = users::by_name(tx, owner)?.ok_or_else(Error::not_found)?;
             let home = Target::Home { owner: owner.name.clone() };
             if this {
-                collection(tx, scene, &mut sheet, &home, &Node::Home(&owner), &mut out)?;
+                collection(tx, scene, sheet, &home, &Node::Home(&owner), out)?;
             }
             for calendar in calendars.iter().filter(|_| deep) {
                 let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
-                collection(tx, scene, &mut sheet, &target, &Node::Calendar(calendar), &mut out)?;
+                collection(tx, scene, sheet, &target, &Node::Calendar(calendar), out)?;
             }
         }
         Target::Calendar { owner, slug } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
             let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
             if this {
-                collection(tx, scene, &mut sheet, &target, &Node::Calendar(&calendar), &mut out)?;
+                collection(tx, scene, sheet, &target, &Node::Calendar(&calendar), out)?;
             }
             if deep {
-                let href = target.href(&scene.base);
-                let rows = resources::list(tx, &calendar)?;
-                out.reserve(rows.len().min(10_000) * 300);
-                let shelf = Shelf::of(tx, scene, &sheet, &calendar)?;
-                for row in &rows {
-                    let dead = shelf.dead(row.name.as_str());
-                    let node = Node::Resource(&calendar, Row::from(row), shelf.access(row.name.as_str()));
-                    sheet.respond(scene, (&href, row.name.as_str()), &node, dead, &Data::None, &mut out);
-                    if out.len() > MAX_ANSWER {
-                        return Err(Error::too_large());
-                    }
-                }
+                return Place::of(tx, scene, sheet, calendar).map(Some);
             }
         }
         Target::Resource { owner, slug, name } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
-            let resource = resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
-            let dead = dead_at(tx, scene, &sheet, target, false)?;
-            let access = access_to(tx, &sheet, &calendar, name)?;
-            let node = Node::Resource(&calendar, Row::from(&resource), access);
-            sheet.respond(scene, (&href, ""), &node, &dead, &Data::None, &mut out);
+            let place = Place::of(tx, scene, sheet, calendar)?;
+            if !writer.one(tx, &place, name.as_str(), out)? {
+                return Err(Error::not_found());
+            }
         }
     }
-    out.push_str("</D:multistatus>\n");
-    Ok(out)
+    Ok(None)
 }
 
 /// The response of one collection.
@@ -174,7 +176,7 @@ fn collection(
 }
 
 /// The dead properties of one node, if any are wanted.
-pub fn dead_at(
+fn dead_at(
     tx: &mut Tx<'_>,
     scene: &Scene,
     sheet: &Sheet,
@@ -187,53 +189,10 @@ pub fn dead_at(
     Ok(properties::list(tx, scene.actor.user, &target.key())?)
 }
 
-/// What may be done with one resource. A unified calendar's own right is about new ones: of those that are there, each
-/// has the right of its origin.
-fn access_to(tx: &mut Tx<'_>, sheet: &Sheet, calendar: &Calendar, name: &Name) -> Result<Access, Error> {
-    let may_write = match calendar.source {
-        Source::Unified { .. } if sheet.wants_access() => unified::is_writable(tx, calendar.id, name)?,
-        _ => calendar.writable,
-    };
-    Ok(access(may_write))
-}
-
-fn access(may_write: bool) -> Access {
+/// What may be done with a resource. A unified calendar's own right is about new ones: of those that are there, each has
+/// the right of its origin.
+pub fn access(may_write: bool) -> Access {
     if may_write { Access::Write } else { Access::Read }
-}
-
-/// What the resources of a calendar have besides their rows, as far as it is wanted, read at once: their dead properties
-/// and what may be done with them.
-pub struct Shelf {
-    by_name: HashMap<String, Vec<Dead>>,
-    /// Of a unified calendar: those that may be written.
-    writable: Option<HashSet<String>>,
-    calendar: Access,
-}
-
-impl Shelf {
-    pub fn of(tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet, calendar: &Calendar) -> Result<Shelf, Error> {
-        let mut by_name: HashMap<String, Vec<Dead>> = HashMap::new();
-        if sheet.wants_dead(false) {
-            let key = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() }.key();
-            for (path, dead) in properties::below(tx, scene.actor.user, &key)? {
-                by_name.entry(path[key.len()..].to_owned()).or_default().push(dead);
-            }
-        }
-        let writable = match calendar.source {
-            Source::Unified { .. } if sheet.wants_access() => Some(unified::writable(tx, calendar.id)?),
-            _ => None,
-        };
-        Ok(Shelf { by_name, writable, calendar: access(calendar.writable) })
-    }
-
-    pub fn dead(&self, name: &str) -> &[Dead] {
-        // Nearly always nobody has kept any, and then no name need be hashed.
-        if self.by_name.is_empty() { &[] } else { self.by_name.get(name).map_or(&[], Vec::as_slice) }
-    }
-
-    pub fn access(&self, name: &str) -> Access {
-        self.writable.as_ref().map_or(self.calendar, |names| access(names.contains(name)))
-    }
 }
 
 /// The principal of that name: everybody sees their own.

@@ -9,11 +9,7 @@ use super::response::{self, Answer, status_line, tags};
 use super::{Asked, Error, propfind};
 use crate::store::calendars::{self, Edit, Need};
 use crate::store::properties::{Dead, NotSet};
-use crate::store::users::Actor;
 use crate::store::{Tx, properties, resources};
-
-/// Bytes of one dead property.
-pub const MAX_DEAD: usize = 64 << 10;
 
 /// Why a property was not changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -40,7 +36,7 @@ impl<E: Into<Error>> From<E> for Failure {
 }
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let patches = request::proppatch(asked.body)?;
+    let patches = request::proppatch(asked.body, &asked.limits)?;
     let href = asked.href();
     let (scene, target) = (propfind::scene(&asked), asked.target.clone());
     let todo = patches.clone();
@@ -85,7 +81,7 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
                 let value = patch.value.as_ref().map(|v| v.text.as_str());
                 set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
             }
-            Setting::Dead => set_dead(tx, actor, &target.key(), patch, at)?,
+            Setting::Dead => set_dead(tx, scene, &target.key(), patch, at)?,
         }
     }
     if let Some(calendar) = calendar.filter(|_| edit != Edit::default()) {
@@ -94,17 +90,19 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
     Ok(())
 }
 
-fn set_dead(tx: &mut Tx<'_>, actor: &Actor, key: &str, patch: &Patch, at: usize) -> Result<(), Failure> {
+fn set_dead(tx: &mut Tx<'_>, scene: &Scene, key: &str, patch: &Patch, at: usize) -> Result<(), Failure> {
     let quota = || Failure::Patch(at, Fault::Quota, "there is no room for so long a property here".to_owned());
     let Some(value) = &patch.value else {
-        return Ok(properties::remove(tx, actor.user, key, &patch.name.ns, &patch.name.name)?);
+        return Ok(properties::remove(tx, scene.actor.user, key, &patch.name.ns, &patch.name.name)?);
     };
-    if value.xml.len() > MAX_DEAD {
+    if value.xml.len() > scene.limits.dead_property {
         return Err(quota());
     }
-    properties::set(tx, actor.user, key, &dead(patch, &value.xml)).map_err(|e| match e {
-        NotSet::Quota => quota(),
-        NotSet::Store(e) => e.into(),
+    properties::set(tx, scene.actor.user, key, &dead(patch, &value.xml), scene.limits.dead_properties).map_err(|e| {
+        match e {
+            NotSet::Quota => quota(),
+            NotSet::Store(e) => e.into(),
+        }
     })
 }
 

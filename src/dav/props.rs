@@ -6,16 +6,15 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use super::{path, push};
 use super::request::{PropName, Value};
-use super::response::{Ns, http_date, quoted};
+use super::response::{Ns, http_date};
 use super::xml::escape;
-use crate::config::PublicUrl;
-use crate::ical::{Component, Instant, Kind, recur};
-use crate::ids::{Etag, Name};
+use super::{path, push};
+use crate::config::{Limits, PublicUrl};
+use crate::ical::{Component, Instant, Kind};
 use crate::store::calendars::{Calendar, Edit};
-use crate::store::resources::{Listed, Resource};
 use crate::store::users::{Actor, User};
+use crate::store::walk::Seen;
 use crate::sync::notify;
 
 /// What has properties.
@@ -33,8 +32,8 @@ pub enum Node<'a> {
 /// A resource as its properties need it, with its body or without.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
-    pub name: &'a Name,
-    pub etag: &'a Etag,
+    pub name: &'a str,
+    pub etag: &'a str,
     pub size: i64,
     pub changed_at: Instant,
 }
@@ -46,15 +45,9 @@ pub enum Access {
     Read,
 }
 
-impl<'a> From<&'a Listed> for Row<'a> {
-    fn from(l: &'a Listed) -> Row<'a> {
-        Row { name: &l.name, etag: &l.etag, size: l.size, changed_at: l.changed_at }
-    }
-}
-
-impl<'a> From<&'a Resource> for Row<'a> {
-    fn from(r: &'a Resource) -> Row<'a> {
-        Row { name: &r.name, etag: &r.etag, size: r.body.len() as i64, changed_at: r.changed_at }
+impl<'a> From<&Seen<'a>> for Row<'a> {
+    fn from(s: &Seen<'a>) -> Row<'a> {
+        Row { name: s.name, etag: s.etag, size: s.size, changed_at: s.changed_at }
     }
 }
 
@@ -64,8 +57,7 @@ pub struct Scene {
     pub actor: Actor,
     /// What every href begins with.
     pub base: PublicUrl,
-    /// Bytes.
-    pub max_resource_size: usize,
+    pub limits: Limits,
     /// Where push messages are offered.
     pub push: Option<Arc<notify::Push>>,
 }
@@ -190,7 +182,7 @@ fn displayname(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 fn getetag(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Resource(_, row, _) = node else { return false };
     out.push('"');
-    escape(row.etag.as_str(), out);
+    escape(row.etag, out);
     out.push('"');
     true
 }
@@ -339,7 +331,7 @@ fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool
 }
 
 fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", scene.max_resource_size).is_ok()
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.object).is_ok()
 }
 
 /// The years that a DATE of RFC 5545 can be written with.
@@ -351,8 +343,8 @@ fn max_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     on_calendar(node, "99991231T235959Z", out)
 }
 
-fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", recur::Limits::default().instances).is_ok()
+fn max_instances(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.instances).is_ok()
 }
 
 fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -490,9 +482,4 @@ pub fn components(value: &Value) -> Result<Vec<Kind>, String> {
         return Err("a calendar must hold at least one kind of component".to_owned());
     }
     Ok(kinds)
-}
-
-/// The header form of a resource's etag.
-pub fn etag(row: &Row<'_>) -> String {
-    quoted(row.etag)
 }

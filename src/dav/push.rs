@@ -120,8 +120,7 @@ pub async fn register(asked: Asked<'_>) -> Result<Answer, Error> {
     }
     let (app, actor) = (asked.app.clone(), asked.actor.clone());
     let store = &asked.app.store;
-    let receiver =
-        notify::receiver(&app, &wanted.url, &wanted.key, &wanted.auth).map_err(|why| invalid(&why))?;
+    let receiver = notify::receiver(&app, &wanted.url, &wanted.key, &wanted.auth).map_err(|why| invalid(&why))?;
     let now = app.clock.now();
     let longest = now.plus(LONGEST);
     let expires = wanted.expires.unwrap_or(now.plus(USUAL)).max(now.plus(60)).min(longest);

@@ -18,7 +18,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         return Err(Error::bad("a part of a resource can not be put (RFC 9110 14.5)"));
     }
     check_type(asked.headers)?;
-    let most = asked.app.config.load().server.max_body;
+    let most = asked.limits.object;
     if asked.body.len() > most {
         return Err(Error::refused("<C:max-resource-size/>", format!("a resource may have at most {most} bytes")));
     }

@@ -9,23 +9,15 @@ use jiff::tz::TimeZone;
 use super::Error;
 use super::response::Ns;
 use super::xml::{self, Element};
+use crate::config::Limits;
 use crate::ical::filter::{Collation, CompFilter, MatchType, ParamFilter, PropFilter, Test, TextMatch};
 use crate::ical::select::{CompSelect, PropSelect, Select};
 use crate::ical::{Instant, Reading, Window};
 use crate::ids::Etag;
 use crate::sync::write::Condition;
 
-/// hrefs of one calendar-multiget.
-pub const MAX_HREFS: usize = 5000;
-/// Properties asked for, or changed, in one request.
-pub const MAX_PROPERTIES: usize = 500;
-/// Filter elements of one calendar-query.
-pub const MAX_FILTERS: usize = 500;
 /// Octets of one text-match.
 const MAX_TEXT: usize = 4096;
-/// The longest window that is expanded, or answered as free/busy: 20 years.
-pub const MAX_EXPAND: i64 = 20 * 366 * 86_400;
-
 const DAV: &str = Ns::Dav.uri();
 const CALDAV: &str = Ns::CalDav.uri();
 
@@ -112,7 +104,7 @@ pub enum Zone {
 }
 
 /// RFC 4918 9.1. No body is `allprop`.
-pub fn propfind(body: &[u8]) -> Result<Wanted, Error> {
+pub fn propfind(body: &[u8], limits: &Limits) -> Result<Wanted, Error> {
     if body.trim_ascii().is_empty() {
         return Ok(Wanted::All(Vec::new()));
     }
@@ -120,16 +112,16 @@ pub fn propfind(body: &[u8]) -> Result<Wanted, Error> {
     if !root.is(DAV, "propfind") {
         return Err(Error::bad("the body of a PROPFIND must be DAV:propfind"));
     }
-    wanted(&root)?.ok_or_else(|| Error::bad("DAV:propfind must have one of prop, allprop and propname in it"))
+    wanted(&root, limits)?.ok_or_else(|| Error::bad("DAV:propfind must have one of prop, allprop and propname in it"))
 }
 
 /// RFC 4918 9.2, in the order of the document.
-pub fn proppatch(body: &[u8]) -> Result<Vec<Patch>, Error> {
+pub fn proppatch(body: &[u8], limits: &Limits) -> Result<Vec<Patch>, Error> {
     let root = root(body)?;
     if !root.is(DAV, "propertyupdate") {
         return Err(Error::bad("the body of a PROPPATCH must be DAV:propertyupdate"));
     }
-    let patches = patches(&root)?;
+    let patches = patches(&root, limits)?;
     if patches.is_empty() {
         return Err(Error::bad("DAV:propertyupdate changes nothing"));
     }
@@ -137,7 +129,7 @@ pub fn proppatch(body: &[u8]) -> Result<Vec<Patch>, Error> {
 }
 
 /// The properties of MKCALENDAR (RFC 4791 5.3.1) or extended MKCOL (RFC 5689); no body sets none.
-pub fn mkcalendar(body: &[u8], mkcol: bool) -> Result<Vec<Patch>, Error> {
+pub fn mkcalendar(body: &[u8], mkcol: bool, limits: &Limits) -> Result<Vec<Patch>, Error> {
     if body.trim_ascii().is_empty() {
         return Ok(Vec::new());
     }
@@ -149,7 +141,7 @@ pub fn mkcalendar(body: &[u8], mkcol: bool) -> Result<Vec<Patch>, Error> {
     if !(root.is(CALDAV, "mkcalendar") || root.is(DAV, "mkcol")) {
         return Err(Error::bad("the body must be CALDAV:mkcalendar, or DAV:mkcol for an MKCOL"));
     }
-    let patches = patches(&root)?;
+    let patches = patches(&root, limits)?;
     if patches.iter().any(|p| p.value.is_none()) {
         return Err(Error::bad("something that is being made has nothing to remove"));
     }
@@ -157,20 +149,20 @@ pub fn mkcalendar(body: &[u8], mkcol: bool) -> Result<Vec<Patch>, Error> {
 }
 
 /// Any REPORT.
-pub fn report(body: &[u8]) -> Result<Report, Error> {
+pub fn report(body: &[u8], limits: &Limits) -> Result<Report, Error> {
     let root = root(body)?;
     match (&*root.ns, root.name) {
         (CALDAV, "calendar-multiget") => {
             let hrefs: Vec<String> =
                 root.children().filter(|e| e.is(DAV, "href")).map(|e| e.text().trim().to_owned()).collect();
-            if hrefs.len() > MAX_HREFS {
-                let message = format!("ask for at most {MAX_HREFS} hrefs at once");
+            if hrefs.len() > limits.hrefs {
+                let message = format!("ask for at most {} hrefs at once", limits.hrefs);
                 return Err(Error::refused("<D:number-of-matches-within-limits/>", message));
             }
             if hrefs.is_empty() {
                 return Err(Error::bad("a calendar-multiget needs at least one DAV:href"));
             }
-            Ok(Report::Multiget { want: fetch(&root)?, hrefs })
+            Ok(Report::Multiget { want: fetch(&root, limits)?, hrefs })
         }
         (CALDAV, "calendar-query") => {
             let filter = root.child(CALDAV, "filter").ok_or_else(|| invalid("a calendar-query needs a filter"))?;
@@ -178,26 +170,26 @@ pub fn report(body: &[u8]) -> Result<Report, Error> {
             let (Some(calendar), None) = (roots.next(), roots.next()) else {
                 return Err(invalid("a filter has exactly one comp-filter, for VCALENDAR"));
             };
-            let filter = comp_filter(calendar, &mut 0)?;
+            let filter = comp_filter(calendar, &mut Count { of: 0, most: limits.filters })?;
             if !filter.name.eq_ignore_ascii_case("VCALENDAR") {
                 return Err(invalid("the outermost comp-filter must be for VCALENDAR"));
             }
             let text = root.child(CALDAV, "timezone").map(|e| Zone::Text(e.text().into_owned()));
             let id = root.child(CALDAV, "timezone-id").map(|e| Zone::Id(e.text().trim().to_owned()));
-            Ok(Report::Query { want: fetch(&root)?, filter, zone: id.or(text) })
+            Ok(Report::Query { want: fetch(&root, limits)?, filter, zone: id.or(text) })
         }
         (CALDAV, "free-busy-query") => {
             let range =
                 root.child(CALDAV, "time-range").ok_or_else(|| invalid("a free-busy-query needs a time-range"))?;
-            Ok(Report::FreeBusy { window: bounded(range)? })
+            Ok(Report::FreeBusy { window: bounded(range, limits)? })
         }
-        (DAV, "sync-collection") => sync(&root),
+        (DAV, "sync-collection") => sync(&root, limits),
         _ => Ok(Report::Other(PropName::of(&root))),
     }
 }
 
 /// RFC 6578 6.1. The order of the elements is free, and `sync-level` may be missing (Mac OS X 10.7).
-fn sync(root: &Element<'_>) -> Result<Report, Error> {
+fn sync(root: &Element<'_>, limits: &Limits) -> Result<Report, Error> {
     let token = root.child(DAV, "sync-token").map(|e| e.text().trim().to_owned());
     let token =
         token.ok_or_else(|| Error::bad("a sync-collection needs a sync-token, which is empty the first time"))?;
@@ -215,7 +207,7 @@ fn sync(root: &Element<'_>) -> Result<Report, Error> {
             Err(_) => return Err(Error::bad("nresults must be a number")),
         },
     };
-    Ok(Report::Sync { want: fetch(root)?, token, limit })
+    Ok(Report::Sync { want: fetch(root, limits)?, token, limit })
 }
 
 fn root(body: &[u8]) -> Result<Element<'_>, Error> {
@@ -223,7 +215,7 @@ fn root(body: &[u8]) -> Result<Element<'_>, Error> {
 }
 
 /// `None`: none of the three is there.
-fn wanted(parent: &Element<'_>) -> Result<Option<Wanted>, Error> {
+fn wanted(parent: &Element<'_>, limits: &Limits) -> Result<Option<Wanted>, Error> {
     let names = |e: &Element<'_>| -> Result<Vec<PropName>, Error> {
         let mut names: Vec<PropName> = Vec::new();
         for child in e.children() {
@@ -232,8 +224,8 @@ fn wanted(parent: &Element<'_>) -> Result<Option<Wanted>, Error> {
             if !names.contains(&name) {
                 names.push(name);
             }
-            if names.len() > MAX_PROPERTIES {
-                return Err(Error::bad(format!("ask for at most {MAX_PROPERTIES} properties at once")));
+            if names.len() > limits.properties {
+                return Err(Error::bad(format!("ask for at most {} properties at once", limits.properties)));
             }
         }
         Ok(names)
@@ -248,13 +240,13 @@ fn wanted(parent: &Element<'_>) -> Result<Option<Wanted>, Error> {
     Ok(parent.child(DAV, "propname").map(|_| Wanted::Names))
 }
 
-fn fetch(report: &Element<'_>) -> Result<Fetch, Error> {
-    let wanted = wanted(report)?.unwrap_or(Wanted::Named(Vec::new()));
+fn fetch(report: &Element<'_>, limits: &Limits) -> Result<Fetch, Error> {
+    let wanted = wanted(report, limits)?.unwrap_or(Wanted::Named(Vec::new()));
     let data = report.child(DAV, "prop").and_then(|p| p.child(CALDAV, "calendar-data"));
-    Ok(Fetch { wanted, select: data.map(select).transpose()?.unwrap_or_default() })
+    Ok(Fetch { wanted, select: data.map(|data| select(data, limits)).transpose()?.unwrap_or_default() })
 }
 
-fn patches(root: &Element<'_>) -> Result<Vec<Patch>, Error> {
+fn patches(root: &Element<'_>, limits: &Limits) -> Result<Vec<Patch>, Error> {
     let mut patches = Vec::new();
     for action in root.children().filter(|e| e.is(DAV, "set") || e.is(DAV, "remove")) {
         for prop in action.children().filter(|e| e.is(DAV, "prop")) {
@@ -269,8 +261,8 @@ fn patches(root: &Element<'_>) -> Result<Vec<Patch>, Error> {
                         .collect(),
                 });
                 patches.push(Patch { name: PropName::of(element), value });
-                if patches.len() > MAX_PROPERTIES {
-                    return Err(Error::bad(format!("change at most {MAX_PROPERTIES} properties at once")));
+                if patches.len() > limits.properties {
+                    return Err(Error::bad(format!("change at most {} properties at once", limits.properties)));
                 }
             }
         }
@@ -279,23 +271,23 @@ fn patches(root: &Element<'_>) -> Result<Vec<Patch>, Error> {
 }
 
 /// RFC 4791 9.6.
-fn select(data: &Element<'_>) -> Result<Select, Error> {
+fn select(data: &Element<'_>, limits: &Limits) -> Result<Select, Error> {
     let type_ = data.attribute("content-type").unwrap_or("text/calendar");
     let version = data.attribute("version").unwrap_or("2.0");
     if !type_.eq_ignore_ascii_case("text/calendar") || version != "2.0" {
         return Err(Error::refused("<C:supported-calendar-data/>", "only text/calendar of version 2.0 is given"));
     }
-    let expand = data.child(CALDAV, "expand").map(bounded).transpose()?;
+    let expand = data.child(CALDAV, "expand").map(|range| bounded(range, limits)).transpose()?;
     let window = |name: &str| data.child(CALDAV, name).map(time_range).transpose();
     Ok(Select {
-        comp: data.child(CALDAV, "comp").map(comp_select).transpose()?,
+        comp: data.child(CALDAV, "comp").map(|comp| comp_select(comp, limits)).transpose()?,
         expand,
         limit_recurrence_set: window("limit-recurrence-set")?,
         limit_freebusy_set: window("limit-freebusy-set")?,
     })
 }
 
-fn comp_select(comp: &Element<'_>) -> Result<CompSelect, Error> {
+fn comp_select(comp: &Element<'_>, limits: &Limits) -> Result<CompSelect, Error> {
     let all = |name| comp.child(CALDAV, name).is_some();
     // Who says nothing of its content wants all of it: RFC 4791 7.8.1 asks so for a VTIMEZONE.
     let said = ["prop", "allprop", "comp", "allcomp"].into_iter().any(all);
@@ -304,9 +296,14 @@ fn comp_select(comp: &Element<'_>) -> Result<CompSelect, Error> {
         .filter(|e| e.is(CALDAV, "prop"))
         .map(|e| Ok(PropSelect { name: name_of(e)?, novalue: e.attribute("novalue") == Some("yes") }))
         .collect::<Result<Vec<_>, Error>>()?;
-    let comps = comp.children().filter(|e| e.is(CALDAV, "comp")).map(comp_select).collect::<Result<Vec<_>, _>>()?;
-    if props.len() + comps.len() > MAX_PROPERTIES {
-        return Err(Error::bad(format!("ask for at most {MAX_PROPERTIES} properties and components at once")));
+    let comps = comp
+        .children()
+        .filter(|e| e.is(CALDAV, "comp"))
+        .map(|e| comp_select(e, limits))
+        .collect::<Result<Vec<_>, _>>()?;
+    if props.len() + comps.len() > limits.properties {
+        let message = format!("ask for at most {} properties and components at once", limits.properties);
+        return Err(Error::bad(message));
     }
     Ok(CompSelect {
         name: name_of(comp)?,
@@ -315,9 +312,15 @@ fn comp_select(comp: &Element<'_>) -> Result<CompSelect, Error> {
     })
 }
 
-/// RFC 4791 9.7.1. `count` is of filter elements, over the whole query.
-fn comp_filter(element: &Element<'_>, count: &mut usize) -> Result<CompFilter, Error> {
-    tick(count)?;
+/// Filter elements of a whole query.
+struct Count {
+    of: usize,
+    most: usize,
+}
+
+/// RFC 4791 9.7.1.
+fn comp_filter(element: &Element<'_>, count: &mut Count) -> Result<CompFilter, Error> {
+    count.one_more()?;
     let children = |name: &'static str| element.children().filter(move |e| e.is(CALDAV, name));
     let filter = CompFilter {
         name: name_of(element)?,
@@ -334,8 +337,8 @@ fn comp_filter(element: &Element<'_>, count: &mut usize) -> Result<CompFilter, E
 }
 
 /// RFC 4791 9.7.2.
-fn prop_filter(element: &Element<'_>, count: &mut usize) -> Result<PropFilter, Error> {
-    tick(count)?;
+fn prop_filter(element: &Element<'_>, count: &mut Count) -> Result<PropFilter, Error> {
+    count.one_more()?;
     Ok(PropFilter {
         name: name_of(element)?,
         is_not_defined: element.child(CALDAV, "is-not-defined").is_some(),
@@ -346,7 +349,7 @@ fn prop_filter(element: &Element<'_>, count: &mut usize) -> Result<PropFilter, E
             .children()
             .filter(|e| e.is(CALDAV, "param-filter"))
             .map(|e| {
-                tick(count)?;
+                count.one_more()?;
                 Ok(ParamFilter {
                     name: name_of(e)?,
                     is_not_defined: e.child(CALDAV, "is-not-defined").is_some(),
@@ -392,12 +395,14 @@ fn test(element: &Element<'_>) -> Result<Test, Error> {
     }
 }
 
-fn tick(count: &mut usize) -> Result<(), Error> {
-    *count += 1;
-    if *count > MAX_FILTERS {
-        return Err(invalid(format!("a query may have at most {MAX_FILTERS} filters")));
+impl Count {
+    fn one_more(&mut self) -> Result<(), Error> {
+        self.of += 1;
+        if self.of > self.most {
+            return Err(invalid(format!("a query may have at most {} filters", self.most)));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// The `name` attribute in upper case, as components and properties are kept.
@@ -423,13 +428,14 @@ fn time_range(element: &Element<'_>) -> Result<Window, Error> {
 }
 
 /// A window that is gone through instance by instance: both ends, and not too long.
-fn bounded(element: &Element<'_>) -> Result<Window, Error> {
+fn bounded(element: &Element<'_>, limits: &Limits) -> Result<Window, Error> {
     let window = time_range(element)?;
     if window.start == Instant::MIN || window.end == Instant::MAX {
         return Err(invalid(format!("{} needs a start and an end", element.name)));
     }
-    if window.end.0 - window.start.0 > MAX_EXPAND {
-        return Err(Error::refused("<C:max-instances/>", "ask for at most 20 years at once"));
+    if window.end.0 - window.start.0 > limits.longest_window() {
+        let message = format!("ask for at most {} years at once", limits.expand_years);
+        return Err(Error::refused("<C:max-instances/>", message));
     }
     Ok(window)
 }
@@ -553,6 +559,10 @@ fn etags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<Etag>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn report(body: &[u8]) -> Result<Report, Error> {
+        super::report(body, &Limits::default())
+    }
 
     fn headers(table: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -707,7 +717,7 @@ mod tests {
                 "<D:propertyupdate xmlns:D='DAV:' xmlns:x='urn:x' xml:lang='de'><D:set><D:prop>{body}</D:prop></D:set>\
                  </D:propertyupdate>"
             );
-            assert_eq!(proppatch(body.as_bytes()).unwrap()[0].value.as_ref().unwrap().xml, xml);
+            assert_eq!(proppatch(body.as_bytes(), &Limits::default()).unwrap()[0].value.as_ref().unwrap().xml, xml);
         };
         check("<x:a/>", r#"<a xmlns="urn:x" xml:lang="de"/>"#);
         check("<x:a xml:lang='en'>1 &lt; 2</x:a>", r#"<a xmlns="urn:x" xml:lang="en">1 &lt; 2</a>"#);
@@ -778,8 +788,8 @@ mod tests {
             let hrefs = "<h xmlns='DAV:'>/</h>".replace("h", "href").repeat(n);
             report(format!("<calendar-multiget xmlns='{CALDAV}'>{hrefs}</calendar-multiget>").as_bytes())
         };
-        assert!(hrefs(MAX_HREFS).is_ok());
-        assert_eq!(hrefs(MAX_HREFS + 1).unwrap_err().condition, "<D:number-of-matches-within-limits/>");
+        assert!(hrefs(5000).is_ok());
+        assert_eq!(hrefs(5001).unwrap_err().condition, "<D:number-of-matches-within-limits/>");
         assert_eq!(hrefs(60_000).unwrap_err().status, 400);
         let deep = "<a>".repeat(65) + &"</a>".repeat(65);
         assert_eq!(report(deep.as_bytes()).unwrap_err().status, 400);

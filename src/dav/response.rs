@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::Error;
 use super::xml::{escape, escape_attribute};
+use crate::body::Body;
 use crate::ical::Instant;
 use crate::ids::Etag;
 
@@ -56,10 +56,7 @@ impl Ns {
 /// What begins every XML body of ours.
 pub const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
 
-/// The largest answer: beyond it a client has to ask for less.
-pub const MAX_ANSWER: usize = 64 << 20;
-
-pub type Answer = Response<Bytes>;
+pub type Answer = Response<Body>;
 
 /// The start tag of a root element, with the prefixes of [`Ns`] declared.
 pub fn open_root(name: &str, out: &mut String) {
@@ -73,6 +70,13 @@ pub fn open_root(name: &str, out: &mut String) {
         out.push_str(ns.uri());
         out.push('"');
     }
+    out.push_str(">\n");
+}
+
+/// The end tag of a root element.
+pub fn close_root(name: &str, out: &mut String) {
+    out.push_str("</");
+    out.push_str(name);
     out.push_str(">\n");
 }
 
@@ -122,13 +126,13 @@ pub fn tags(ns: &str, name: &str) -> Tags {
     Tags { open: format!("{start}>"), close: format!("</{name}>"), empty: format!("{start}/>") }
 }
 
-/// 207 with a whole multistatus.
-pub fn multistatus(body: String) -> Answer {
+/// 207 with a multistatus.
+pub fn multistatus(body: impl Into<Body>) -> Answer {
     xml(StatusCode::MULTI_STATUS, body)
 }
 
-pub fn xml(status: StatusCode, body: String) -> Answer {
-    let mut answer = Response::new(Bytes::from(body));
+pub fn xml(status: StatusCode, body: impl Into<Body>) -> Answer {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/xml; charset=utf-8"));
     answer
@@ -136,7 +140,7 @@ pub fn xml(status: StatusCode, body: String) -> Answer {
 
 /// An answer without a body.
 pub fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Bytes::new());
+    let mut answer = Response::new(Body::default());
     *answer.status_mut() = status;
     answer
 }

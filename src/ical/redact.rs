@@ -85,6 +85,14 @@ pub fn not_known(uid: &str, span: Span, viewer: &Viewer) -> String {
     Component::new("VCALENDAR").with(head).with_components([event]).print()
 }
 
+/// Whether an object is for its owner's eyes (RFC 5545 3.8.1.3): private or confidential, or of a class that is not known,
+/// which counts as private; in any of its components, or as a whole by the property of Apple's server.
+pub fn is_private(object: &Object) -> bool {
+    let said = |p: &Property| !matches!(p.value().trim().to_ascii_uppercase().as_str(), "" | "PUBLIC");
+    let whole = object.calendar().all("X-CALENDARSERVER-ACCESS").any(said);
+    whole || object.components().any(|c| c.all("CLASS").any(said))
+}
+
 /// When a masked component was made: always the same moment, because the true one tells when the owner was at work on
 /// what is hidden. SEQUENCE is left out for the same reason.
 const STAMP: &str = "19700101T000000Z";

@@ -137,7 +137,8 @@ impl Vapid {
         });
         let head = URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"ES256"}"#);
         let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-        let signature = self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the system gives random octets");
+        let signature =
+            self.pair.sign(&SystemRandom::new(), signed.as_bytes()).expect("the system gives random octets");
         format!("vapid t={signed}.{}, k={}", URL_SAFE_NO_PAD.encode(signature), self.public)
     }
 }
@@ -149,7 +150,10 @@ pub enum Sent {
     /// The receiver is gone for good, or does not take us: the subscription is of no use any more.
     Gone(String),
     /// Later, perhaps.
-    Failed { why: String, after: Option<Duration> },
+    Failed {
+        why: String,
+        after: Option<Duration>,
+    },
 }
 
 /// Sends one message. `topic`: an undelivered message of the same topic is replaced by this one (at most 32 characters
@@ -237,8 +241,7 @@ mod tests {
         let to = Receiver::read(URL, KEY, AUTH, false).unwrap();
         let octets = |text| URL_SAFE_NO_PAD.decode(text).unwrap();
         let shared = octets("kyrL1jIIOHEzg3sM2ZWRHDRB62YACZhhSlknJ672kSs");
-        let public =
-            octets("BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8");
+        let public = octets("BP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A8");
         let salt = octets("DGv6ra1nlYgDCS1FRnbzlw").try_into().unwrap();
         let made = record(&to, b"When I grow up, I want to be a watermelon", &shared, &public, salt).unwrap();
         assert_eq!(

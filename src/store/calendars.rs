@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use super::grants::{self, Grant, May, Share};
 use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx, accounts::Account, resources, unified};
+use super::{Error, Result, Tx, accounts::Account, homes, resources, unified};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Kind, zone};
 use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
@@ -28,6 +29,8 @@ pub enum Need {
     Read,
     /// Takes the lock of the owner's clock, so that what is read afterwards stays true until the end.
     Write,
+    /// To take the calendar out of its home ([`remove`]). Takes the lock as well; what can not be written can be removed.
+    Remove,
 }
 
 /// Why a calendar was not opened.
@@ -90,20 +93,29 @@ pub struct Calendar {
     pub pulled_at: Option<Instant>,
     /// Mirrors: what went wrong last, in words.
     pub error: Option<String>,
+    /// `Some`: it is another user's, and shown here by a grant. Made like a unified one.
+    pub share: Option<Share>,
+    /// Who it is granted to, when it is the user's own.
+    pub granted: Vec<Grant>,
 }
 
 impl Calendar {
+    /// Whose the calendars are that it is made of.
+    pub fn members_of(&self) -> UserId {
+        self.share.as_ref().map_or(self.user, |share| share.owner)
+    }
+
     /// The sync token of this snapshot: a URI.
     pub fn token(&self) -> String {
         format!("urn:calgate:{:x}:{}", self.epoch, self.seq)
     }
 
-    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, or from the future.
-    /// (Below the floor is for `resources::since` to refuse.)
+    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, from the future, or so old that
+    /// the tombstones since are gone.
     pub fn read_token(&self, token: &str) -> Option<Seq> {
         let (epoch, seq) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
         let seq = Seq(seq.parse().ok()?);
-        let ours = format!("{:x}", self.epoch) == epoch && seq.0 >= 0 && seq <= self.seq;
+        let ours = format!("{:x}", self.epoch) == epoch && seq.0 >= 0 && (self.floor..=self.seq).contains(&seq);
         ours.then_some(seq)
     }
 }
@@ -117,12 +129,15 @@ macro_rules! select_calendar {
                     COALESCE(c.own_order, ''), COALESCE(c.own_text, c.given_text), c.timezone,
                     CASE WHEN c.zone = '' THEN u.zone ELSE c.zone END, c.components,
                     CASE WHEN c.source = 'unified' THEN COALESCE(w.writable, 0) ELSE c.writable END,
-                    c.pulled_at, COALESCE(c.error, a.error)
+                    c.pulled_at, COALESCE(c.error, a.error), g.id, g.owner_id, go.name, g.may, g.declared
                FROM calendars c
                JOIN users u ON u.id = c.user_id
                LEFT JOIN accounts a ON a.id = c.account_id
-               LEFT JOIN calendars w ON w.user_id = c.user_id AND w.slug = c.write_to AND w.active = 1
-              WHERE c.active = 1 AND u.active = 1 AND ",
+               LEFT JOIN grants g ON g.id = c.grant_id
+               LEFT JOIN users go ON go.id = g.owner_id
+               LEFT JOIN calendars w ON w.user_id = COALESCE(g.owner_id, c.user_id) AND w.slug = c.write_to
+                     AND w.active = 1 AND w.grant_id IS NULL
+              WHERE c.active = 1 AND u.active = 1 AND COALESCE(go.active, 1) = 1 AND ",
             $end
         )
     };
@@ -135,6 +150,7 @@ fn from_row(row: &Row<'_>) -> Result<Calendar> {
         "unified" => Source::Unified { write_to: row.opt_int(7)?.map(CalendarId) },
         other => return Err(Error::Broken(format!("calendars.source is {other:?}"))),
     };
+    let share = grants::share_row(row, 22)?;
     Ok(Calendar {
         id: CalendarId(row.int(0)?),
         user: UserId(row.int(1)?),
@@ -152,9 +168,11 @@ fn from_row(row: &Row<'_>) -> Result<Calendar> {
         timezone: row.text(16)?,
         zone: row.text(17)?,
         components: read_components(&row.text(18)?),
-        writable: row.bool(19)?,
+        writable: row.bool(19)? && share.as_ref().is_none_or(|share| share.may == May::Write),
         pulled_at: row.opt_instant(20)?,
         error: row.opt_text(21)?,
+        share,
+        granted: Vec::new(),
     })
 }
 
@@ -176,22 +194,30 @@ pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need)
     if actor.name != owner {
         return Err(Denied::Missing);
     }
-    if need == Need::Write {
-        tx.lock_clock(actor.user)?;
+    if need != Need::Read {
+        tx.lock_writer(actor.user)?;
     }
     let found =
         tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], from_row)?;
     let mut calendar = found.ok_or(Denied::Missing)?;
     calendar.writable &= actor.may_write;
-    if need == Need::Write {
-        may_write(&calendar, actor)?;
-    }
+    calendar.granted = grants::of_calendar(tx, actor.user, slug)?;
+    may(&calendar, actor, need)?;
     Ok(calendar)
 }
 
-fn may_write(calendar: &Calendar, actor: &Actor) -> Result<(), Denied> {
+fn may(calendar: &Calendar, actor: &Actor, need: Need) -> Result<(), Denied> {
+    if need == Need::Read {
+        return Ok(());
+    }
     if !actor.may_write {
         return Err(Denied::ReadOnly("this app password may only read".to_owned()));
+    }
+    if need == Need::Remove {
+        return Ok(());
+    }
+    if let Some(share) = calendar.share.as_ref().filter(|share| share.may != May::Write) {
+        return Err(Denied::ReadOnly(format!("{} lets you only look at this calendar", share.owner_name)));
     }
     if !calendar.writable && !matches!(calendar.source, Source::Unified { .. }) {
         let slug = &calendar.slug;
@@ -200,20 +226,33 @@ fn may_write(calendar: &Calendar, actor: &Actor) -> Result<(), Denied> {
     Ok(())
 }
 
-/// Every calendar the actor can see in the home of `owner`: unified ones first, then by name in URLs.
+/// Every calendar the actor can see in the home of `owner`: unified ones first, those of others last, then by name in
+/// URLs.
 pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>, Denied> {
     if actor.name != owner {
         return Err(Denied::Missing);
     }
     let mut calendars = tx.query(
-        select_calendar!("c.user_id = ?1 ORDER BY CASE c.source WHEN 'unified' THEN 0 ELSE 1 END, c.slug"),
+        select_calendar!(
+            "c.user_id = ?1
+             ORDER BY CASE WHEN c.grant_id IS NOT NULL THEN 2 WHEN c.source = 'unified' THEN 0 ELSE 1 END, c.slug"
+        ),
         &[actor.user.into()],
         from_row,
     )?;
+    let granted = grants::given(tx, actor.user)?;
     for calendar in &mut calendars {
         calendar.writable &= actor.may_write;
+        calendar
+            .granted
+            .extend(granted.iter().filter(|g| g.slug == calendar.slug && calendar.share.is_none()).cloned());
     }
     Ok(calendars)
+}
+
+/// Every calendar in the home of a user, by slug, with the owner's rights.
+pub(super) fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Calendar>> {
+    tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)
 }
 
 /// What MKCALENDAR may say of a new local calendar.
@@ -256,7 +295,7 @@ pub fn create(
     if !actor.may_write {
         return Err(NotMade::Denied(Denied::ReadOnly("this app password may only read".to_owned())));
     }
-    tx.lock_clock(actor.user)?;
+    tx.lock_writer(actor.user)?;
     let kinds = new.components.as_deref().unwrap_or(&KINDS);
     let given = Given { name: slug, color: "", text: "", writable: true, components: kinds };
     if find_any(tx, actor.user, slug)?.is_some() {
@@ -289,6 +328,7 @@ pub struct Edit {
 /// Changes what the user sees of a calendar (kept here, never sent upstream; a calendar need not be writable for it).
 /// A timezone text that names no zone we know is kept, and the user's zone goes on to hold.
 pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
+    tx.lock_clock(calendar.user)?;
     let id = Value::from(calendar.id);
     if let Some(text) = &edit.display_name {
         tx.execute("UPDATE calendars SET own_name = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
@@ -307,11 +347,22 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
         let params = [id, text.into(), (&zone).into()];
         tx.execute("UPDATE calendars SET timezone = ?2, zone = ?3 WHERE id = ?1", &params)?;
     }
+    homes::settle(tx, calendar.user)?;
+    if !calendar.granted.is_empty() {
+        grants::rename(tx, calendar)?;
+        for grant in &calendar.granted {
+            homes::settle(tx, grant.to)?;
+        }
+    }
     Ok(())
 }
 
-/// Removes a local calendar that was made by MKCALENDAR, with all in it. Declared, mirror and unified ones are refused.
+/// Removes a local calendar that was made by MKCALENDAR, with all in it, or one that another user granted, from this home
+/// alone. Declared, mirror and unified ones are refused.
 pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), Denied> {
+    if let Some(share) = &calendar.share {
+        return grants::leave(tx, share, now);
+    }
     // Hidden first: unified calendars hear of what goes away while it is still known what that is.
     let hidden = tx.execute(
         "UPDATE calendars SET active = 0 WHERE id = ?1 AND source = 'local' AND declared = 0",
@@ -321,9 +372,21 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
         let why = "only a calendar that was made by a client can be removed by one: change gateway.toml instead";
         return Err(Denied::ReadOnly(why.to_owned()));
     }
+    // Another calendar that is called so later is not what was granted.
+    grants::revoke(tx, calendar.user, &calendar.slug, now)?;
     unified::reshape(tx, calendar.user, now)?;
     tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
-    Ok(())
+    Ok(homes::settle(tx, calendar.user)?)
+}
+
+/// Shows a calendar in its home, or hides it.
+pub(super) fn show(tx: &mut Tx<'_>, id: CalendarId, active: bool, _now: Instant) -> Result<()> {
+    let user = tx.one(
+        "UPDATE calendars SET active = ?2 WHERE id = ?1 RETURNING user_id",
+        &[id.into(), active.into()],
+        |row| row.int(0).map(UserId),
+    )?;
+    user.map_or(Ok(()), |user| homes::settle(tx, user))
 }
 
 /// The calendar of that id with the owner's rights: for the engine, which acts for the owner.
@@ -383,6 +446,7 @@ pub fn mirror(
                 && let Source::Mirror { remote: Some(old), .. } = &calendar.source
                 && !same_place(old, remote)
             {
+                grants::revoke(tx, account.user, slug, now)?;
                 resources::forget_all(tx, &calendar, now)?;
             }
             found.id
@@ -420,6 +484,7 @@ pub(super) fn give_to(tx: &mut Tx<'_>, found: &Found, account: AccountId, now: I
     // By its old account, which may be hidden: the row says what there is to forget.
     tx.execute("UPDATE calendars SET account_id = ?2 WHERE id = ?1", &[found.id.into(), account.into()])?;
     if let Some(calendar) = for_engine(tx, found.id)? {
+        grants::revoke(tx, calendar.user, &calendar.slug, now)?;
         resources::forget_all(tx, &calendar, now)?;
     }
     tx.execute("UPDATE calendars SET remote_id = NULL, asked = '' WHERE id = ?1", &[found.id.into()]).map(|_| ())

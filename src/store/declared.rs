@@ -1,10 +1,12 @@
 //! `gateway.toml` → rows: what is declared is there, what is no longer declared is hidden, nothing is lost.
 
+use std::collections::HashMap;
+
 use super::accounts::{self, Password, Take};
 use super::calendars::{self, Given};
 use super::jobs::{self, Duty};
 use super::unified::{self, Member};
-use super::{Error, Result, Tx, instances, users};
+use super::{Error, Result, Tx, grants, instances, users};
 use crate::config::{self, Config};
 use crate::ical::{Instant, Kind};
 use crate::ids::{AccountId, UserId};
@@ -20,8 +22,10 @@ pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
     // The feeds of all who were declared, also of those who are not any more: a name that comes back brings none.
     tx.execute("DELETE FROM feeds WHERE user_id IN (SELECT id FROM users WHERE declared = 1)", &[])?;
     tx.execute("UPDATE users SET active = 0 WHERE declared = 1", &[])?;
+    let mut ids = HashMap::new();
     for user in &config.users {
         let id = declare_user(tx, user)?;
+        ids.insert(user.name.as_str(), id);
         declare_accounts(tx, id, user, now)?;
         declare_calendars(tx, id, user, now)?;
         tx.execute("DELETE FROM feeds WHERE user_id = ?1", &[id.into()])?;
@@ -33,6 +37,14 @@ pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
             )?;
         }
     }
+    let mut granted = Vec::new();
+    for user in &config.users {
+        // `config` has found all of these names.
+        let known =
+            user.grants.iter().filter_map(|g| Some((*ids.get(user.name.as_str())?, g, *ids.get(g.to.as_str())?)));
+        granted.extend(known.map(|(owner, grant, to)| (owner, grant.calendar.clone(), to, grant.may)));
+    }
+    grants::declare(tx, &granted, now)?;
     let users = tx.query("SELECT id FROM users WHERE active = 1 ORDER BY id", &[], |row| row.int(0).map(UserId))?;
     for user in users {
         unified::reshape(tx, user, now)?;
@@ -110,6 +122,7 @@ fn expect_mirrors(
 ) -> Result<()> {
     tx.execute("UPDATE calendars SET active = 0 WHERE account_id = ?1 AND source = 'mirror'", &[account.into()])?;
     for one in taken {
+        grants::make_way(tx, user, &one.slug)?;
         let name = one.display_name.as_deref().unwrap_or(&one.slug);
         let given =
             Given { name, color: one.color.as_deref().unwrap_or(""), text: "", writable: false, components: KINDS };
@@ -162,6 +175,7 @@ fn declare(
     now: Instant,
 ) -> Result<()> {
     let given = Given { name, color, text: "", writable: true, components: KINDS };
+    grants::make_way(tx, user, slug)?;
     match calendars::find_any(tx, user, slug)? {
         None => calendars::insert(tx, user, slug, source, None, &given, true, now).map(|_| ()),
         Some(found) if found.source == source => tx
@@ -212,5 +226,6 @@ fn tidy_jobs(tx: &mut Tx<'_>, now: Instant) -> Result<()> {
             jobs::drop_duty(tx, Duty::Push(calendar))?;
         }
     }
-    jobs::ensure(tx, Duty::Horizon, now)
+    jobs::ensure(tx, Duty::Horizon, now)?;
+    jobs::ensure(tx, Duty::Prune, now)
 }

@@ -31,11 +31,14 @@ pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contribu
         Source::Unified { .. } => tx.query(
             "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END
                FROM members m LEFT JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+                         AND c.grant_id IS NULL
               WHERE m.unified_id = ?1 ORDER BY m.position",
-            &[calendar.id.into(), calendar.user.into()],
+            &[calendar.id.into(), calendar.members_of().into()],
             |row| {
+                // How another user calls their calendars is for that user to know.
+                let slug = if calendar.share.is_some() { calendar.slug.clone() } else { row.text(0)? };
                 Ok(Contributor {
-                    slug: row.text(0)?,
+                    slug,
                     id: row.opt_int(1)?.map(CalendarId),
                     fresh_at: row.opt_instant(2)?,
                     local: row.bool(3)?,
@@ -129,14 +132,11 @@ pub(super) fn in_horizon(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) 
     Ok(inside.is_some())
 }
 
-/// Whether the index alone says which events of a calendar are in `window`.
-pub(super) fn decides(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
-    if !in_horizon(tx, calendar, window)? {
-        return Ok(false);
-    }
+/// Whether there are events that may be in `window` and that the index does not hold.
+pub(super) fn has_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
     let mut dense = false;
     each_dense_event(tx, calendar, window, |_| dense = true)?;
-    Ok(!dense)
+    Ok(dense)
 }
 
 /// Every entry that overlaps `window`, with its row; floating ones that may, in some zone.

@@ -22,6 +22,8 @@ pub enum Duty {
     Notify(UserId),
     /// Move the horizon of the time index along with the years.
     Horizon,
+    /// Forget what was deleted long ago.
+    Prune,
 }
 
 impl fmt::Display for Duty {
@@ -32,6 +34,7 @@ impl fmt::Display for Duty {
             Duty::Push(id) => write!(f, "push:{id}"),
             Duty::Notify(id) => write!(f, "notify:{id}"),
             Duty::Horizon => f.write_str("horizon"),
+            Duty::Prune => f.write_str("prune"),
         }
     }
 }
@@ -46,6 +49,7 @@ impl Duty {
             "push" => Some(Duty::Push(CalendarId(id))),
             "notify" => Some(Duty::Notify(UserId(id))),
             "horizon" => Some(Duty::Horizon),
+            "prune" => Some(Duty::Prune),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use postgres::{Client, Config, IsolationLevel, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
@@ -128,17 +129,20 @@ pub(super) fn execute(
     tx.execute(&statement, &params).map_err(error)
 }
 
-pub(super) fn each(
+pub(super) fn each_while(
     tx: &mut Transaction<'_>,
     statements: &mut Statements,
     sql: &'static str,
     params: &[Value<'_>],
-    each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
 ) -> Result<()> {
     let statement = prepare(tx, statements, sql)?;
-    let params: Vec<&(dyn ToSql + Sync)> = params.iter().map(|p| p as _).collect();
-    for row in tx.query(&statement, &params).map_err(error)? {
-        each(&Row::Postgres(&row))?;
+    // Row by row as they come, not all of them first; what is not wanted any more is read and dropped by the driver.
+    let mut rows = tx.query_raw(&statement, params.iter().copied()).map_err(error)?;
+    while let Some(row) = rows.next().map_err(error)? {
+        if !each(&Row::Postgres(&row))? {
+            break;
+        }
     }
     Ok(())
 }

@@ -12,7 +12,7 @@ pub struct Dead {
     pub xml: String,
 }
 
-/// The quota of 1 MiB for a path is used up: 507.
+/// The quota for a path is used up: 507.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotSet {
     Quota,
@@ -25,9 +25,6 @@ impl From<Error> for NotSet {
     }
 }
 
-/// Bytes of dead properties that one user may keep at one path.
-const QUOTA: i64 = 1024 * 1024;
-
 /// The dead properties that `user` keeps at `path` (a decoded path of ours, with its final slash for collections).
 pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
     tx.query(
@@ -37,19 +34,19 @@ pub fn list(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<Dead>> {
     )
 }
 
-/// The dead properties that `user` keeps below the collection `path`, each with its path.
-pub fn below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<Vec<(String, Dead)>> {
-    tx.query(
-        "SELECT path, ns, name, xml FROM properties
-          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(CAST(?2 AS TEXT))) = ?2
-          ORDER BY path, ns, name",
+/// Whether `user` keeps dead properties of anything below the collection `path`.
+pub fn any_below(tx: &mut Tx<'_>, user: UserId, path: &str) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM properties
+          WHERE user_id = ?1 AND path <> ?2 AND SUBSTR(path, 1, LENGTH(CAST(?2 AS TEXT))) = ?2 LIMIT 1",
         &[user.into(), path.into()],
-        |row| Ok((row.text(0)?, Dead { ns: row.text(1)?, name: row.text(2)?, xml: row.text(3)? })),
-    )
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
-/// Sets one, in place of what it was.
-pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(), NotSet> {
+/// Sets one, in place of what it was. `quota`: bytes of all that the user keeps at that path.
+pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead, quota: usize) -> Result<(), NotSet> {
     tx.execute(
         "INSERT INTO properties (user_id, path, ns, name, xml) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (user_id, path, ns, name) DO UPDATE SET xml = excluded.xml",
@@ -60,7 +57,7 @@ pub fn set(tx: &mut Tx<'_>, user: UserId, path: &str, dead: &Dead) -> Result<(),
         &[user.into(), path.into()],
         |row| row.int(0),
     )?;
-    if used.unwrap_or(0) > QUOTA { Err(NotSet::Quota) } else { Ok(()) }
+    if used.unwrap_or(0) > quota as i64 { Err(NotSet::Quota) } else { Ok(()) }
 }
 
 /// Removing what is not there is fine (RFC 4918 9.2).

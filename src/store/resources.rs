@@ -1,11 +1,9 @@
 //! Resources: the rows of every calendar. `save` is the one function that changes them.
 
-use jiff::tz::TimeZone;
-
 use super::calendars::{Calendar, Source};
 use super::tx::Row;
 use super::{Error, Result, Tx, instances, subscriptions, unified};
-use crate::ical::{Instant, Kind, Object, Window, change, object, recur, zone};
+use crate::ical::{Instant, Kind, Object, Window, change, object};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
 
@@ -71,7 +69,7 @@ fn name(text: &str) -> Result<Name> {
     Name::new(text).ok_or_else(|| Error::Broken(format!("resources.name is {text:?}")))
 }
 
-fn kind(number: i64) -> Kind {
+pub(super) fn kind(number: i64) -> Kind {
     match number {
         0 => Kind::Event,
         1 => Kind::Todo,
@@ -152,66 +150,6 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>>
     tx.one(select_resource!("r.id = ?1"), &[id.into()], from_row)
 }
 
-/// Live events with an instance in `window`, decided exactly by the time index, floating times in the calendar's zone.
-/// `Ok(None)`: the index can not decide all of it (a dense object, or the window leaves the horizon): take
-/// [`in_window`] and let `ical::filter` decide.
-pub fn listed_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Listed>>> {
-    let Some(ids) = decided_in_window(tx, calendar, window)? else { return Ok(None) };
-    let mut found = Vec::with_capacity(ids.len());
-    for id in ids {
-        found.extend(listed_of(tx, calendar, id)?);
-    }
-    found.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    Ok(Some(found))
-}
-
-/// The same with their bodies.
-pub fn whole_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<Resource>>> {
-    let Some(ids) = decided_in_window(tx, calendar, window)? else { return Ok(None) };
-    whole(tx, calendar, ids).map(Some)
-}
-
-fn decided_in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Option<Vec<ResourceId>>> {
-    let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
-    let mut ids = Vec::new();
-    for member in instances::members(tx, calendar)? {
-        if !instances::decides(tx, member, window)? {
-            return Ok(None);
-        }
-        instances::each_overlapping(tx, member, window, |entry, id| {
-            if overlaps(entry, window, &zone) {
-                ids.push(id);
-            }
-        })?;
-    }
-    ids.sort_unstable();
-    ids.dedup();
-    Ok(Some(ids))
-}
-
-/// RFC 4791 9.9: an instance without length is inside when its start is.
-fn overlaps(entry: &recur::Entry, window: Window, zone: &TimeZone) -> bool {
-    let (start, end) = entry.ends(zone);
-    start < window.end && (end > window.start || end == start && start >= window.start)
-}
-
-/// The listing of what `calendar` shows of the row `id`: itself, or the unified row that refers to it.
-fn listed_of(tx: &mut Tx<'_>, calendar: &Calendar, id: ResourceId) -> Result<Option<Listed>> {
-    match calendar.source {
-        Source::Unified { .. } => tx.one(
-            "SELECT name, kind, etag, size, changed_at FROM resources
-              WHERE origin_id = ?1 AND calendar_id = ?2 AND live = 1",
-            &[id.into(), calendar.id.into()],
-            |row| listed(row, 0),
-        ),
-        _ => tx.one(
-            "SELECT name, kind, etag, size, changed_at FROM resources WHERE id = ?1 AND live = 1",
-            &[id.into()],
-            |row| listed(row, 0),
-        ),
-    }
-}
-
 /// Live resources that may have an instance in `window`, by name; `ical::filter` decides exactly.
 pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<Resource>> {
     let mut ids = Vec::new();
@@ -254,73 +192,6 @@ fn in_span(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<R
         &params,
         from_row,
     )
-}
-
-/// One line of a sync report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    pub name: Name,
-    /// `None`: it is gone.
-    pub live: Option<Listed>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Since {
-    pub changes: Vec<Change>,
-    /// What the client has seen when it has seen these changes; `calendar.seq` when nothing is left.
-    pub seq: Seq,
-    /// True: the limit cut it, ask again from `seq`.
-    pub more: bool,
-}
-
-/// Why there is no answer to "what changed since".
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TokenExpired {
-    /// The tombstones that old are gone.
-    Expired,
-    Store(Error),
-}
-
-impl From<Error> for TokenExpired {
-    fn from(e: Error) -> TokenExpired {
-        TokenExpired::Store(e)
-    }
-}
-
-/// What changed after `seq`, oldest first; `None` is the initial sync and lists only what is live.
-pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32) -> Result<Since, TokenExpired> {
-    if seq.is_some_and(|seq| seq < calendar.floor) {
-        return Err(TokenExpired::Expired);
-    }
-    // One more than asked for tells whether something is left. No two rows of a calendar have the same seq, so a page
-    // may end after any of them.
-    let params = [calendar.id.into(), seq.map_or(0, |s| s.0).into(), (i64::from(limit) + 1).into()];
-    let read = |row: &Row<'_>| {
-        let (seq, live) = (Seq(row.int(0)?), row.bool(1)?);
-        let listed = listed(row, 2)?;
-        Ok((seq, Change { name: listed.name.clone(), live: live.then_some(listed) }))
-    };
-    let mut rows = match seq {
-        Some(_) => tx.query(
-            "SELECT seq, live, name, kind, etag, size, changed_at FROM resources
-              WHERE calendar_id = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-            &params,
-            read,
-        )?,
-        None => tx.query(
-            "SELECT seq, live, name, kind, etag, size, changed_at FROM resources
-              WHERE calendar_id = ?1 AND seq > ?2 AND live = 1 ORDER BY seq LIMIT ?3",
-            &params,
-            read,
-        )?,
-    };
-    let more = rows.len() > limit as usize;
-    rows.truncate(limit as usize);
-    let seen = match (more, rows.last()) {
-        (true, Some((last, _))) => *last,
-        _ => calendar.seq,
-    };
-    Ok(Since { changes: rows.into_iter().map(|(_, change)| change).collect(), seq: seen, more })
 }
 
 // What the engine knows of a row.

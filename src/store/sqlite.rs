@@ -182,16 +182,18 @@ pub(super) fn execute(db: &Connection, sql: &'static str, params: &[Value<'_>]) 
     Ok(changed as u64)
 }
 
-pub(super) fn each(
+pub(super) fn each_while(
     db: &Connection,
     sql: &'static str,
     params: &[Value<'_>],
-    each: &mut dyn FnMut(&Row<'_>) -> Result<()>,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
 ) -> Result<()> {
     let mut statement = db.prepare_cached(sql).map_err(error)?;
     let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(error)?;
     while let Some(row) = rows.next().map_err(error)? {
-        each(&Row::Sqlite(row))?;
+        if !each(&Row::Sqlite(row))? {
+            break;
+        }
     }
     #[cfg(test)]
     {
@@ -250,6 +252,7 @@ mod tests {
     use crate::store::calendars::{self, Calendar, Need, New};
     use crate::store::resources::{self, Version};
     use crate::store::users::{self, Actor};
+    use crate::store::walk::Walk;
     use crate::store::{instances, unified};
 
     thread_local! {
@@ -311,12 +314,20 @@ mod tests {
         check("get", |tx, c| drop(resources::get(tx, c, &object(7, 0).0).unwrap().unwrap()));
         check("a UID", |tx, c| drop(resources::by_uid(tx, c, "7").unwrap().unwrap()));
         check("a UID that is not there", |tx, c| assert!(resources::by_uid(tx, c, "none").unwrap().is_none()));
-        check("nothing new", |tx, c| assert!(resources::since(tx, c, Some(c.seq), 10).unwrap().changes.is_empty()));
-        check("the last change", |tx, c| {
-            let since = Some(Seq(c.seq.0 - 2));
-            assert!(!resources::since(tx, c, since, 10).unwrap().changes.is_empty());
+        check("nothing new", |tx, c| assert_eq!(rows(tx, c, since(c, 0), 10), 0));
+        check("the last change", |tx, c| assert_ne!(rows(tx, c, since(c, 2), 10), 0));
+        check("a page of a listing", |tx, c| {
+            assert_eq!(rows(tx, c, Walk::Names { after: "15.ics".to_owned() }, 5), 5);
         });
-        check("an empty month", |tx, c| assert!(resources::listed_in_window(tx, c, JUNE).unwrap().unwrap().is_empty()));
+        check("a page of the initial sync", |tx, c| {
+            let walk = Walk::Changes { after: Seq(c.seq.0 / 2), until: c.seq, tombstones: false };
+            assert_eq!(rows(tx, c, walk, 5), 5);
+        });
+        check("an empty month", |tx, c| {
+            let found = Walk::in_window(tx, c, JUNE, true).unwrap();
+            assert!(found.decided);
+            assert_eq!(rows(tx, c, found.walk, 10), 0);
+        });
         check("what may be in an empty month", |tx, c| assert!(resources::in_window(tx, c, JUNE).unwrap().is_empty()));
         check("free/busy", |tx, c| assert!(instances::busy(tx, c.id, JUNE).unwrap().entries.is_empty()));
         check("what is unsent", |tx, c| assert!(resources::unsent(tx, c.id, 10).unwrap().is_empty()));
@@ -328,6 +339,20 @@ mod tests {
             let work = member(tx);
             save(tx, &work, 1_000, 0);
         });
+    }
+
+    fn since(c: &Calendar, back: i64) -> Walk {
+        Walk::Changes { after: Seq(c.seq.0 - back), until: c.seq, tombstones: true }
+    }
+
+    fn rows(tx: &mut Tx<'_>, calendar: &Calendar, mut walk: Walk, most: u32) -> usize {
+        let mut count = 0;
+        walk.page(tx, calendar, true, most, |_| {
+            count += 1;
+            Ok(true)
+        })
+        .unwrap();
+        count
     }
 
     fn member(tx: &mut Tx<'_>) -> Calendar {

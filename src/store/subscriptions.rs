@@ -120,8 +120,7 @@ pub fn save(
             new.expires.into(),
         ],
     )?;
-    let count =
-        tx.one("SELECT COUNT(*) FROM subscriptions WHERE user_id = ?1", &[user.into()], |row| row.int(0))?;
+    let count = tx.one("SELECT COUNT(*) FROM subscriptions WHERE user_id = ?1", &[user.into()], |row| row.int(0))?;
     if count.unwrap_or(0) > MOST { Err(NotMade::TooMany) } else { Ok(()) }
 }
 
@@ -197,11 +196,10 @@ pub fn forget(tx: &mut Tx<'_>, id: i64) -> Result<()> {
 
 /// `calendar` has changed: whoever subscribed to it is told in a moment. Costs one look where nobody did.
 pub(super) fn stir(tx: &mut Tx<'_>, calendar: CalendarId, now: Instant) -> Result<()> {
-    let user = tx.one(
-        "SELECT user_id FROM subscriptions WHERE calendar_id = ?1 LIMIT 1",
-        &[calendar.into()],
-        |row| row.int(0).map(UserId),
-    )?;
+    let user =
+        tx.one("SELECT user_id FROM subscriptions WHERE calendar_id = ?1 LIMIT 1", &[calendar.into()], |row| {
+            row.int(0).map(UserId)
+        })?;
     user.map_or(Ok(()), |user| jobs::due_now(tx, jobs::Duty::Notify(user), now.plus(GATHER)))
 }
 

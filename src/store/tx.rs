@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use super::{Error, Result, postgres, sqlite};
 use crate::ical::Instant;
-use crate::ids::{AccountId, CalendarId, ResourceId, Seq, UserId};
+use crate::ids::{AccountId, CalendarId, GrantId, ResourceId, Seq, UserId};
 
 /// A transaction, on either engine.
 pub struct Tx<'a> {
@@ -52,9 +52,19 @@ impl Tx<'_> {
         params: &[Value<'_>],
         mut each: impl FnMut(&Row<'_>) -> Result<()>,
     ) -> Result<()> {
+        self.each_while(sql, params, |row| each(row).map(|()| true))
+    }
+
+    /// Calls `each` for one row after the other, in order, until it says false.
+    pub fn each_while(
+        &mut self,
+        sql: &'static str,
+        params: &[Value<'_>],
+        mut each: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<()> {
         match &mut self.engine {
-            Engine::Sqlite(db) => sqlite::each(db, sql, params, &mut each),
-            Engine::Postgres { tx, statements } => postgres::each(tx, statements, sql, params, &mut each),
+            Engine::Sqlite(db) => sqlite::each_while(db, sql, params, &mut each),
+            Engine::Postgres { tx, statements } => postgres::each_while(tx, statements, sql, params, &mut each),
         }
     }
 
@@ -81,11 +91,9 @@ impl Tx<'_> {
         mut read: impl FnMut(&Row<'_>) -> Result<T>,
     ) -> Result<Option<T>> {
         let mut found = None;
-        self.each(sql, params, |row| {
-            if found.is_none() {
-                found = Some(read(row)?);
-            }
-            Ok(())
+        self.each_while(sql, params, |row| {
+            found = Some(read(row)?);
+            Ok(false)
         })?;
         Ok(found)
     }
@@ -101,14 +109,52 @@ impl Tx<'_> {
     }
 
     /// Takes the lock of a user's clock until the end of the transaction, so that what is read of the user's calendars
-    /// afterwards stays true. SQLite has one writer, which is that lock already.
+    /// afterwards stays true; and with it those of all whom the user grants anything, because what they see changes
+    /// too. SQLite has one writer, which is that lock already.
     pub(super) fn lock_clock(&mut self, user: UserId) -> Result<()> {
-        match &self.engine {
-            Engine::Sqlite(_) => Ok(()),
-            Engine::Postgres { .. } => {
-                self.one("SELECT seq FROM clocks WHERE user_id = ?1 FOR UPDATE", &[user.into()], |_| Ok(())).map(|_| ())
-            }
+        self.lock_reach(user, user, false)
+    }
+
+    /// The same, with the clock of one more: whom something is going to be granted.
+    pub(super) fn lock_clock_with(&mut self, user: UserId, other: UserId) -> Result<()> {
+        self.lock_reach(user, other, false)
+    }
+
+    /// The same for whatever the user may write at all, in calendars of others as well: a transaction may begin in one
+    /// calendar and end in another, and all its locks must be taken at once.
+    pub(super) fn lock_writer(&mut self, user: UserId) -> Result<()> {
+        self.lock_reach(user, user, true)
+    }
+
+    fn lock_reach(&mut self, user: UserId, other: UserId, writes: bool) -> Result<()> {
+        /// ?1 and those it grants anything to, ?2, and if ?3 is 1 those who let ?1 write and all they grant anything to.
+        macro_rules! reach {
+            ($end:literal) => {
+                concat!(
+                    "SELECT k.user_id FROM clocks k WHERE k.user_id IN (
+                        SELECT CAST(?1 AS BIGINT) UNION SELECT CAST(?2 AS BIGINT)
+                        UNION SELECT to_id FROM grants WHERE owner_id = ?1
+                        UNION SELECT owner_id FROM grants WHERE to_id = ?1 AND may = 'write' AND CAST(?3 AS BIGINT) = 1
+                        UNION SELECT o.to_id FROM grants g JOIN grants o ON o.owner_id = g.owner_id
+                               WHERE g.to_id = ?1 AND g.may = 'write' AND CAST(?3 AS BIGINT) = 1)
+                      ORDER BY k.user_id",
+                    $end
+                )
+            };
         }
+        if matches!(self.engine, Engine::Sqlite(_)) {
+            return Ok(());
+        }
+        let params = [user.into(), other.into(), writes.into()];
+        // In the order of ids, so that no two wait for each other.
+        let locked = self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0))?;
+        // Who changes grants holds these clocks too. What was granted while we waited for them we can not take now, out
+        // of order; whoever asked asks again.
+        let reached = self.query(reach!(""), &params, |row| row.int(0))?;
+        if reached.iter().any(|id| !locked.contains(id)) {
+            return Err(Error::Busy);
+        }
+        Ok(())
     }
 }
 
@@ -214,4 +260,4 @@ macro_rules! number_values {
     )*};
 }
 
-number_values!(Instant, UserId, AccountId, CalendarId, ResourceId, Seq);
+number_values!(Instant, UserId, AccountId, CalendarId, GrantId, ResourceId, Seq);

@@ -4,14 +4,15 @@
 //! down in its place, so that no filter, error or search can probe what is hidden. It shows, for each UID, the first
 //! member in order that has it.
 //!
+//! A calendar that another user granted is made in the same way, of that user's calendars (`grants.rs`).
+//!
 //! The column `uid` is the origin's UID for every row, masked or not: it is what rows are found by, and is shown to
 //! nobody. What is shown is the name, and a masked row's is made of the masked UID.
 
-use std::collections::HashSet;
-
 use super::calendars::{self, Calendar};
+use super::grants::{self, May};
 use super::tx::Value;
-use super::{Error, Result, Tx, instances, resources};
+use super::{Error, Result, Tx, homes, instances, resources};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -83,12 +84,17 @@ pub fn reserve(tx: &mut Tx<'_>, unified: &Calendar, name: &Name, uid: &str, now:
 
 fn over(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Unified>> {
     let found = tx.query(
-        "SELECT u.id FROM members m JOIN calendars u ON u.id = m.unified_id
-          WHERE m.slug = ?2 AND u.user_id = ?1 ORDER BY u.id",
+        "SELECT u.id AS id FROM members m JOIN calendars u ON u.id = m.unified_id AND u.grant_id IS NULL
+          WHERE m.slug = ?2 AND u.user_id = ?1
+         UNION ALL
+         SELECT u.id FROM grants g JOIN calendars u ON u.grant_id = g.id
+           JOIN members m ON m.unified_id = u.id AND m.slug = ?2
+          WHERE g.owner_id = ?1
+         ORDER BY id",
         &[calendar.user.into(), (&calendar.slug).into()],
         |row| row.int(0).map(CalendarId),
     )?;
-    found.into_iter().map(|id| Unified::of(tx, id, calendar.user)).collect()
+    found.into_iter().map(|id| Unified::of(tx, id)).collect()
 }
 
 /// Who sees a unified calendar, as masked UIDs are made.
@@ -98,14 +104,35 @@ pub fn viewer(tx: &mut Tx<'_>, unified: CalendarId) -> Result<Viewer> {
 
 struct Unified {
     id: CalendarId,
+    /// Whose it is: who sees it, and whose clock it goes by.
     user: UserId,
+    /// Whose its members are: another's, where a grant shows them.
+    owner: UserId,
+    /// `None`: the user's own.
+    may: Option<May>,
     /// Masked UIDs are made with it: they say nothing in another calendar.
     viewer: Viewer,
 }
 
 impl Unified {
-    fn of(tx: &mut Tx<'_>, id: CalendarId, user: UserId) -> Result<Unified> {
-        Ok(Unified { id, user, viewer: viewer(tx, id)? })
+    fn of(tx: &mut Tx<'_>, id: CalendarId) -> Result<Unified> {
+        let found = tx.one(
+            "SELECT c.user_id, COALESCE(g.owner_id, c.user_id), g.may
+               FROM calendars c LEFT JOIN grants g ON g.id = c.grant_id WHERE c.id = ?1",
+            &[id.into()],
+            |row| {
+                // A right that is not known gives the least.
+                let may = row.opt_text(2)?.map(|may| May::from_name(&may).unwrap_or(May::Busy));
+                Ok((UserId(row.int(0)?), UserId(row.int(1)?), may))
+            },
+        )?;
+        let (user, owner, may) = found.ok_or_else(|| Error::Broken("a unified calendar is not there".to_owned()))?;
+        Ok(Unified { id, user, owner, may, viewer: viewer(tx, id)? })
+    }
+
+    /// Whether what is private is hidden from who sees it: from others, but not from those who may change everything.
+    fn hides_private(&self) -> bool {
+        self.may.is_some_and(|may| may != May::Write)
     }
 
     /// The names that a row of `uid` can have where a mask hides something, the first that is free first.
@@ -182,13 +209,13 @@ fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> R
     let Some(origin) = origin else {
         return live.map_or(Ok(()), |row| bury(tx, unified, row.id, now));
     };
-    let body = match origin.mask {
-        Mask::Full => None,
-        mask => Some(masked(tx, unified, &origin, mask)?),
+    let (mask, body) = match origin.mask {
+        Mask::Full if !unified.hides_private() => (Mask::Full, None),
+        mask => masked(tx, unified, &origin, mask)?,
     };
     let etag = body.as_ref().map_or_else(|| origin.etag.clone(), |body| resources::etag_of(body).0);
     let masked_names = unified.masked_names(uid);
-    let row = rows.iter().find(|row| row.suits(origin.mask, &masked_names));
+    let row = rows.iter().find(|row| row.suits(mask, &masked_names));
     if let Some(row) = row
         && row.live
         && let Some(shown) = row.origin
@@ -203,7 +230,7 @@ fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> R
     if let Some(other) = live.filter(|live| row.is_none_or(|row| row.id != live.id)) {
         bury(tx, unified, other.id, now)?;
     }
-    let id = match (row, origin.mask) {
+    let id = match (row, mask) {
         (Some(row), _) => row.id,
         (None, Mask::Full) => insert(tx, unified, &names(uid), uid, now)?,
         (None, _) => insert(tx, unified, &masked_names, uid, now)?,
@@ -245,10 +272,10 @@ fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Orig
     tx.one(
         "SELECT r.id, r.etag, r.kind, r.size, r.first, r.last, m.mask, c.id
            FROM members m
-           JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+           JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1 AND c.grant_id IS NULL
            JOIN resources r ON r.calendar_id = c.id AND r.uid = ?3 AND r.live = 1
           WHERE m.unified_id = ?1 ORDER BY m.position, r.name LIMIT 1",
-        &[unified.id.into(), unified.user.into(), uid.into()],
+        &[unified.id.into(), unified.owner.into(), uid.into()],
         |row| {
             Ok(Origin {
                 id: ResourceId(row.int(0)?),
@@ -264,7 +291,9 @@ fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Orig
     )
 }
 
-fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Result<String> {
+/// What is shown of an object under `mask`, and the mask that it is then under: of what is private, others see the time.
+/// No body: it is shown as it is.
+fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Result<(Mask, Option<String>)> {
     let stored = tx.one("SELECT body, uid FROM resources WHERE id = ?1", &[origin.id.into()], |row| {
         Ok((row.text(0)?, row.text(1)?))
     })?;
@@ -272,10 +301,14 @@ fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Re
     // What an earlier reader took and this one refuses must not stop the others: its time is told, as not known.
     let Ok(object) = Object::parse(&body) else {
         let span = Span { first: origin.first.map(Instant), last: origin.last.map(Instant) };
-        return Ok(redact::not_known(&uid, span, &unified.viewer));
+        return Ok((Mask::Busy, Some(redact::not_known(&uid, span, &unified.viewer))));
     };
+    let mask = if unified.hides_private() && redact::is_private(&object) { Mask::Busy } else { mask };
+    if mask == Mask::Full {
+        return Ok((mask, None));
+    }
     let me = instances::addresses(tx, origin.calendar)?;
-    Ok(redact::redact(&object, mask, &unified.viewer, &me))
+    Ok((mask, Some(redact::redact(&object, mask, &unified.viewer, &me))))
 }
 
 /// A new row under the first of `names` that is free.
@@ -295,29 +328,33 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now:
     Err(Error::Broken(format!("no name is free for the UID {uid:?}")))
 }
 
-/// Brings every unified calendar of a user to the members it now has, where that is something else than before.
-/// Rows that stay the same keep their seq: no sync token is lost, and clients hear of what changed and nothing else.
+/// Brings every unified calendar of a user, and every calendar that shows what the user granted, to the members it now
+/// has, where that is something else than before. The user's clock is locked by the caller. Rows that stay the same keep their
+/// seq: no sync token is lost, and clients hear of what changed and nothing else. So do those of the home.
 pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
+    grants::settle(tx, user, now)?;
     let unified = tx.query(
-        "SELECT id, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' ORDER BY id",
+        "SELECT id, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' AND grant_id IS NULL
+         UNION ALL
+         SELECT c.id, c.shape FROM grants g JOIN calendars c ON c.grant_id = g.id WHERE g.owner_id = ?1
+         ORDER BY id",
         &[user.into()],
         |row| Ok((CalendarId(row.int(0)?), row.text(1)?)),
     )?;
     for (id, before) in unified {
-        let unified = Unified::of(tx, id, user)?;
+        let unified = Unified::of(tx, id)?;
         let shape = shape(tx, &unified)?;
         if shape == before {
             continue;
         }
-        tx.lock_clock(user)?;
         let uids = tx.query(
             "SELECT r.uid FROM resources r WHERE r.calendar_id = ?1 AND r.live = 1
              UNION
              SELECT r.uid FROM members m
-               JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+               JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1 AND c.grant_id IS NULL
                JOIN resources r ON r.calendar_id = c.id AND r.live = 1
               WHERE m.unified_id = ?1",
-            &[unified.id.into(), user.into()],
+            &[unified.id.into(), unified.owner.into()],
             |row| row.text(0),
         )?;
         for uid in uids {
@@ -325,7 +362,7 @@ pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
         }
         tx.execute("UPDATE calendars SET shape = ?2 WHERE id = ?1", &[unified.id.into(), (&shape).into()])?;
     }
-    Ok(())
+    homes::settle(tx, user)
 }
 
 /// What the rows of a unified calendar are made of, besides the members' objects. Of a masked member that is also who
@@ -333,15 +370,15 @@ pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
 fn shape(tx: &mut Tx<'_>, unified: &Unified) -> Result<String> {
     let members = tx.query(
         "SELECT m.slug, m.mask, c.id FROM members m
-           JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
+           JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1 AND c.grant_id IS NULL
           WHERE m.unified_id = ?1 ORDER BY m.position",
-        &[unified.id.into(), unified.user.into()],
+        &[unified.id.into(), unified.owner.into()],
         |row| Ok((row.text(0)?, row.text(1)?, CalendarId(row.int(2)?))),
     )?;
-    let mut shape = String::new();
+    let mut shape = unified.may.map_or(String::new(), |may| format!("granted:{}\n", may.name()));
     for (slug, mask, id) in members {
         shape += &format!("{slug}:{mask}:{}", id.0);
-        if mask != Mask::Full.name() {
+        if mask != Mask::Full.name() || unified.hides_private() {
             let me = instances::addresses(tx, id)?;
             shape += &format!(":{}:{}", env!("CARGO_PKG_VERSION"), me.join(" "));
         }
@@ -350,29 +387,19 @@ fn shape(tx: &mut Tx<'_>, unified: &Unified) -> Result<String> {
     Ok(shape)
 }
 
-/// One SELECT for the live rows of a unified calendar whose origin may be written through it: `sync::write` decides the
-/// same way when it is tried.
-macro_rules! select_writable {
-    ($end:literal) => {
-        concat!(
-            "SELECT r.name FROM resources r
-               JOIN resources o ON o.id = r.origin_id
-               JOIN calendars c ON c.id = o.calendar_id AND c.active = 1 AND c.writable = 1
-               JOIN members m ON m.unified_id = r.calendar_id AND m.slug = c.slug AND m.mask = 'full'
-              WHERE r.calendar_id = ?1 AND r.live = 1",
-            $end
-        )
-    };
-}
-
-/// The names of all resources of a unified calendar that its owner may replace or remove.
-pub fn writable(tx: &mut Tx<'_>, unified: CalendarId) -> Result<HashSet<String>> {
-    let names = tx.query(select_writable!(""), &[unified.into()], |row| row.text(0))?;
-    Ok(names.into_iter().collect())
-}
-
-/// Whether one of them is such a resource.
-pub fn is_writable(tx: &mut Tx<'_>, unified: CalendarId, name: &Name) -> Result<bool> {
-    let params = [unified.into(), name.as_str().into()];
-    Ok(tx.one(select_writable!(" AND r.name = ?2"), &params, |_| Ok(()))?.is_some())
+/// Whether who sees a unified calendar may replace or remove the resource of that name: what `sync::write` decides when it
+/// is tried.
+pub fn is_writable(tx: &mut Tx<'_>, unified: CalendarId, name: &str) -> Result<bool> {
+    let found = tx.one(
+        "SELECT 1 FROM resources r
+           JOIN resources o ON o.id = r.origin_id
+           JOIN calendars c ON c.id = o.calendar_id AND c.active = 1 AND c.writable = 1
+           JOIN members m ON m.unified_id = r.calendar_id AND m.slug = c.slug AND m.mask = 'full'
+           JOIN calendars u ON u.id = r.calendar_id
+           LEFT JOIN grants g ON g.id = u.grant_id
+          WHERE r.calendar_id = ?1 AND r.live = 1 AND COALESCE(g.may, 'write') = 'write' AND r.name = ?2",
+        &[unified.into(), name.into()],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }

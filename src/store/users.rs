@@ -117,8 +117,12 @@ pub fn set_password(tx: &mut Tx<'_>, name: &str, password: &str) -> Result<bool>
     Ok(changed > 0)
 }
 
-/// Removes a user made by command, with everything of theirs. False: no such user made by command.
+/// Removes a user made by command, with everything of theirs, also what they shared. False: no such user made by command.
 pub fn remove(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
+    // What they shared stands in others' homes, whose clocks are locked with theirs.
+    if let Some(user) = by_name(tx, name)? {
+        tx.lock_clock(user.id)?;
+    }
     let changed = tx.execute("DELETE FROM users WHERE name = ?1 AND declared = 0 AND active = 1", &[name.into()])?;
     Ok(changed > 0)
 }

@@ -12,14 +12,14 @@ use crate::ical::Window;
 use crate::secrets;
 use crate::store::calendars::{INDEX_AHEAD, INDEX_BACK};
 use crate::store::jobs::{self, Duty, LEASE, Lease, NEVER};
-use crate::store::{self, instances};
+use crate::store::{self, instances, prune};
 
 /// Duties that are done at once.
 const AT_ONCE: usize = 32;
 /// Between two looks at the list of calendars.
 const DISCOVER: i64 = 3600;
-/// Between two looks at the horizon.
-const HORIZON: i64 = 86_400;
+/// Between two looks at the horizon, and at what was deleted long ago.
+const DAILY: i64 = 86_400;
 /// The longest wait after failures in a row.
 const LONGEST: i64 = 15 * 60;
 
@@ -90,7 +90,7 @@ async fn work(app: Arc<App>, lease: Lease) {
         (Ok(()), Duty::Push(_) | Duty::Notify(_)) => (None, false),
         (Ok(()), Duty::Pull(_)) => (Some(spread(interval)), false),
         (Ok(()), Duty::Discover(_)) => (Some(spread(DISCOVER)), false),
-        (Ok(()), Duty::Horizon) => (Some(HORIZON), false),
+        (Ok(()), Duty::Horizon | Duty::Prune) => (Some(DAILY), false),
         (Err(trouble), _) => {
             tracing::warn!(duty = %lease.duty, tries = lease.tries + 1, "{} failed: {}", lease.duty, trouble.why);
             let after = trouble.after.map_or(0, |d| d.as_secs() as i64);
@@ -137,6 +137,7 @@ async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
         Duty::Push(calendar) => push::run(app, lease, calendar).await,
         Duty::Notify(user) => notify::run(app, user).await,
         Duty::Horizon => move_horizon(app).await,
+        Duty::Prune => forget_deleted(app).await,
     }
 }
 
@@ -147,6 +148,20 @@ async fn move_horizon(app: &App) -> Result<(), Trouble> {
     let horizon = Window { start: now.plus(-INDEX_BACK), end: now.plus(INDEX_AHEAD) };
     for calendar in short {
         app.store.write(move |tx| instances::reindex(tx, calendar, horizon)).await?;
+    }
+    Ok(())
+}
+
+/// Tombstones that are forgotten in one transaction: others write in between.
+const AT_A_TIME: u32 = 500;
+
+/// Forgets what was deleted longer ago than the configuration says.
+async fn forget_deleted(app: &App) -> Result<(), Trouble> {
+    let keep = i64::try_from(app.config.load().sync.keep_deleted.as_secs()).unwrap_or(i64::MAX);
+    let before = app.clock.now().plus(-keep);
+    for calendar in app.store.read(prune::calendars).await? {
+        let forget = move |tx: &mut store::Tx<'_>| prune::tombstones(tx, calendar, before, prune::MOST, AT_A_TIME);
+        while app.store.write(forget).await? {}
     }
     Ok(())
 }

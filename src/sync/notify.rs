@@ -21,6 +21,7 @@ use crate::secrets::{self, Place, Secret};
 use crate::store::calendars::{self, Calendar};
 use crate::store::subscriptions::{self, PATIENCE, State, Subject, Subscription};
 use crate::store::users::{self, Actor};
+use crate::store::walk::Walk;
 use crate::store::{self, Tx};
 
 /// What one message may cost: a push service answers a few octets.
@@ -69,7 +70,9 @@ impl Push {
 /// What a subject is like now; `None`: it is not there any more, or hidden.
 pub fn state(tx: &mut Tx<'_>, subject: Subject) -> store::Result<Option<State>> {
     match subject {
-        Subject::Calendar(id) => Ok(calendars::for_engine(tx, id)?.map(|c| State { content: c.token(), look: look(&c) })),
+        Subject::Calendar(id) => {
+            Ok(calendars::for_engine(tx, id)?.map(|c| State { content: c.token(), look: look(&c) }))
+        }
         Subject::Home(id) => {
             let Some(user) = users::by_id(tx, id)? else { return Ok(None) };
             let calendars = match calendars::home(tx, &Actor::of(&user), &user.name) {
@@ -177,7 +180,8 @@ fn message(app: &App, push: &Push, subscription: Subscription, state: State) -> 
     let place = Place { table: TABLE, column: COLUMN, row: &subscription.token };
     let sealed: Result<Secret, String> = app.secrets.unseal(&place, &subscription.receiver);
     let receiver = sealed.and_then(|text| Receiver::restore(&text).map_err(|e| e.to_string()));
-    let receiver = receiver.inspect_err(|why| tracing::warn!(why, "a push subscription can not be read: {why}")).ok()?;
+    let receiver =
+        receiver.inspect_err(|why| tracing::warn!(why, "a push subscription can not be read: {why}")).ok()?;
     let topic = push.topic(subscription.subject);
     // Nothing in it needs an escape: a topic is base64url, a token a URN.
     let token = match subscription.subject {
@@ -300,9 +304,11 @@ fn one_change(tx: &mut Tx<'_>, subject: Subject, before: &State) -> store::Resul
     let Subject::Calendar(id) = subject else { return Ok(true) };
     let Some(calendar) = calendars::for_engine(tx, id)? else { return Ok(false) };
     let Some(seq) = calendar.read_token(&before.content) else { return Ok(false) };
-    match store::resources::since(tx, &calendar, Some(seq), 2) {
-        Ok(since) => Ok(since.changes.len() <= 1 && !since.more),
-        Err(store::resources::TokenExpired::Expired) => Ok(false),
-        Err(store::resources::TokenExpired::Store(e)) => Err(e),
-    }
+    let mut count = 0;
+    let mut changes = Walk::Changes { after: seq, until: calendar.seq, tombstones: true };
+    changes.page(tx, &calendar, false, 2, |_| {
+        count += 1;
+        Ok(true)
+    })?;
+    Ok(count <= 1 && seq >= calendar.floor)
 }

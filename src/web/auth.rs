@@ -16,7 +16,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::sync::Semaphore;
@@ -24,6 +23,7 @@ use tokio::sync::Semaphore;
 use super::throttle::{Block, Throttle};
 use super::{Web, say, say_later, store_trouble};
 use crate::app::App;
+use crate::body::Body;
 use crate::config::Config;
 use crate::ical::Instant;
 use crate::secrets::{self, Secret};
@@ -164,7 +164,7 @@ impl Doors {
 
 /// Makes the actor, or says what to answer: 401 with the challenge, 400, 429, and 503 (never 401) when it is the server
 /// that can not tell.
-pub(super) async fn actor(web: &Web, address: IpAddr, headers: &HeaderMap) -> Result<Actor, Response<Bytes>> {
+pub(super) async fn actor(web: &Web, address: IpAddr, headers: &HeaderMap) -> Result<Actor, Response<Body>> {
     let sent = credentials(headers).map_err(|not_read| match not_read {
         NotRead::None(words) => challenge(words),
         NotRead::Garbage(words) => say(StatusCode::BAD_REQUEST, words),
@@ -200,7 +200,7 @@ pub(super) async fn person(
     address: IpAddr,
     name: &str,
     password: Secret,
-) -> Result<Option<Actor>, Response<Bytes>> {
+) -> Result<Option<Actor>, Response<Body>> {
     if name.len() > LONGEST || password.reveal().len() > LONGEST || name.chars().any(char::is_control) {
         return Ok(None);
     }
@@ -216,7 +216,7 @@ async fn seen_again(
     login: Login,
     sent: &Credentials,
     now: Instant,
-) -> Result<Option<Login>, Response<Bytes>> {
+) -> Result<Option<Login>, Response<Body>> {
     if login.fitted.is_none() {
         return Ok(None);
     }
@@ -235,11 +235,11 @@ fn fitted(user: &User) -> Option<[u8; 32]> {
     user.password.as_ref().map(|phc| secrets::sha256(phc.as_bytes()))
 }
 
-async fn user(app: &App, name: String) -> Result<Option<User>, Response<Bytes>> {
+async fn user(app: &App, name: String) -> Result<Option<User>, Response<Body>> {
     app.store.read(move |tx| users::by_name(tx, &name)).await.map_err(|e| store_trouble(&e))
 }
 
-async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<Option<Login>, Response<Bytes>> {
+async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<Option<Login>, Response<Body>> {
     let Some(password) = secrets::app_password(sent.password.reveal()) else { return Ok(None) };
     let hashes: Vec<_> = web.app.secrets.keyed_hashes(password.reveal()).collect();
     let find = move |tx: &mut store::Tx<'_>| {
@@ -271,7 +271,7 @@ async fn by_password(
     block: Block,
     sent: &Credentials,
     now: Instant,
-) -> Result<Option<Login>, Response<Bytes>> {
+) -> Result<Option<Login>, Response<Body>> {
     let doors = &web.doors;
     let of_user = (block, secrets::hmac(&doors.key, sent.name.as_bytes()));
     // Counted before it is tried, so that many at one time are no way around it; taken back when it was right.
@@ -297,7 +297,7 @@ async fn try_password(
     user: Option<User>,
     password: Secret,
     now: Instant,
-) -> Result<Option<Login>, Response<Bytes>> {
+) -> Result<Option<Login>, Response<Body>> {
     let phc = user.as_ref().and_then(|u| u.password.clone());
     let has_one = phc.is_some();
     let fits = web.doors.fits(password, phc.unwrap_or_else(|| NOBODY.to_owned())).await.ok_or_else(|| {
@@ -355,14 +355,14 @@ fn credentials(headers: &HeaderMap) -> Result<Credentials, NotRead> {
 }
 
 /// 401. The realm is always the same: a client that sees another forgets its password.
-fn challenge(words: &str) -> Response<Bytes> {
+fn challenge(words: &str) -> Response<Body> {
     let mut answer = say(StatusCode::UNAUTHORIZED, words);
     let basic = HeaderValue::from_static("Basic realm=\"calgate\", charset=\"UTF-8\"");
     answer.headers_mut().insert(WWW_AUTHENTICATE, basic);
     answer
 }
 
-fn too_often(seconds: i64) -> Response<Bytes> {
+fn too_often(seconds: i64) -> Response<Body> {
     let words = format!("There were too many wrong passwords. Try again in {seconds} s, or use an app password.");
     say_later(StatusCode::TOO_MANY_REQUESTS, seconds, &words)
 }

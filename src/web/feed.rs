@@ -6,7 +6,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -17,6 +16,7 @@ use tokio::time::timeout;
 use super::server::Peer;
 use super::throttle::Block;
 use super::{Web, router, say, say_later, store_trouble};
+use crate::body::Body;
 use crate::busy::{self, Member};
 use crate::config;
 use crate::export;
@@ -103,7 +103,7 @@ struct Events {
 
 /// Answers GET and HEAD. A right token is always served: nobody guesses 128 bits, and behind a proxy all clients have
 /// one address. Wrong ones are counted, so that trying costs more time than it gives.
-pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Bytes> {
+pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Body> {
     let now = web.app.clock.now();
     let Ok(_turn) = timeout(TURN, web.feeding.acquire()).await else {
         return unlisted(say_later(StatusCode::SERVICE_UNAVAILABLE, 30, "Too many feeds are read at this moment."));
@@ -125,7 +125,7 @@ pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Bytes> 
             say(StatusCode::INSUFFICIENT_STORAGE, "The calendar is too large for one file: ask with ?start= and ?end=.")
         }
         Ok(Found::Same(version)) => {
-            let mut answer = Response::new(Bytes::new());
+            let mut answer = Response::new(Body::default());
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             versioned(answer, &version)
         }
@@ -369,13 +369,13 @@ fn is_private(object: &Object) -> bool {
     object.components().filter_map(|c| c.value("CLASS")).any(|class| !class.trim().eq_ignore_ascii_case("PUBLIC"))
 }
 
-fn calendar(text: String) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::from(text));
+fn calendar(text: String) -> Response<Body> {
+    let mut answer = Response::new(Body::from(text));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/calendar; charset=utf-8"));
     answer
 }
 
-fn versioned(mut answer: Response<Bytes>, version: &Version) -> Response<Bytes> {
+fn versioned(mut answer: Response<Body>, version: &Version) -> Response<Body> {
     let headers = answer.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&version.tag) {
         headers.insert(ETAG, tag);
@@ -388,7 +388,7 @@ fn versioned(mut answer: Response<Bytes>, version: &Version) -> Response<Bytes> 
 }
 
 /// What keeps the URL, which is a secret, out of the world; right or wrong, the answer carries it.
-fn unlisted(mut answer: Response<Bytes>) -> Response<Bytes> {
+fn unlisted(mut answer: Response<Body>) -> Response<Body> {
     const ROBOTS: HeaderName = HeaderName::from_static("x-robots-tag");
     answer.headers_mut().insert(ROBOTS, HeaderValue::from_static("noindex"));
     if answer.status() != StatusCode::OK && answer.status() != StatusCode::NOT_MODIFIED {

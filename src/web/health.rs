@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Response, StatusCode};
 
 use super::{Web, say, say_later};
+use crate::body::Body;
 use crate::store;
 
 /// The process answers.
-pub fn live() -> Response<Bytes> {
+pub fn live() -> Response<Body> {
     say(StatusCode::OK, "ok")
 }
 
 /// The store answers too. Otherwise 503, and in one word why; the details are in the log.
-pub async fn ready(web: &Web) -> Response<Bytes> {
+pub async fn ready(web: &Web) -> Response<Body> {
     // Through the same queue as every request: full there is not ready here.
     let asked = web.app.store.read(|_| Ok::<_, store::Error>(()));
     let why = match tokio::time::timeout(Duration::from_secs(5), asked).await {

@@ -12,7 +12,7 @@
 use std::net::IpAddr;
 
 use askama::Template;
-use bytes::Bytes;
+
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
@@ -21,6 +21,7 @@ use serde_json::json;
 use super::pages::{self, Said};
 use super::throttle::Block;
 use super::{Web, auth, say, say_later, store_trouble};
+use crate::body::Body;
 use crate::secrets::{self, Secret};
 use crate::store::logins;
 
@@ -39,7 +40,7 @@ pub fn is_here(path: &str) -> bool {
 }
 
 /// Answers a request whose body was read.
-pub(super) async fn answer(web: &Web, from: IpAddr, head: &Parts, body: &[u8]) -> Response<Bytes> {
+pub(super) async fn answer(web: &Web, from: IpAddr, head: &Parts, body: &[u8]) -> Response<Body> {
     let path = head.uri.path();
     match (path.strip_prefix(PAGE), &head.method) {
         (Some(token), &Method::GET | &Method::HEAD) => show(web, token).await,
@@ -51,13 +52,13 @@ pub(super) async fn answer(web: &Web, from: IpAddr, head: &Parts, body: &[u8]) -
     }
 }
 
-fn only(methods: &'static str) -> Response<Bytes> {
+fn only(methods: &'static str) -> Response<Body> {
     let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, "This is for programs that ask their user to log in.");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     answer
 }
 
-async fn ask(web: &Web, from: IpAddr, headers: &HeaderMap) -> Response<Bytes> {
+async fn ask(web: &Web, from: IpAddr, headers: &HeaderMap) -> Response<Body> {
     let (poll, page) = (secrets::new_token(), secrets::new_token());
     let hashes = (secrets::sha256(poll.as_bytes()), secrets::sha256(page.as_bytes()));
     let (agent, now) = (agent(headers), web.app.clock.now());
@@ -79,7 +80,7 @@ async fn ask(web: &Web, from: IpAddr, headers: &HeaderMap) -> Response<Bytes> {
 }
 
 /// The app password of a granted login, once; until then, and after it, 404: programs ask every few seconds.
-async fn poll(web: &Web, body: &[u8]) -> Response<Bytes> {
+async fn poll(web: &Web, body: &[u8]) -> Response<Body> {
     let Some(token) = field(body, "token") else { return not_yet() };
     let hash = secrets::sha256(token.reveal().as_bytes());
     let now = web.app.clock.now();
@@ -106,14 +107,14 @@ async fn poll(web: &Web, body: &[u8]) -> Response<Bytes> {
     }
 }
 
-fn not_yet() -> Response<Bytes> {
+fn not_yet() -> Response<Body> {
     let mut answer = json(&json!([]));
     *answer.status_mut() = StatusCode::NOT_FOUND;
     answer
 }
 
-fn json(value: &serde_json::Value) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::from(value.to_string()));
+fn json(value: &serde_json::Value) -> Response<Body> {
+    let mut answer = Response::new(Body::from(value.to_string()));
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -137,7 +138,7 @@ struct Form<'a> {
     trouble: &'a str,
 }
 
-async fn show(web: &Web, token: &str) -> Response<Bytes> {
+async fn show(web: &Web, token: &str) -> Response<Body> {
     match waiting(web, token).await {
         Ok(agent) => form(web, StatusCode::OK, token, &agent, "", ""),
         Err(refusal) => refusal,
@@ -145,7 +146,7 @@ async fn show(web: &Web, token: &str) -> Response<Bytes> {
 }
 
 /// What the program of that page calls itself, if it still waits.
-async fn waiting(web: &Web, token: &str) -> Result<String, Response<Bytes>> {
+async fn waiting(web: &Web, token: &str) -> Result<String, Response<Body>> {
     let (hash, now) = (secrets::sha256(token.as_bytes()), web.app.clock.now());
     match web.app.store.read(move |tx| logins::page(tx, &hash, now)).await {
         Ok(Some((agent, false))) => Ok(agent),
@@ -155,7 +156,7 @@ async fn waiting(web: &Web, token: &str) -> Result<String, Response<Bytes>> {
     }
 }
 
-fn form(web: &Web, status: StatusCode, token: &str, agent: &str, name: &str, trouble: &str) -> Response<Bytes> {
+fn form(web: &Web, status: StatusCode, token: &str, agent: &str, name: &str, trouble: &str) -> Response<Body> {
     let public_url = web.app.config.load().server.public_url.to_string();
     let host = public_url.split_once("://").map_or(public_url.as_str(), |(_, host)| host);
     let seal = seal(web, token);
@@ -163,7 +164,7 @@ fn form(web: &Web, status: StatusCode, token: &str, agent: &str, name: &str, tro
 }
 
 /// The form of this page came back: with a login, or with "not me".
-async fn granted(web: &Web, from: IpAddr, headers: &HeaderMap, token: &str, body: &[u8]) -> Response<Bytes> {
+async fn granted(web: &Web, from: IpAddr, headers: &HeaderMap, token: &str, body: &[u8]) -> Response<Body> {
     let sealed = field(body, "seal").is_some_and(|seal| same(seal.reveal(), &seal_of(web, token)));
     if !sealed || !is_from_here(web, headers) {
         let words = "This form was sent from somewhere else. Start again in your program.";
@@ -207,8 +208,8 @@ async fn granted(web: &Web, from: IpAddr, headers: &HeaderMap, token: &str, body
 }
 
 /// The page once more, with what a client of ours would have heard.
-fn again(web: &Web, token: &str, agent: &str, name: &str, refusal: &Response<Bytes>) -> Response<Bytes> {
-    let words = String::from_utf8_lossy(refusal.body());
+fn again(web: &Web, token: &str, agent: &str, name: &str, refusal: &Response<Body>) -> Response<Body> {
+    let words = String::from_utf8_lossy(refusal.body().whole().map_or(&[], |bytes| bytes));
     let mut answer = form(web, refusal.status(), token, agent, name, words.trim_end());
     if let Some(later) = refusal.headers().get(RETRY_AFTER) {
         answer.headers_mut().insert(RETRY_AFTER, later.clone());
@@ -216,12 +217,12 @@ fn again(web: &Web, token: &str, agent: &str, name: &str, refusal: &Response<Byt
     answer
 }
 
-fn done(agent: &str) -> Response<Bytes> {
+fn done(agent: &str) -> Response<Body> {
     let words = format!("{} can use your calendars now. You can close this window.", program(agent));
     pages::page(StatusCode::OK, &Said { title: "Access granted", words: &words, good: true })
 }
 
-fn over() -> Response<Bytes> {
+fn over() -> Response<Body> {
     let words = "This address was used, is older than twenty minutes, or was never one. Start again in your program.";
     pages::page(StatusCode::NOT_FOUND, &Said { title: "Nobody waits here", words, good: false })
 }

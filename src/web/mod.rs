@@ -16,11 +16,11 @@ mod tls;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 
 use crate::app::App;
+use crate::body::Body;
 use crate::store;
 
 /// What the requests of one server share.
@@ -45,22 +45,22 @@ impl Web {
 }
 
 /// An answer in one or two sentences; gets its line end here.
-fn say(status: StatusCode, words: &str) -> Response<Bytes> {
-    let mut answer = Response::new(Bytes::from(format!("{words}\n")));
+fn say(status: StatusCode, words: &str) -> Response<Body> {
+    let mut answer = Response::new(Body::from(format!("{words}\n")));
     *answer.status_mut() = status;
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer
 }
 
 /// The same, with when to come back.
-fn say_later(status: StatusCode, seconds: i64, words: &str) -> Response<Bytes> {
+fn say_later(status: StatusCode, seconds: i64, words: &str) -> Response<Body> {
     let mut answer = say(status, words);
     answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     answer
 }
 
 /// What a client hears when the store did not answer; what happened goes to the log and not to the client.
-fn store_trouble(trouble: &store::Error) -> Response<Bytes> {
+fn store_trouble(trouble: &store::Error) -> Response<Body> {
     match trouble {
         store::Error::Busy => say_later(StatusCode::SERVICE_UNAVAILABLE, 5, "There is too much to do. Try again soon."),
         store::Error::Unavailable(_) => {

@@ -10,12 +10,13 @@ use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::{Body as _, Incoming};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
 use super::{Web, auth, feed, health, login, say};
+use crate::body::Body;
 use crate::config::PublicUrl;
 use crate::dav;
 
@@ -38,7 +39,7 @@ pub fn take_prefix(public_url: &PublicUrl, uri: &mut Uri) {
 }
 
 /// Answers one request, whose URL is one inside this server. The body is read only by who may send one.
-pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Bytes> {
+pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
     if let Some(refusal) = refusal(&head) {
         discard(&head, body);
@@ -74,7 +75,7 @@ fn is_ours(path: &str) -> bool {
 }
 
 /// Login, body, answer, in this order: who may not come in is not listened to.
-async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response<Bytes> {
+async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response<Body> {
     let actor = match auth::actor(web, peer.address.ip(), &head.headers).await {
         Ok(actor) => actor,
         Err(refusal) => {
@@ -84,7 +85,7 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     };
     // It has done its work; what is not there can not be logged or sent on.
     head.headers.remove(http::header::AUTHORIZATION);
-    let limit = web.app.config.load().server.max_body;
+    let limit = web.app.config.load().limits.body;
     let mut answer = match read(&head, body, limit).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
         Err(refusal) => refusal,
@@ -94,7 +95,7 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
 }
 
 /// The login flow of programs that send their user to a browser.
-async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Bytes> {
+async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Body> {
     match read(&head, body, login::MOST).await {
         Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
         Err(refusal) => refusal,
@@ -102,7 +103,7 @@ async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<B
 }
 
 /// What no URL of ours takes.
-fn refusal(head: &Parts) -> Option<Response<Bytes>> {
+fn refusal(head: &Parts) -> Option<Response<Body>> {
     const MAX_URI: usize = 8 * 1024;
     let uri = head.uri.path().len() + head.uri.query().map_or(0, |q| q.len() + 1);
     if uri > MAX_URI {
@@ -122,7 +123,7 @@ fn refusal(head: &Parts) -> Option<Response<Bytes>> {
 }
 
 /// The whole body, under its limits in size and time.
-async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Bytes>> {
+async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Body>> {
     const IDLE: Duration = Duration::from_secs(15);
     const WHOLE: Duration = Duration::from_secs(60);
     enum Stopped {
@@ -184,7 +185,7 @@ async fn within<F: Future>(limit: Duration, work: F) -> Result<F::Output, Elapse
 }
 
 /// The answer after which an HTTP/1 connection can not go on.
-fn closing(head: &Parts, mut answer: Response<Bytes>) -> Response<Bytes> {
+fn closing(head: &Parts, mut answer: Response<Body>) -> Response<Body> {
     if head.version <= Version::HTTP_11 {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
@@ -211,7 +212,7 @@ fn discard(head: &Parts, mut body: Incoming) {
 }
 
 /// RFC 6764 section 5: where CalDAV begins. From the configuration, never from Host.
-fn home(web: &Web) -> Response<Bytes> {
+fn home(web: &Web) -> Response<Body> {
     let to = format!("{}/dav/", web.app.config.load().server.public_url);
     let mut answer = say(StatusCode::MOVED_PERMANENTLY, &format!("CalDAV is at {to}"));
     if let Ok(to) = HeaderValue::from_str(&to) {
@@ -220,7 +221,7 @@ fn home(web: &Web) -> Response<Bytes> {
     answer
 }
 
-fn front(web: &Web) -> Response<Bytes> {
+fn front(web: &Web) -> Response<Body> {
     let config = web.app.config.load();
     let words = format!(
         "This is calgate, a CalDAV gateway.\n\n\
@@ -230,17 +231,17 @@ fn front(web: &Web) -> Response<Bytes> {
     say(StatusCode::OK, words.trim_end())
 }
 
-fn nothing_here(web: &Web) -> Response<Bytes> {
+fn nothing_here(web: &Web) -> Response<Body> {
     let words = format!("There is nothing here. CalDAV is at {}/dav/", web.app.config.load().server.public_url);
     say(StatusCode::NOT_FOUND, &words)
 }
 
-fn robots(web: &Web) -> Response<Bytes> {
+fn robots(web: &Web) -> Response<Body> {
     let config = web.app.config.load();
     say(StatusCode::OK, &format!("User-agent: *\nDisallow: {}/dav/", config.server.public_url.prefix()))
 }
 
-fn only_reads() -> Response<Bytes> {
+fn only_reads() -> Response<Body> {
     let mut answer = say(StatusCode::METHOD_NOT_ALLOWED, "This can only be read.");
     answer.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
     answer

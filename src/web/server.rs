@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -27,6 +27,7 @@ use super::deadlines::{self, Deadlines, Requests};
 use super::tls::Certificate;
 use super::{Web, login, router, say};
 use crate::app::App;
+use crate::body::{Body, Cut};
 use crate::secrets;
 
 /// Bytes of a request head under HTTP/1.1; beyond it 431.
@@ -56,7 +57,7 @@ pub async fn run(
     let config = app.config.load_full();
     let certificate = Arc::new(Certificate::open(&config)?);
     let (listener, address) = listen(config.server.listen)?;
-    let places = u32::try_from(config.server.max_connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
+    let places = u32::try_from(config.limits.connections).unwrap_or(u32::MAX).clamp(1, 1 << 20);
     let room = Arc::new(Semaphore::new(places as usize));
     let web = Arc::new(Web::new(app));
     // Nobody minds: whoever started us may not care for the address.
@@ -151,7 +152,7 @@ fn turn_away(stream: &TcpStream, tls: bool) {
         // A new socket has room for it; if not, the closed connection says enough.
         let _ = stream.try_write(FULL);
     }
-    tracing::debug!("a connection was turned away: max_connections are open");
+    tracing::debug!("a connection was turned away: as many are open as may be");
 }
 
 async fn meet(
@@ -161,7 +162,7 @@ async fn meet(
     certificate: &Certificate,
     stop: watch::Receiver<bool>,
 ) {
-    // Answers are small and whole: waiting for more to send only delays them.
+    // What is to be sent is there as a whole, or page by page: waiting for more only delays it.
     let _ = stream.set_nodelay(true);
     let config = web.app.config.load_full();
     let tls = certificate.current(&config).await;
@@ -192,10 +193,7 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let open = requests.begin();
         let web = Arc::clone(&web);
-        async move {
-            let answer = answer(&web, peer, request).await;
-            Ok::<_, Infallible>(answer.map(|bytes| Answer { bytes: Some(bytes), _open: open }))
-        }
+        async move { Ok::<_, Infallible>(answer(&web, peer, request, open).await) }
     });
     let protocol = protocol();
     let mut connection = pin!(protocol.serve_connection(stream, service));
@@ -226,31 +224,83 @@ fn protocol() -> auto::Builder<TokioExecutor> {
     protocol
 }
 
-/// A whole answer; while it is being written its request counts as open.
+/// The body of an answer; while it is being written its request counts as open.
 struct Answer {
-    bytes: Option<Bytes>,
+    body: Body,
+    /// Of a body that goes out page by page: how much has gone, and what the log is told when it is through.
+    streamed: Option<(usize, Line)>,
     _open: deadlines::Open,
 }
 
-impl Body for Answer {
+impl hyper::body::Body for Answer {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = Cut;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        Poll::Ready(self.bytes.take().filter(|b| !b.is_empty()).map(|b| Ok(Frame::data(b))))
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some((bytes, Line { id, method, path, .. })) = &mut self.streamed {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => *bytes += frame.data_ref().map_or(0, Bytes::len),
+                Poll::Ready(Some(Err(cut))) => {
+                    tracing::error!(id, %method, path, reason = %cut, "the answer to {method} {path} was cut off: {cut}");
+                }
+                _ => {}
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.as_ref().is_none_or(Bytes::is_empty)
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |b| b.len() as u64))
+        self.body.size_hint()
     }
 }
 
-/// One request: route it, whatever happens, and write its line in the log.
-async fn answer(web: &Web, peer: Peer, mut request: Request<Incoming>) -> Response<Bytes> {
+impl Drop for Answer {
+    fn drop(&mut self) {
+        if let Some((bytes, line)) = &self.streamed {
+            line.write(*bytes);
+        }
+    }
+}
+
+/// What the log tells of a request.
+struct Line {
+    begun: Instant,
+    id: String,
+    method: Method,
+    path: String,
+    status: StatusCode,
+    user: Option<Who>,
+    /// No login was sent.
+    anonymous: bool,
+}
+
+impl Line {
+    /// `bytes`: those of the body that were taken.
+    fn write(&self, bytes: usize) {
+        let Line { id, method, path, .. } = self;
+        let (status, ms) = (self.status.as_u16(), self.begun.elapsed().as_millis() as u64);
+        let user = self.user.as_ref().map_or("-", |who| &who.0);
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(id, %method, path, status, ms, user, bytes, "{method} {path} {status}")
+            };
+        }
+        match status {
+            // Every client asks once without its password, and many do each time.
+            401 if self.anonymous => line!(debug),
+            500.. => line!(warn),
+            _ => line!(info),
+        }
+    }
+}
+
+/// One request: route it, whatever happens.
+async fn answer(web: &Web, peer: Peer, mut request: Request<Incoming>, open: deadlines::Open) -> Response<Answer> {
     let begun = Instant::now();
     router::take_prefix(&web.app.config.load().server.public_url, request.uri_mut());
     let id = request_id(request.headers());
@@ -267,34 +317,29 @@ async fn answer(web: &Web, peer: Peer, mut request: Request<Incoming>) -> Respon
         }
     };
     finish(&method, peer, &id, &mut answer);
-
-    let status = answer.status().as_u16();
-    let ms = begun.elapsed().as_millis() as u64;
-    let bytes = answer.body().len();
-    let user = answer.extensions().get::<Who>().map_or("-", |who| &who.0);
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(id, %method, path, status, ms, user, bytes, "{method} {path} {status}")
+    let (status, user) = (answer.status(), answer.extensions_mut().remove::<Who>());
+    let line = Line { begun, id, method, path, status, user, anonymous };
+    answer.map(|body| {
+        let streamed = match body.whole() {
+            Some(bytes) => {
+                line.write(bytes.len());
+                None
+            }
+            None => Some((0, line)),
         };
-    }
-    match status {
-        // Every client asks once without its password, and many do each time.
-        401 if anonymous => line!(debug),
-        500.. => line!(warn),
-        _ => line!(info),
-    }
-    answer
+        Answer { body, streamed, _open: open }
+    })
 }
 
 /// What every answer carries.
-fn finish(method: &Method, peer: Peer, id: &str, answer: &mut Response<Bytes>) {
+fn finish(method: &Method, peer: Peer, id: &str, answer: &mut Response<Body>) {
     const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
     const ALWAYS: [(HeaderName, &str); 3] = [
         (http::header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (http::header::REFERRER_POLICY, "no-referrer"),
         (http::header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
     ];
-    let length = answer.body().len();
+    let length = answer.body().whole().map(Bytes::len);
     let headers = answer.headers_mut();
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
@@ -305,9 +350,13 @@ fn finish(method: &Method, peer: Peer, id: &str, answer: &mut Response<Bytes>) {
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert(REQUEST_ID, id);
     }
-    if method == Method::HEAD && !headers.contains_key(CONTENT_LENGTH) {
-        headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
-        *answer.body_mut() = Bytes::new();
+    if method == Method::HEAD {
+        if let Some(length) = length.filter(|length| *length > 0)
+            && !headers.contains_key(CONTENT_LENGTH)
+        {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        *answer.body_mut() = Body::default();
     }
 }
 

@@ -188,9 +188,6 @@ class Gateway(Server):
 
 
 def gateway_toml(binary, upstreams, port, storage, write_to, interval):
-    hashed = subprocess.run(
-        [binary, "user", "hash", "--password-stdin"], input=PASSWORD + "\n", check=True, capture_output=True, text=True
-    ).stdout.strip()
     slugs = list(upstreams.where)
     accounts = []
     for server, login in (
@@ -215,7 +212,7 @@ def gateway_toml(binary, upstreams, port, storage, write_to, interval):
             "[storage]", f'url = "{storage}"',
             "[secrets]", 'key_file = "calgate.key"',
             "[sync]", f'interval = "{interval}"', 'write_wait = "5s"', 'upstream_away = "keep"',
-            "[[user]]", f'name = "{USER}"', f'password = "{hashed}"', f'email = "{ME}"', f'timezone = "{ZONE}"',
+            "[[user]]", f'name = "{USER}"', f'password = "{hashed(binary)}"', f'email = "{ME}"', f'timezone = "{ZONE}"',
             *accounts,
             "[[user.calendar]]", 'name = "notes"',
             "[[user.unified]]", 'name = "all"', f"members = [{members}]", f'write_to = "{write_to}"',
@@ -223,6 +220,42 @@ def gateway_toml(binary, upstreams, port, storage, write_to, interval):
             "",
         ]
     )  # fmt: skip
+
+
+def hashed(binary):
+    """PASSWORD as `gateway.toml` wants it."""
+    return subprocess.run(
+        [binary, "user", "hash", "--password-stdin"], input=PASSWORD + "\n", check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+class Alone(Server):
+    """calgate without upstreams, for suites that make what they need: PEOPLE, each with a local calendar `main`."""
+
+    PEOPLE = [USER, "bert", "cleo"]
+
+    def __init__(self, binary, folder, public_port=None):
+        """`public_port`: of what stands in front of it, when something does."""
+        port = free_port()
+        subprocess.run(
+            [binary, "keygen", folder / "calgate.key"], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        lines = [
+            "[server]", f'listen = "127.0.0.1:{port}"', f'public_url = "http://127.0.0.1:{public_port or port}"', 'log = "debug"',
+            "[storage]", 'url = "sqlite:calgate.db"', "[secrets]", 'key_file = "calgate.key"',
+        ]  # fmt: skip
+        secret = hashed(binary)
+        for person in self.PEOPLE:
+            lines += [
+                "[[user]]", f'name = "{person}"', f'password = "{secret}"', f'email = "{person}@example.com"', f'timezone = "{ZONE}"',
+                "[[user.calendar]]", 'name = "main"',
+            ]  # fmt: skip
+        config = folder / "gateway.toml"
+        config.write_text("\n".join([*lines, ""]))
+        super().__init__("calgate", folder, [binary, "--config", config, "serve"], port, "/readyz")
+
+    def client(self, person=USER):
+        return Dav(self.address, person, PASSWORD)
 
 
 @contextmanager

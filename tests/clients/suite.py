@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -25,7 +26,7 @@ import oracle
 import servers
 import with_caldav
 import with_vdirsyncer
-from dav import Dav, canonical, stamp, uid
+from dav import Dav, canonical, stamp, uid, value
 
 # Where each calendar lives, and how many objects of the corpus it gets.
 SLUGS = {"work": "radicale", "travel": "radicale", "home": "xandikos", "family": "xandikos"}
@@ -132,6 +133,31 @@ class World:
 
     def name_shapes(self, uids):
         return [f"{key} ({self.shapes.get(key, 'unknown')})" for key in sorted(uids)[:6]]
+
+    def change_upstream(self, tag):
+        """Creates, edits and deletes one object on each server; ({UID: title} of the first two, [UIDs] of the third)."""
+        wanted, gone = {}, []
+        for slug in self.one_of_each_server():
+            client, path = self.upstreams.open(slug)
+            made = self.fresh(f"{tag}-upstream-{slug}")
+            client.expect([201], "PUT", path + made.name, made.text, Content_Type="text/calendar")
+            wanted[made.uid] = value(made.text, "SUMMARY")
+            changed, removed = self.take(slug, "single"), self.take(slug, "single")
+            href, text = self.upstream_href(changed, slug), self.upstream_text(changed, slug)
+            title = f"Upstream edit of {corpus.CANARY}"
+            after = text.replace(f"SUMMARY:{value(text, 'SUMMARY')}", f"SUMMARY:{title}")
+            assert after != text, f"no SUMMARY to edit in {text}"
+            client.expect([200, 201, 204], "PUT", href, after, Content_Type="text/calendar")
+            wanted[changed] = title
+            client.expect([200, 204], "DELETE", self.upstream_href(removed, slug))
+            gone.append(removed)
+        self.gateway.run("sync")
+        return wanted, gone
+
+    def requests(self):
+        """`METHOD path status` of each request that the gateway has logged."""
+        log = self.gateway.log.read_text(errors="replace")
+        return re.findall(r"web::server: ([A-Z]+ \S+ \d+)", log)
 
     # -- comparisons ------------------------------------------------------------------------------------------------------
 

@@ -43,11 +43,14 @@ use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts, unified};
 use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
 
 const CONFIG: &str = r##"
 [server]
 public_url = "https://cal.example.org"
-max_body = "64 KiB"
+
+[limits]
+body = "64 KiB"
 
 [[user]]
 name = "anna"
@@ -183,7 +186,9 @@ impl World {
                 name => request = request.header(name, *value),
             }
         }
-        dav::handle(&self.app, &anna, request.body(Bytes::copy_from_slice(body)).unwrap()).await
+        let answer = dav::handle(&self.app, &anna, request.body(Bytes::copy_from_slice(body)).unwrap()).await;
+        let (head, body) = answer.into_parts();
+        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
     /// Slugs and epochs of the calendars there are now.

@@ -7,6 +7,7 @@ mod random;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use calgate::config;
 use calgate::dav::request::{self, Report};
 use calgate::ical::recur::Limits;
 use calgate::ical::select::select;
@@ -38,7 +39,9 @@ fn example(name: &str) {
     let text = fs::read_to_string(&path).unwrap();
     let (asked, expect) = text.split_once("---\n").unwrap_or((&text, ""));
     let body = asked.trim_start_matches(|c| c != '<');
-    let Ok(Report::Query { want, filter, .. }) = request::report(body.as_bytes()) else { panic!("{name}") };
+    let Ok(Report::Query { want, filter, .. }) = request::report(body.as_bytes(), &config::Limits::default()) else {
+        panic!("{name}")
+    };
     let mut got = String::new();
     for (name, object) in work() {
         if filter::matches(&filter, &object, &TimeZone::UTC) {

@@ -9,8 +9,11 @@ use calgate::app::App;
 use calgate::clock::Clock;
 use calgate::config::{self, Config};
 use calgate::ical::{Instant, Object};
+use calgate::ids::{Name, Seq};
 use calgate::secrets::Secrets;
-use calgate::store::Store;
+use calgate::store::calendars::Calendar;
+use calgate::store::walk::Walk;
+use calgate::store::{self, Store, Tx};
 
 /// 2026-06-01T00:00:00Z, where the clock of every test stands at first.
 pub const NOW: Instant = Instant(1_780_272_000);
@@ -123,4 +126,34 @@ pub fn event_text(uid: &str, lines: &str) -> String {
 
 pub fn event(uid: &str, lines: &str) -> Object {
     Object::parse(&event_text(uid, lines)).expect("the test's event is one")
+}
+
+/// A page of what changed in a calendar.
+pub struct Since {
+    pub changes: Vec<Change>,
+    /// What was seen with it.
+    pub seq: Seq,
+    pub more: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    pub name: Name,
+    /// Its etag; `None`: it is gone.
+    pub live: Option<String>,
+}
+
+/// What changed after `seq`, as a sync report tells it; `None` is the first one.
+pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32) -> store::Result<Since> {
+    let after = seq.unwrap_or(Seq(0));
+    let mut walk = Walk::Changes { after, until: calendar.seq, tombstones: seq.is_some() };
+    let mut changes = Vec::new();
+    let over = walk.page(tx, calendar, false, limit, |seen| {
+        let name = Name::new(seen.name).expect("a name");
+        changes.push(Change { name, live: seen.live.then(|| seen.etag.to_owned()) });
+        Ok(true)
+    })?;
+    let more = !over && walk.goes_on(tx, calendar)?;
+    let Walk::Changes { after, .. } = walk else { panic!("it is another walk") };
+    Ok(Since { changes, seq: if more { after } else { calendar.seq }, more })
 }

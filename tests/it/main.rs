@@ -2,7 +2,9 @@
 
 mod commands;
 mod dav;
+mod dav_pages;
 mod engine;
+mod grants;
 mod ical;
 mod ical_change;
 mod ical_filter;
@@ -16,4 +18,5 @@ mod provider;
 mod push;
 mod store;
 mod tidy;
+mod tokens;
 mod web;

@@ -236,7 +236,8 @@ async fn a_change_is_told_once_and_says_only_that_there_is_one() {
     let [got] = service.messages(1).await.try_into().unwrap();
     let head = got.head.to_lowercase();
     assert!(head.starts_with("post /push/secret-address http/1.1"), "{head}");
-    for line in ["content-encoding: aes128gcm", "ttl: 86400", "urgency: normal", "authorization: vapid t=ey", "topic: "] {
+    for line in ["content-encoding: aes128gcm", "ttl: 86400", "urgency: normal", "authorization: vapid t=ey", "topic: "]
+    {
         assert!(head.contains(line), "{line}: {head}");
     }
     assert!(!head.contains(&topic.to_lowercase()), "what the service sees is not our topic");
@@ -293,7 +294,8 @@ async fn a_client_is_not_told_of_what_it_did_itself() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_home_is_told_of_calendars_that_come_and_go() {
     let (house, service) = (house().await, Service::start().await);
-    let body = Keys::new().register(&service.url, "<trigger><content-update><D:depth>infinity</D:depth></content-update></trigger>");
+    let body = Keys::new()
+        .register(&service.url, "<trigger><content-update><D:depth>infinity</D:depth></content-update></trigger>");
     assert_eq!(house.ask(&house.anna, "POST /dav/anna/", &[XML], &body).await.status(), StatusCode::NO_CONTENT);
     house.put("/dav/anna/work/a.ics", "a", "In a calendar", &[]).await;
     house.later(3).await;
@@ -342,7 +344,8 @@ async fn what_can_not_be_registered_is_refused_in_words() {
     let good = |url: &str, more: &str| keys.register(url, more);
     check(work, good("ftp://push.example.net/", ""), 403, "invalid-subscription").await;
     check(work, good("https://u:p@push.example.net/", ""), 403, "invalid-subscription").await;
-    check(work, good("https://push.example.net/", "").replace("auth-secret", "other"), 403, "auth-secret is missing").await;
+    check(work, good("https://push.example.net/", "").replace("auth-secret", "other"), 403, "auth-secret is missing")
+        .await;
     let coding = "<content-encoding>aesgcm</content-encoding></web-push-subscription>";
     let body = good("https://push.example.net/", "").replace("</web-push-subscription>", coding);
     check(work, body, 403, "aes128gcm").await;

@@ -9,8 +9,9 @@ type Files = BTreeMap<String, String>;
 
 /// Who may name whom: a room under `src/`, and the rooms it may name besides itself and the common ones.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("web", &["dav", "sync", "export", "busy", "store", "ical"]),
-    ("dav", &["sync", "export", "busy", "store", "ical"]),
+    ("web", &["dav", "body", "sync", "export", "busy", "store", "ical"]),
+    ("dav", &["body", "sync", "export", "busy", "store", "ical"]),
+    ("body", &[]),
     ("sync", &["store", "provider", "ical"]),
     ("export", &["busy", "store", "ical"]),
     ("busy", &["store", "ical"]),

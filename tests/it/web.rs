@@ -376,7 +376,7 @@ async fn who_may_not_come_in_is_not_listened_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_have_a_limit() {
-    let gateway = start_with("max_body = \"64 KiB\"", "").await;
+    let gateway = start_with("", "[limits]\nbody = \"64 KiB\"").await;
     let anna = basic("anna", PASSWORD);
     let put = format!("PUT /dav/anna/private/a.ics HTTP/1.1\r\nHost: x\r\n{anna}");
     // Declared: nothing has to be sent.
@@ -442,7 +442,7 @@ async fn slow_clients_are_dropped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn beyond_the_cap_a_connection_hears_that_it_is_full() {
-    let gateway = start_with("max_connections = 2", "").await;
+    let gateway = start_with("", "[limits]\nconnections = 2").await;
     let mut held = [wire(&gateway).await, wire(&gateway).await];
     for one in &mut held {
         one.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
@@ -817,6 +817,57 @@ async fn the_use_of_an_app_password_is_noted_once_an_hour() {
     gateway.app.clock.advance(3600);
     login(&gateway, &basic("anna", phone.reveal())).await;
     assert!(last_used(NOW.plus(7199)).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_answer_is_streamed_and_one_that_is_cut_does_not_look_whole() {
+    let gateway = start().await;
+    let anna = basic("anna", PASSWORD);
+    assert_eq!(ask(&gateway, "MKCALENDAR", "/dav/anna/brief/", &anna).await.status, 201);
+    // Far more than sockets hold, so that most of it is not made before somebody reads.
+    let note = "y".repeat(60_000);
+    let filled = gateway.app.store.write(move |tx| {
+        let user = users::by_name(tx, "anna")?.expect("anna");
+        let calendar = calendars::home(tx, &users::Actor::of(&user), "anna").expect("her home");
+        let calendar = calendar.iter().find(|c| c.slug == "brief").expect("it was made");
+        for number in 0..400 {
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:test\r\nBEGIN:VEVENT\r\nUID:{number}\r\nDTSTAMP:20260101T000000Z\r\n\
+                 DTSTART:20260610T090000Z\r\nX-NOTE:{note}\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+            );
+            let object = Object::parse(&text).expect("an object");
+            let name = Name::new(&format!("{number}.ics")).expect("a name");
+            resources::save(tx, calendar, &name, Version::Client(Some(&object)), NOW)?;
+        }
+        Ok::<_, store::Error>(())
+    });
+    filled.await.expect("it is filled");
+    let body = "<C:calendar-query xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><D:prop><C:calendar-data/></D:prop>\
+                <C:filter><C:comp-filter name=\"VCALENDAR\"/></C:filter></C:calendar-query>";
+    let request = format!(
+        "REPORT /dav/anna/brief/ HTTP/1.1\r\nHost: x\r\n{anna}Depth: 1\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+
+    let mut reader = wire(&gateway).await;
+    reader.send(&request).await;
+    while !reader.held.ends_with(b"\r\n0\r\n\r\n") {
+        assert!(reader.more().await, "the whole answer ends as one");
+    }
+    let whole = String::from_utf8(std::mem::take(&mut reader.held)).expect("UTF-8");
+    assert!(whole.to_lowercase().contains("transfer-encoding: chunked"));
+    assert_eq!(whole.matches("END:VCALENDAR").count(), 400);
+    assert!(whole.contains("</D:multistatus>"));
+
+    // The same again; nobody reads on, and the calendar goes away.
+    reader.send(&request).await;
+    assert!(reader.more().await);
+    assert_eq!(ask(&gateway, "DELETE", "/dav/anna/brief/", &anna).await.status, 204);
+    while reader.more().await {}
+    let part = String::from_utf8_lossy(&reader.held);
+    assert!(part.starts_with("HTTP/1.1 207"));
+    assert!(!part.contains("</D:multistatus>") && !part.ends_with("\r\n0\r\n\r\n"));
+    assert!(part.len() < whole.len());
 }
 
 /// What was logged, at the finest level, by everything.

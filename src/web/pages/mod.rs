@@ -6,11 +6,12 @@ use std::sync::LazyLock;
 use askama::Template;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use bytes::Bytes;
+
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::say;
+use crate::body::Body;
 use crate::secrets;
 
 /// Stands in every page, so that a page is one answer.
@@ -26,11 +27,11 @@ static POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
 });
 
 /// A page as an answer. It is for one person at one time, so nobody keeps it.
-pub(super) fn page(status: StatusCode, page: &impl Template) -> Response<Bytes> {
+pub(super) fn page(status: StatusCode, page: &impl Template) -> Response<Body> {
     let Ok(text) = page.render() else {
         return say(StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here: a page could not be written.");
     };
-    let mut answer = Response::new(Bytes::from(text));
+    let mut answer = Response::new(Body::from(text));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

@@ -1,0 +1,178 @@
+//! `calgate grant`: who may see or change whose calendar.
+
+use std::path::Path;
+
+use calgate::config::nearest;
+use calgate::store::calendars::{self, Calendar, Denied, Need};
+use calgate::store::grants::{self, Grant, May, NotGranted};
+use calgate::store::users::{self, Actor, User};
+use serde_json::json;
+
+use super::{Done, Failure, Here, terminal};
+
+#[derive(clap::Subcommand)]
+pub enum Command {
+    /// Share a calendar with another user, or change what that user may
+    #[command(after_help = "Example: calgate grant add anna/team bert --may write")]
+    Add {
+        /// The calendar, as OWNER/NAME
+        calendar: String,
+        /// The user whom it is shared with
+        to: String,
+        /// busy: when time is taken. title: also titles. read: everything, but of private events only the time. write: everything, and change it
+        #[arg(long, value_parser = may, default_value = "read")]
+        may: May,
+    },
+    /// List what a user shares and what is shared with them, or all there is
+    List {
+        user: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Share a calendar with a user no more; it leaves their home at once
+    Remove {
+        /// The calendar, as OWNER/NAME
+        calendar: String,
+        /// The user whom it is shared with
+        to: String,
+    },
+}
+
+fn may(text: &str) -> Result<May, String> {
+    May::from_name(text).ok_or_else(|| "write busy, title, read or write".to_owned())
+}
+
+pub async fn run(config: &Path, command: Command) -> Done {
+    let here = Here::open(config)?;
+    match command {
+        Command::Add { calendar, to, may } => {
+            let (owner, slug) = named(&here, &calendar).await?;
+            let to = here.user(&to).await?;
+            let (id, now, at) = (to.id, here.clock.now(), slug.clone());
+            let done = here.store.write(move |tx| {
+                let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &at, Need::Read)?;
+                Ok(grants::add(tx, &calendar, id, may, "", now)?)
+            });
+            done.await.map_err(|e| refused(e, &calendar))?;
+            let what = match may {
+                May::Busy => "see when time is taken in",
+                May::Title => "see times and titles in",
+                May::Read => "read",
+                May::Write => "read and change",
+            };
+            terminal::say(format!("{} may {what} {calendar}", to.name));
+        }
+        Command::List { user, json } => list(&here, user, json).await?,
+        Command::Remove { calendar, to } => {
+            let (owner, slug) = named(&here, &calendar).await?;
+            let to = here.user(&to).await?;
+            let (id, now) = (to.id, here.clock.now());
+            let done = here.store.write(move |tx| {
+                let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &slug, Need::Read)?;
+                Ok(grants::remove(tx, &calendar, id, now)?)
+            });
+            match done.await.map_err(|e| refused(e, &calendar))? {
+                true => terminal::say(format!("{calendar} is shared with {} no more", to.name)),
+                false => {
+                    let what = format!("{calendar} is not shared with {}", to.name);
+                    return Err(Failure::new(what, "See `calgate grant list`."));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The owner and the slug of `OWNER/NAME`, if the owner has such a calendar.
+async fn named(here: &Here, text: &str) -> Result<(User, String), Failure> {
+    let Some((owner, slug)) = text.split_once('/').filter(|(owner, slug)| !owner.is_empty() && !slug.is_empty()) else {
+        let what = format!("{text:?} is no calendar");
+        return Err(Failure::new(what, "Write it with its owner, as `calgate calendar list` shows it: anna/team."));
+    };
+    let owner = here.user(owner).await?;
+    let there = super::calendar::of(&here.store, vec![owner.clone()]).await?;
+    let known: Vec<&str> = there.iter().map(|c: &Calendar| c.slug.as_str()).collect();
+    if !known.contains(&slug) {
+        let hint = match nearest(slug, known.iter().copied()) {
+            Some(near) => format!("Did you mean {}/{near}?", owner.name),
+            None => format!("See `calgate calendar list {}`.", owner.name),
+        };
+        return Err(Failure::new(format!("{} has no calendar {slug}", owner.name), hint));
+    }
+    Ok((owner, slug.to_owned()))
+}
+
+async fn list(here: &Here, user: Option<String>, json: bool) -> Done {
+    let user = match user {
+        Some(name) => Some(here.user(&name).await?),
+        None => None,
+    };
+    let read = here.store.read(move |tx| {
+        let Some(user) = user else {
+            let mut all = Vec::new();
+            for user in users::list(tx)? {
+                all.extend(grants::given(tx, user.id)?);
+            }
+            return Ok::<_, calgate::store::Error>(all);
+        };
+        let mut both = grants::given(tx, user.id)?;
+        both.extend(grants::taken(tx, user.id)?);
+        Ok(both)
+    });
+    let list = read.await?;
+    if json {
+        let row = |g: &Grant| {
+            json!({
+                "owner": g.owner_name, "calendar": g.slug, "to": g.to_name, "may": g.may.name(),
+                "summary": g.summary, "declared": g.declared,
+            })
+        };
+        terminal::say_json(&list.iter().map(row).collect());
+        return Ok(());
+    }
+    let row = |g: &Grant| {
+        let by = if g.declared { "configuration" } else { "command or client" };
+        let calendar = terminal::one_line(&format!("{}/{}", g.owner_name, g.slug));
+        vec![calendar, g.to_name.clone(), g.may.name().to_owned(), by.to_owned()]
+    };
+    let rows: Vec<Vec<String>> = list.iter().map(row).collect();
+    terminal::say_table(&["CALENDAR", "SHARED WITH", "MAY", "MADE BY"], &rows, "nothing is shared yet");
+    Ok(())
+}
+
+/// Why nothing was changed.
+enum Refused {
+    Denied(Denied),
+    Grant(NotGranted),
+}
+
+impl From<Denied> for Refused {
+    fn from(e: Denied) -> Refused {
+        Refused::Denied(e)
+    }
+}
+
+impl From<NotGranted> for Refused {
+    fn from(e: NotGranted) -> Refused {
+        Refused::Grant(e)
+    }
+}
+
+impl From<calgate::store::Error> for Refused {
+    fn from(e: calgate::store::Error) -> Refused {
+        Refused::Grant(NotGranted::Store(e))
+    }
+}
+
+fn refused(e: Refused, calendar: &str) -> Failure {
+    match e {
+        Refused::Denied(Denied::Store(e)) | Refused::Grant(NotGranted::Store(e)) => e.into(),
+        Refused::Denied(e) => Failure::new(format!("{calendar}: {e}"), ""),
+        Refused::Grant(NotGranted::Declared) => Failure::new(
+            format!("that {calendar} is shared with this user stands in the configuration"),
+            "Change it there and run `calgate reload`.",
+        ),
+        Refused::Grant(e) => Failure::new(format!("{calendar}: {e}"), ""),
+    }
+}

@@ -1,0 +1,302 @@
+//! Answers that are written page by page, so that their length costs no memory: each page is a short read of its own,
+//! and is made when the client has taken the one before it. Why that loses nothing:
+//! `docs/decisions/0016-answers-are-written-page-by-page.md`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::StatusCode;
+use jiff::tz::TimeZone;
+
+use super::Error;
+use super::path::Target;
+use super::propfind;
+use super::props::{Access, Node, Row, Scene};
+use super::response::bare_response;
+use super::sheet::{Data, Sheet};
+use crate::app::App;
+use crate::body::{Body, Cut, Rest};
+use crate::ical::select::{self, Select};
+use crate::ical::{Instant, Kind, Object, recur, zone};
+use crate::ids::Seq;
+use crate::store::calendars::{self, Calendar, Need, Source};
+use crate::store::properties::Dead;
+use crate::store::walk::{Seen, Walk};
+use crate::store::{self, Tx, properties, unified};
+
+/// Bytes after which a page is full.
+pub const FULL: usize = 128 << 10;
+/// Rows that one page looks at, and objects that one page reads: what makes no output has to end as well.
+const ROWS: u32 = 2_000;
+const OBJECTS: u32 = 200;
+
+/// Whether a page was the last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    More,
+    Last,
+}
+
+/// The body that `write` writes, page by page; each call has a snapshot of its own, and adds to the text it is given.
+/// What goes wrong before the first page is full is the answer, an error; what goes wrong later cuts the connection.
+pub async fn body<W>(app: &Arc<App>, write: W) -> Result<Body, Error>
+where
+    W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
+{
+    next(Arc::clone(app), write).await
+}
+
+fn next<W>(app: Arc<App>, mut write: W) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>
+where
+    W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
+{
+    Box::pin(async move {
+        let mut out = String::new();
+        loop {
+            let read = app.store.read(move |tx| {
+                let page = write(tx, &mut out)?;
+                Ok::<_, Error>((write, out, page))
+            });
+            let page;
+            (write, out, page) = read.await?;
+            if page == Page::Last {
+                return Ok(Body::from(out));
+            }
+            if out.len() >= FULL {
+                let rest = async move { next(app, write).await.map_err(|error| Cut(error.in_words())) };
+                return Ok(Body::new(out, Some(Rest::new(rest))));
+            }
+        }
+    })
+}
+
+/// A calendar whose rows are written.
+pub struct Place {
+    pub calendar: Calendar,
+    /// With its final slash.
+    pub href: String,
+    pub zone: TimeZone,
+    /// Dead properties of its resources are wanted, and there are some.
+    dead: bool,
+    /// What may be done with each resource has to be asked.
+    access: bool,
+}
+
+impl Place {
+    pub fn of(tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet, calendar: Calendar) -> Result<Place, Error> {
+        let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
+        let dead = sheet.wants_dead(false) && properties::any_below(tx, scene.actor.user, &target.key())?;
+        Ok(Place {
+            href: target.href(&scene.base),
+            zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
+            dead,
+            access: sheet.wants_access() && matches!(calendar.source, Source::Unified { .. }),
+            calendar,
+        })
+    }
+
+    /// The same place as a later page finds it. An error if it is gone by now: what was written of it is no answer.
+    pub fn again(&self, tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet) -> Result<Place, Error> {
+        let calendar = calendars::open(tx, &scene.actor, &self.calendar.owner, &self.calendar.slug, Need::Read)?;
+        if calendar.id != self.calendar.id || calendar.epoch != self.calendar.epoch {
+            return Err(Error::not_found());
+        }
+        Ok(Place { zone: self.zone.clone(), ..Place::of(tx, scene, sheet, calendar)? })
+    }
+
+    /// What may be done with a resource, unless each has to be asked.
+    fn access(&self) -> Access {
+        propfind::access(self.calendar.writable)
+    }
+}
+
+/// Writes resources of calendars as response elements.
+pub struct Writer {
+    pub scene: Scene,
+    pub sheet: Sheet,
+    pub select: Select,
+    /// Bytes of calendar data that were made for this answer.
+    pub selected: usize,
+}
+
+/// Which rows of a walk are written.
+pub enum Choice<'a> {
+    All,
+    Kind(Kind),
+    /// Says whether a row is wanted; gives the parsed object back if that was needed to tell, so that nobody parses twice.
+    Decide(&'a dyn Fn(&Seen<'_>) -> Option<Option<Object>>),
+}
+
+impl Writer {
+    pub fn wants_data(&self) -> bool {
+        self.sheet.wants_data()
+    }
+
+    /// Whether objects have to be parsed to write their data.
+    fn parses(&self) -> bool {
+        self.wants_data() && self.select != Select::default()
+    }
+
+    /// Writes the next rows of a walk until the page is full; `most` of them at most, of which it gives the number, and
+    /// whether there are no more.
+    pub fn rows(
+        &mut self,
+        tx: &mut Tx<'_>,
+        place: &Place,
+        walk: &mut Walk,
+        choice: &Choice<'_>,
+        most: Option<u32>,
+        out: &mut String,
+    ) -> Result<(u32, bool), Error> {
+        let decides = matches!(choice, Choice::Decide(_));
+        let bodies = decides || self.wants_data();
+        let mut limit = if decides || self.parses() { OBJECTS } else { ROWS };
+        limit = limit.min(most.unwrap_or(u32::MAX));
+        let (mut count, mut kept, mut weight) = (0, Vec::new(), out.len());
+        let over = walk.page(tx, &place.calendar, bodies, limit, |seen| {
+            count += 1;
+            let object = match choice {
+                Choice::All => None,
+                Choice::Kind(kind) if seen.kind == *kind => None,
+                Choice::Kind(_) => return Ok(true),
+                Choice::Decide(decide) => match decide(seen) {
+                    Some(object) => object,
+                    None => return Ok(true),
+                },
+            };
+            if !seen.live {
+                self.gone(place, seen.name, out);
+            } else if place.dead || place.access {
+                // What it has besides its row is read when the statement is done.
+                weight += 512 + seen.body.len();
+                kept.push((Kept::of(seen), object));
+                return Ok(weight < FULL);
+            } else {
+                self.row(place, seen, object.as_ref(), &[], place.access(), out);
+            }
+            Ok(out.len() < FULL)
+        })?;
+        for (row, object) in &kept {
+            let target = Target::Calendar { owner: place.calendar.owner.clone(), slug: place.calendar.slug.clone() };
+            let key = target.key() + &row.name;
+            let dead = if place.dead { properties::list(tx, self.scene.actor.user, &key)? } else { Vec::new() };
+            let access = match place.access {
+                true => propfind::access(unified::is_writable(tx, place.calendar.id, &row.name)?),
+                false => place.access(),
+            };
+            self.row(place, &row.seen(), object.as_ref(), &dead, access, out);
+        }
+        Ok((count, over))
+    }
+
+    /// Writes one resource; false: there is none of that name.
+    pub fn one(&mut self, tx: &mut Tx<'_>, place: &Place, name: &str, out: &mut String) -> Result<bool, Error> {
+        let mut dead = Vec::new();
+        let mut access = place.access();
+        if place.dead {
+            let target = Target::Calendar { owner: place.calendar.owner.clone(), slug: place.calendar.slug.clone() };
+            dead = properties::list(tx, self.scene.actor.user, &(target.key() + name))?;
+        }
+        if place.access {
+            access = propfind::access(unified::is_writable(tx, place.calendar.id, name)?);
+        }
+        let mut found = false;
+        store::walk::one(tx, &place.calendar, name, self.wants_data(), |seen| {
+            found = true;
+            self.row(place, seen, None, &dead, access, out);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// A resource that is no more.
+    fn gone(&self, place: &Place, name: &str, out: &mut String) {
+        let mut href = place.href.clone();
+        super::path::encode(name, &mut href);
+        bare_response(&href, StatusCode::NOT_FOUND, "", out);
+    }
+
+    fn row(
+        &mut self,
+        place: &Place,
+        seen: &Seen<'_>,
+        object: Option<&Object>,
+        dead: &[Dead],
+        access: Access,
+        out: &mut String,
+    ) {
+        let node = Node::Resource(&place.calendar, Row::from(seen), access);
+        let href = (place.href.as_str(), seen.name);
+        let (wants_data, limits) = (self.wants_data(), &self.scene.limits);
+        let mut write = |data: &Data<'_>| self.sheet.respond(&self.scene, href, &node, dead, data, out);
+        if !wants_data {
+            return write(&Data::None);
+        }
+        if self.select == Select::default() {
+            return write(&Data::Text(seen.body));
+        }
+        let parsed;
+        let object = match object {
+            Some(object) => object,
+            None => match Object::parse(seen.body) {
+                Ok(object) => {
+                    parsed = object;
+                    &parsed
+                }
+                // What we hold and can not read is given as it is: hiding it would be worse.
+                Err(_) => return write(&Data::Text(seen.body)),
+            },
+        };
+        match select::select(object, &self.select, &place.zone, limits.expansion()) {
+            Ok(text) if self.selected <= limits.expanded => {
+                self.selected += text.len();
+                write(&Data::Text(&text));
+            }
+            // Of one object too many, or of all of them together.
+            Ok(_) | Err(recur::Error::TooMany) => {
+                write(&Data::Failed(StatusCode::INSUFFICIENT_STORAGE, "<C:max-instances/>"));
+            }
+            Err(recur::Error::Unreadable(_)) => {
+                write(&Data::Failed(StatusCode::FORBIDDEN, "<C:supported-calendar-data/>"));
+            }
+        }
+    }
+}
+
+/// A row that outlives its statement.
+struct Kept {
+    name: String,
+    kind: Kind,
+    etag: String,
+    size: i64,
+    changed_at: Instant,
+    seq: Seq,
+    body: String,
+}
+
+impl Kept {
+    fn of(seen: &Seen<'_>) -> Kept {
+        Kept {
+            name: seen.name.to_owned(),
+            kind: seen.kind,
+            etag: seen.etag.to_owned(),
+            size: seen.size,
+            changed_at: seen.changed_at,
+            seq: seen.seq,
+            body: seen.body.to_owned(),
+        }
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        Seen {
+            name: &self.name,
+            kind: self.kind,
+            etag: &self.etag,
+            size: self.size,
+            changed_at: self.changed_at,
+            seq: self.seq,
+            live: true,
+            body: &self.body,
+        }
+    }
+}

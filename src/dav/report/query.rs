@@ -1,0 +1,156 @@
+//! calendar-query (RFC 4791 7.8). The time index answers alone what it can; else it says what to look at, and
+//! `ical::filter` decides.
+
+use jiff::tz::TimeZone;
+
+use crate::body::Body;
+use crate::dav::page::{self, Choice, Page, Place, Writer};
+use crate::dav::path::Target;
+use crate::dav::request::Zone;
+use crate::dav::{Asked, Error, response};
+use crate::ical::filter::{self, CompFilter};
+use crate::ical::{Component, Kind, Object, zone};
+use crate::ids::Seq;
+use crate::store::Tx;
+use crate::store::calendars::{self, Need};
+use crate::store::walk::{Found, Seen, Walk};
+
+pub async fn body(
+    asked: &Asked<'_>,
+    mut writer: Writer,
+    filter: CompFilter,
+    zone: Option<Zone>,
+) -> Result<Body, Error> {
+    let target = asked.target.clone();
+    let zone = zone.as_ref().map(read_zone).transpose()?.flatten();
+    // What is left to look through; `None` before the first page.
+    let mut left: Option<Search> = None;
+    page::body(asked.app, move |tx, out| {
+        let search = match &mut left {
+            Some(search) => {
+                search.place = search.place.again(tx, &writer.scene, &writer.sheet)?;
+                search
+            }
+            None => {
+                let search = Search::of(tx, &writer, &target, &filter, zone.as_ref())?;
+                response::open_root("D:multistatus", out);
+                left.insert(search)
+            }
+        };
+        if search.page(tx, &mut writer, &filter, out)? == Page::More {
+            return Ok(Page::More);
+        }
+        response::close_root("D:multistatus", out);
+        Ok(Page::Last)
+    })
+    .await
+}
+
+/// A query on its way through one calendar.
+struct Search {
+    place: Place,
+    /// The state of the calendar in which `how` was right.
+    as_of: Seq,
+    how: How,
+    walk: Walk,
+}
+
+/// What tells whether a row is wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// All that the walk comes to are, or those of that kind.
+    Walk(Option<Kind>),
+    /// The filter, which reads the object.
+    Filter,
+}
+
+impl Search {
+    fn of(
+        tx: &mut Tx<'_>,
+        writer: &Writer,
+        target: &Target,
+        filter: &CompFilter,
+        zone: Option<&TimeZone>,
+    ) -> Result<Search, Error> {
+        let (Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. }) = target else {
+            return Err(Error::not_found());
+        };
+        let calendar = calendars::open(tx, &writer.scene.actor, owner, slug, Need::Read)?;
+        let mut place = Place::of(tx, &writer.scene, &writer.sheet, calendar)?;
+        if let Some(zone) = zone {
+            place.zone = zone.clone();
+        }
+        let (how, walk) = if let Target::Resource { name, .. } = target {
+            let walk = Walk::only(tx, &place.calendar, name)?.ok_or_else(Error::not_found)?;
+            (How::Filter, walk)
+        } else if let Some(kind) = one_kind(filter) {
+            (How::Walk(kind), Walk::all())
+        } else if let Some(window) = filter.window() {
+            let events = zone.is_none() && filter.only_event_window() == Some(window);
+            let Found { walk, decided } = Walk::in_window(tx, &place.calendar, window, events)?;
+            (if decided { How::Walk(Some(Kind::Event)) } else { How::Filter }, walk)
+        } else {
+            (How::Filter, Walk::all())
+        };
+        Ok(Search { as_of: place.calendar.seq, place, how, walk })
+    }
+
+    fn page(
+        &mut self,
+        tx: &mut Tx<'_>,
+        writer: &mut Writer,
+        filter: &CompFilter,
+        out: &mut String,
+    ) -> Result<Page, Error> {
+        // Rows that changed since the index was asked may have moved out of the window.
+        if self.place.calendar.seq != self.as_of && matches!(self.walk, Walk::Rows { .. }) {
+            self.how = How::Filter;
+        }
+        let kind = filter.kind();
+        let zone = self.place.zone.clone();
+        let decide = |seen: &Seen<'_>| {
+            if kind.is_some_and(|kind| kind != seen.kind) {
+                return None;
+            }
+            match Object::parse(seen.body) {
+                Ok(object) => filter::matches(filter, &object, &zone).then_some(Some(object)),
+                // What we hold and can not read may be what is looked for.
+                Err(_) => Some(None),
+            }
+        };
+        let choice = match self.how {
+            How::Walk(None) => Choice::All,
+            How::Walk(Some(kind)) => Choice::Kind(kind),
+            How::Filter => Choice::Decide(&decide),
+        };
+        let (_, over) = writer.rows(tx, &self.place, &mut self.walk, &choice, None, out)?;
+        Ok(if over { Page::Last } else { Page::More })
+    }
+}
+
+/// `Some` when the filter asks for nothing but a kind of component (`Some(None)`: for all there is).
+fn one_kind(filter: &CompFilter) -> Option<Option<Kind>> {
+    let bare = |f: &CompFilter| !f.is_not_defined && f.time_range.is_none() && f.props.is_empty();
+    match filter.comps.as_slice() {
+        [] if bare(filter) => Some(None),
+        [one] if bare(filter) && bare(one) && one.comps.is_empty() => {
+            [Kind::Event, Kind::Todo, Kind::Journal].into_iter().find(|k| k.name() == one.name).map(Some)
+        }
+        _ => None,
+    }
+}
+
+/// The zone that a query brings along. `Ok(None)`: a VTIMEZONE that names no zone we know; the calendar's own holds.
+fn read_zone(sent: &Zone) -> Result<Option<TimeZone>, Error> {
+    match sent {
+        Zone::Id(id) => {
+            let message = || format!("there is no time zone of the name {id:?}");
+            zone::named(id).map(Some).ok_or_else(|| Error::refused("<C:valid-timezone/>", message()))
+        }
+        Zone::Text(text) => {
+            let message = |e| format!("the timezone of the query can not be read: {e}");
+            Component::parse(text.trim_start()).map_err(|e| Error::refused("<C:valid-calendar-data/>", message(e)))?;
+            Ok(zone::of_calendar_text(text))
+        }
+    }
+}

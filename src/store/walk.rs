@@ -1,0 +1,253 @@
+//! Walking through a calendar page by page: each page is a short read of its own, so nobody who reads slowly holds a
+//! snapshot. What that means for what is read: `docs/decisions/0016-answers-are-written-page-by-page.md`.
+
+use jiff::tz::TimeZone;
+
+use super::calendars::{Calendar, Source};
+use super::resources::kind;
+use super::tx::Row;
+use super::{Error, Result, Tx, instances};
+use crate::ical::{Instant, Kind, Window, recur, zone};
+use crate::ids::{Name, ResourceId, Seq};
+
+/// A row as it is looked at: its texts are the statement's own, and nothing is copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'r> {
+    pub name: &'r str,
+    pub kind: Kind,
+    pub etag: &'r str,
+    /// Bytes of the body.
+    pub size: i64,
+    pub changed_at: Instant,
+    pub seq: Seq,
+    /// False: a tombstone.
+    pub live: bool,
+    /// Empty unless bodies were asked for.
+    pub body: &'r str,
+}
+
+/// Which rows of a calendar are walked through, and how far that has come.
+#[derive(Clone, Debug)]
+pub enum Walk {
+    /// All live ones with a name after this one, by name.
+    Names { after: String },
+    /// What has a seq after `after` and up to `until`, by seq; live ones alone, or tombstones as well.
+    /// A row that changes while this goes on leaves the range: it is news for whoever asks again from `until`.
+    Changes { after: Seq, until: Seq, tombstones: bool },
+    /// These rows (of a unified calendar: the rows that refer to them), from `at` on. One that is gone is passed over.
+    Rows { ids: Vec<ResourceId>, at: usize },
+}
+
+/// What is known of a window from the time index.
+pub struct Found {
+    pub walk: Walk,
+    /// True: these are the events in the window. False: `ical::filter` decides which of these are in it.
+    pub decided: bool,
+}
+
+impl Walk {
+    /// All live rows.
+    pub fn all() -> Walk {
+        Walk::Names { after: String::new() }
+    }
+
+    /// The live rows that may be in `window`. `events`: nothing but events is asked for, with floating times in the
+    /// calendar's own zone; so far the time index can decide alone.
+    pub fn in_window(tx: &mut Tx<'_>, calendar: &Calendar, window: Window, events: bool) -> Result<Found> {
+        let members = instances::members(tx, calendar)?;
+        let (mut decided, mut ids) = (events, Vec::new());
+        for member in &members {
+            if !instances::in_horizon(tx, *member, window)? {
+                let walk = Walk::Rows { ids: in_span(tx, calendar, window)?, at: 0 };
+                return Ok(Found { walk, decided: false });
+            }
+            decided = decided && !instances::has_dense_event(tx, *member, window)?;
+        }
+        let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+        for member in members {
+            instances::each_overlapping(tx, member, window, |entry, id| {
+                if !decided || overlaps(entry, window, &zone) {
+                    ids.push(id);
+                }
+            })?;
+            if !decided {
+                instances::each_dense(tx, member, window, |id| ids.push(id))?;
+            }
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Found { walk: Walk::Rows { ids, at: 0 }, decided })
+    }
+
+    /// The live row of that name, if there is one.
+    pub fn only(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Walk>> {
+        let found = tx.one(
+            "SELECT COALESCE(origin_id, id) FROM resources WHERE calendar_id = ?1 AND name = ?2 AND live = 1",
+            &[calendar.id.into(), name.as_str().into()],
+            |row| row.int(0).map(ResourceId),
+        )?;
+        Ok(found.map(|id| Walk::Rows { ids: vec![id], at: 0 }))
+    }
+
+    /// Whether there is another row.
+    pub fn goes_on(&self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<bool> {
+        let mut more = false;
+        self.clone().page(tx, calendar, false, 1, |_| {
+            more = true;
+            Ok(false)
+        })?;
+        Ok(more)
+    }
+
+    /// Calls `each` for the next rows, `most` of them at most, until it says false, which is after the last row that it
+    /// wants. True: there are no more.
+    pub fn page(
+        &mut self,
+        tx: &mut Tx<'_>,
+        calendar: &Calendar,
+        bodies: bool,
+        most: u32,
+        mut each: impl FnMut(&Seen<'_>) -> Result<bool>,
+    ) -> Result<bool> {
+        let (id, limit) = (calendar.id, i64::from(most));
+        let mut count = 0;
+        let mut stopped = false;
+        match self {
+            Walk::Names { after } => {
+                // Borrowed by the statement while the new one is noted.
+                let from = std::mem::take(after);
+                let params = [id.into(), (&from).into(), limit.into()];
+                let end = tx.each_while(if bodies { NAMES_WHOLE } else { NAMES }, &params, |row| {
+                    let seen = seen(row)?;
+                    count += 1;
+                    stopped = !each(&seen)?;
+                    if stopped || count == limit {
+                        after.push_str(seen.name);
+                    }
+                    Ok(!stopped)
+                });
+                if let Err(e) = end {
+                    *after = from;
+                    return Err(e);
+                }
+            }
+            Walk::Changes { after, until, tombstones } => {
+                let params = [id.into(), (*after).into(), (*until).into(), limit.into()];
+                let sql = match (*tombstones, bodies) {
+                    (true, false) => CHANGES,
+                    (true, true) => CHANGES_WHOLE,
+                    (false, false) => LIVE_CHANGES,
+                    (false, true) => LIVE_CHANGES_WHOLE,
+                };
+                tx.each_while(sql, &params, |row| {
+                    let seen = seen(row)?;
+                    count += 1;
+                    stopped = !each(&seen)?;
+                    *after = seen.seq;
+                    Ok(!stopped)
+                })?;
+            }
+            Walk::Rows { ids, at } => {
+                let unified = matches!(calendar.source, Source::Unified { .. });
+                let sql = match (unified, bodies) {
+                    (false, false) => ROW,
+                    (false, true) => ROW_WHOLE,
+                    (true, false) => SHOWN,
+                    (true, true) => SHOWN_WHOLE,
+                };
+                while let Some(row_id) = ids.get(*at).filter(|_| !stopped && count < limit) {
+                    *at += 1;
+                    count += 1;
+                    tx.each_while(sql, &[(*row_id).into(), id.into()], |row| {
+                        stopped = !each(&seen(row)?)?;
+                        Ok(false)
+                    })?;
+                }
+                return Ok(*at >= ids.len());
+            }
+        }
+        Ok(!stopped && count < limit)
+    }
+}
+
+/// One row by its name, if it is live; `each` is not called otherwise.
+pub fn one(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    name: &str,
+    bodies: bool,
+    mut each: impl FnMut(&Seen<'_>) -> Result<()>,
+) -> Result<()> {
+    let params = [calendar.id.into(), name.into()];
+    tx.each_while(if bodies { ONE_WHOLE } else { ONE }, &params, |row| {
+        each(&seen(row)?)?;
+        Ok(false)
+    })
+}
+
+/// One SELECT for every walk: from the row alone, or with the body as well.
+macro_rules! select_seen {
+    (listed $end:literal) => {
+        concat!("SELECT r.seq, r.live, r.name, r.kind, r.etag, r.size, r.changed_at, '' FROM resources r WHERE ", $end)
+    };
+    (whole $end:literal) => {
+        concat!(
+            "SELECT r.seq, r.live, r.name, r.kind, r.etag, r.size, r.changed_at, COALESCE(r.body, o.body, '')
+               FROM resources r LEFT JOIN resources o ON o.id = r.origin_id WHERE ",
+            $end
+        )
+    };
+}
+
+// Without bodies an index answers alone; the one by name holds no seq, which nobody asks of a listing.
+const NAMES: &str = "SELECT 0, 1, name, kind, etag, size, changed_at, '' FROM resources
+     WHERE calendar_id = ?1 AND live = 1 AND name > ?2 ORDER BY name LIMIT ?3";
+const NAMES_WHOLE: &str =
+    select_seen!(whole "r.calendar_id = ?1 AND r.live = 1 AND r.name > ?2 ORDER BY r.name LIMIT ?3");
+const CHANGES: &str = select_seen!(listed "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 ORDER BY r.seq LIMIT ?4");
+const CHANGES_WHOLE: &str =
+    select_seen!(whole "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 ORDER BY r.seq LIMIT ?4");
+const LIVE_CHANGES: &str =
+    select_seen!(listed "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 AND r.live = 1 ORDER BY r.seq LIMIT ?4");
+const LIVE_CHANGES_WHOLE: &str =
+    select_seen!(whole "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 AND r.live = 1 ORDER BY r.seq LIMIT ?4");
+const ROW: &str = select_seen!(listed "r.id = ?1 AND r.calendar_id = ?2 AND r.live = 1");
+const ROW_WHOLE: &str = select_seen!(whole "r.id = ?1 AND r.calendar_id = ?2 AND r.live = 1");
+const SHOWN: &str = select_seen!(listed "r.origin_id = ?1 AND r.calendar_id = ?2 AND r.live = 1");
+const SHOWN_WHOLE: &str = select_seen!(whole "r.origin_id = ?1 AND r.calendar_id = ?2 AND r.live = 1");
+const ONE: &str = select_seen!(listed "r.calendar_id = ?1 AND r.name = ?2 AND r.live = 1");
+const ONE_WHOLE: &str = select_seen!(whole "r.calendar_id = ?1 AND r.name = ?2 AND r.live = 1");
+
+fn seen<'r>(row: &'r Row<'_>) -> Result<Seen<'r>> {
+    let (name, etag) = (row.str(2)?, row.str(4)?);
+    if name.is_empty() {
+        return Err(Error::Broken("resources.name is empty".to_owned()));
+    }
+    Ok(Seen {
+        seq: Seq(row.int(0)?),
+        live: row.bool(1)?,
+        name,
+        kind: kind(row.int(3)?),
+        etag,
+        size: row.int(5)?,
+        changed_at: row.instant(6)?,
+        body: row.str(7)?,
+    })
+}
+
+/// RFC 4791 9.9: an instance without length is inside when its start is.
+fn overlaps(entry: &recur::Entry, window: Window, zone: &TimeZone) -> bool {
+    let (start, end) = entry.ends(zone);
+    start < window.end && (end > window.start || end == start && start >= window.start)
+}
+
+/// Beyond the horizon the span of each resource selects: rows as [`Walk::Rows`] names them.
+fn in_span(tx: &mut Tx<'_>, calendar: &Calendar, window: Window) -> Result<Vec<ResourceId>> {
+    tx.query(
+        "SELECT COALESCE(origin_id, id) FROM resources
+          WHERE calendar_id = ?1 AND live = 1 AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2)
+          ORDER BY id",
+        &[calendar.id.into(), window.start.into(), window.end.into()],
+        |row| row.int(0).map(ResourceId),
+    )
+}

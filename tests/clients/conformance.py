@@ -1,0 +1,106 @@
+"""Other people's test suites and programs against the real binary, each beside its list of known deviations.
+
+`python3 tests/clients/conformance.py --calgate target/debug/calgate`.  Every suite has a gateway of its own and gives
+{test: Outcome}; whatever is not a plain pass must stand in deviations/SUITE.txt with its reason.  A failure that is not
+listed fails the run, and so does a listed test that passes, or that is no longer there.
+"""
+
+import environment
+
+environment.enter(__file__)
+
+import argparse
+import pathlib
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+
+import cadaver
+import litmus
+import pytests
+import server_tester
+import servers
+import tsdav
+
+# The suite, what runs it, and how many tests must pass at least: a suite that no longer runs must not look like a quiet one.
+SUITES = {
+    "litmus": (litmus.run, 30),
+    "python-caldav": (pytests.python_caldav, 120),
+    "caldav-server-tester": (server_tester.run, 60),
+    "vdirsyncer": (pytests.vdirsyncer, 90),
+    "tsdav": (tsdav.run, 20),
+    "cadaver": (cadaver.run, 10),
+}
+
+
+def known(suite):
+    """{test: reason} of deviations/SUITE.txt: a line each, `test  # reason`."""
+    found = {}
+    for line in (environment.HERE / "deviations" / f"{suite}.txt").read_text().splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        test, _, reason = line.partition("  # ")
+        assert reason.strip(), f"deviations/{suite}.txt: no reason behind {line!r}"
+        assert test.strip() not in found, f"deviations/{suite}.txt: {test} is there twice"
+        found[test.strip()] = reason.strip()
+    return found
+
+
+def compare(suite, outcomes, least):
+    """What is wrong with the run, line by line."""
+    listed, wrong = known(suite), []
+    for test, outcome in sorted(outcomes.items()):
+        if outcome.status != "passed" and test not in listed:
+            wrong.append(f"{test} {outcome.status}: {outcome.detail}")
+        if outcome.status == "passed" and test in listed:
+            wrong.append(f"{test} passed, and stands in deviations/{suite}.txt: {listed[test]}")
+    wrong += [f"{test} stands in deviations/{suite}.txt, and was not run" for test in sorted(set(listed) - set(outcomes))]
+    passed = sum(outcome.status == "passed" for outcome in outcomes.values())
+    if passed < least:
+        wrong.append(f"only {passed} passed, of at least {least}")
+    return wrong
+
+
+def one(suite, binary, folder):
+    """Runs a suite; ([lines to print], whether it was good)."""
+    run, least = SUITES[suite]
+    began = time.monotonic()
+    folder.mkdir()
+    try:
+        outcomes = run(binary, folder)
+        wrong = compare(suite, outcomes, least)
+    except Exception:
+        outcomes, wrong = {}, [traceback.format_exc()]
+    passed = sum(outcome.status == "passed" for outcome in outcomes.values())
+    head = f"{'FAIL' if wrong else 'ok  '} {suite} ({time.monotonic() - began:.1f} s): {passed} of {len(outcomes)} passed"
+    lines = [head, *(f"     {line}" for line in wrong)]
+    if outcomes and not wrong:
+        lines += [f"     known: {test}: {reason}" for test, reason in known(suite).items()]
+    return lines, not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calgate", type=pathlib.Path, required=True, help="the binary")
+    parser.add_argument("--only", nargs="*", default=list(SUITES), choices=list(SUITES), help="suites")
+    parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
+    options = parser.parse_args()
+    binary, folder = options.calgate.resolve(), pathlib.Path(tempfile.mkdtemp(prefix="calgate-conformance-"))
+    good = True
+    # They disturb each other in nothing but the processor.
+    with ThreadPoolExecutor(3) as pool:
+        for lines, fine in pool.map(lambda suite: one(suite, binary, folder / suite), options.only):
+            print("\n".join(lines), flush=True)
+            good = good and fine
+    if good and not options.keep:
+        shutil.rmtree(folder)
+    else:
+        print(f"data and logs are in {folder}")
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
