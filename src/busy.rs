@@ -1,13 +1,16 @@
-//! Free/busy: gather what every member holds, and merge it. Fails closed: what we do not know is busy, or an error.
+//! Free/busy: gather what every calendar that counts holds, and merge it. Fails closed: what we do not know is busy, or an
+//! error. There is one way to know when somebody has time, and every face of it asks here: REPORT, outbox and feeds.
 
 use jiff::tz::TimeZone;
 
 use crate::config;
 use crate::ical::recur::{self, Busy};
-use crate::ical::{Component, Instant, Kind, Object, Property, Window, zone};
-use crate::ids::CalendarId;
+use crate::ical::{Component, Instant, Kind, Object, Property, Window, availability, zone};
+use crate::ids::{CalendarId, UserId};
 use crate::store::calendars::Calendar;
-use crate::store::{self, Tx, instances};
+use crate::store::instances::Contributor;
+use crate::store::users::User;
+use crate::store::{self, Tx, instances, scheduling, users};
 
 /// A busy stretch, with its kind. Never `Busy::Free`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +55,17 @@ pub struct Member {
     pub known: Option<CalendarId>,
 }
 
-/// The calendar itself, or the members of a unified one, and which of them are known. An error if one is not and
-/// `rules.stale` says so.
+/// The calendar itself, or the members of a unified one that count, and which of them are known. An error if one is not
+/// and `rules.stale` says so.
 pub fn members(tx: &mut Tx<'_>, calendar: &Calendar, rules: &config::Sync, now: Instant) -> Result<Vec<Member>, Error> {
+    known(instances::contributors(tx, calendar)?, rules, now)
+}
+
+/// Those that count, and which of them are known.
+fn known(all: Vec<Contributor>, rules: &config::Sync, now: Instant) -> Result<Vec<Member>, Error> {
     let longest = i64::try_from(rules.stale_after.as_secs()).unwrap_or(i64::MAX);
     let mut members = Vec::new();
-    for one in instances::contributors(tx, calendar)? {
+    for one in all.into_iter().filter(|one| !one.transparent) {
         // A time ahead of now, by more than clocks of two nodes differ, was written by a clock that was wrong.
         let fresh = |at: Instant| (-300..=longest).contains(&now.0.saturating_sub(at.0));
         let fresh = one.local || one.fresh_at.is_some_and(fresh);
@@ -70,7 +78,8 @@ pub fn members(tx: &mut Tx<'_>, calendar: &Calendar, rules: &config::Sync, now: 
     Ok(members)
 }
 
-/// The busy time of `calendar` in `window`: of all its members when it is a unified one.
+/// The busy time of `calendar` in `window`: of all its members that count when it is a unified one. What its owner's
+/// availability says is below it.
 pub fn gather(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
@@ -80,25 +89,81 @@ pub fn gather(
 ) -> Result<Answer, Error> {
     // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
     let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+    let members = members(tx, calendar, rules, now)?;
+    gather_from(tx, members, calendar.members_of(), &zone, window)
+}
+
+/// The busy time of a person in `window`: of all their own calendars that are not transparent, and what their availability
+/// says. Floating times are taken in their zone.
+pub fn gather_of(
+    tx: &mut Tx<'_>,
+    user: &User,
+    window: Window,
+    rules: &config::Sync,
+    now: Instant,
+) -> Result<Answer, Error> {
+    let zone = zone::named(&user.zone).unwrap_or(TimeZone::UTC);
+    let members = known(instances::contributors_of(tx, user.id)?, rules, now)?;
+    gather_from(tx, members, user.id, &zone, window)
+}
+
+fn gather_from(
+    tx: &mut Tx<'_>,
+    members: Vec<Member>,
+    owner: UserId,
+    zone: &TimeZone,
+    window: Window,
+) -> Result<Answer, Error> {
     let mut periods = Vec::new();
     let mut unknown = Vec::new();
     let mut left = INSTANCES;
-    for member in members(tx, calendar, rules, now)? {
+    for member in members {
         let Some(id) = member.known else {
             periods.push(Period { window, kind: Busy::Unavailable });
             unknown.push(member.slug);
             continue;
         };
         let held = instances::busy(tx, id, window)?;
-        periods.extend(held.entries.iter().filter_map(|entry| period_of(entry, &zone)));
+        periods.extend(held.entries.iter().filter_map(|entry| period_of(entry, zone)));
         periods.extend(held.unknown.into_iter().map(|window| Period { window, kind: Busy::Unavailable }));
         let rest: Vec<_> = held.rest.into_iter().filter(|resource| resource.kind == Kind::Event).collect();
         let me = if rest.is_empty() { Vec::new() } else { instances::addresses(tx, id)? };
         for resource in rest {
-            periods.extend(expand(&resource.body, window, &zone, &me, &mut left));
+            periods.extend(expand(&resource.body, window, zone, &me, &mut left));
         }
     }
-    Ok(Answer { periods: merge(periods, window), unknown })
+    let below = unavailable(tx, owner, window)?;
+    Ok(Answer { periods: over(merge(periods, window), below, window), unknown })
+}
+
+/// When `owner` can not be had at all, by their availability.
+fn unavailable(tx: &mut Tx<'_>, owner: UserId, window: Window) -> Result<Vec<Period>, Error> {
+    let text = scheduling::settings(tx, owner)?.availability;
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    // Not the calendar's zone: a person's hours are one thing, wherever their events are kept.
+    let zone = users::by_id(tx, owner)?.and_then(|user| zone::named(&user.zone)).unwrap_or(TimeZone::UTC);
+    let found = availability::unavailable(&text, window, &zone);
+    Ok(found.into_iter().map(|(window, kind)| Period { window, kind }).collect())
+}
+
+/// `merged` over what availability says (RFC 7953 5): where somebody is busy that is told. A tentative event makes time
+/// that can not be had no easier to have, so there the stronger kind is told.
+fn over(merged: Vec<Period>, mut below: Vec<Period>, window: Window) -> Vec<Period> {
+    if below.is_empty() {
+        return merged;
+    }
+    for top in merged.iter().filter(|p| p.kind > Busy::Tentative) {
+        let cut = |p: Period| {
+            let before = Window::new(p.window.start, p.window.end.min(top.window.start));
+            let behind = Window::new(p.window.start.max(top.window.end), p.window.end);
+            [before, behind].into_iter().flatten().map(move |window| Period { window, kind: p.kind })
+        };
+        below = below.into_iter().flat_map(cut).collect();
+    }
+    below.extend(merged);
+    merge(below, window)
 }
 
 fn period_of(entry: &recur::Entry, zone: &TimeZone) -> Option<Period> {
@@ -172,15 +237,28 @@ pub fn to_ical(
     uid: &str,
     method: Option<&str>,
 ) -> String {
+    // An address is written as it is, so it must not be able to end its line.
+    let plain = |address: &&str| !address.chars().any(char::is_control);
+    let organizer = organizer.filter(plain).map(|address| Property::new("ORGANIZER", format!("mailto:{address}")));
+    vfreebusy(answer, window, organizer.into_iter().collect(), stamp, uid, method)
+}
+
+/// The same with more properties, which say who asked whom.
+pub fn vfreebusy(
+    answer: &Answer,
+    window: Window,
+    more: Vec<Property>,
+    stamp: Instant,
+    uid: &str,
+    method: Option<&str>,
+) -> String {
     let mut properties = vec![
         Property::new("UID", uid),
         Property::new("DTSTAMP", stamp.utc()),
         Property::new("DTSTART", window.start.utc()),
         Property::new("DTEND", window.end.utc()),
     ];
-    // An address is written as it is, so it must not be able to end its line.
-    let plain = |address: &&str| !address.chars().any(char::is_control);
-    properties.extend(organizer.filter(plain).map(|address| Property::new("ORGANIZER", format!("mailto:{address}"))));
+    properties.extend(more);
     for Period { window, kind } in &answer.periods {
         // Written out even for BUSY, the default: Thunderbird takes a line without it for "not known".
         let fbtype = match kind {

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use commands::{
-    account, app_password, backup, calendar, check, explain, export, grant, import, keygen, reload, serve, sync, user,
+    account, app_password, backup, calendar, check, explain, export, grant, import, keygen, reload, serve, setup, sync,
+    user,
 };
 
 /// A self-hosted CalDAV gateway: all your calendars as one, and one free/busy over them.
@@ -20,6 +21,7 @@ Begin like this:
   calgate user add anna         make a user
   calgate account add anna work --url https://dav.example.org --login anna
   calgate serve
+  calgate setup anna            what to type into calendar programs
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.")]
 struct Arguments {
@@ -45,6 +47,8 @@ enum Command {
     /// App passwords, one for each device: add, list, revoke
     #[command(subcommand)]
     AppPassword(app_password::Command),
+    /// Show a person how to set up their calendar programs
+    Setup(setup::Arguments),
     /// Accounts at other servers: add, list, test, remove
     #[command(subcommand)]
     Account(account::Command),
@@ -83,6 +87,7 @@ async fn main() -> ExitCode {
         Command::Reload => reload::run(&config).await,
         Command::User(command) => user::run(&config, command).await,
         Command::AppPassword(command) => app_password::run(&config, command).await,
+        Command::Setup(arguments) => setup::run(&config, arguments).await,
         Command::Account(command) => account::run(&config, command).await,
         Command::Calendar(command) => calendar::run(&config, command).await,
         Command::Grant(command) => grant::run(&config, command).await,

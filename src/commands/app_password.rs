@@ -76,7 +76,7 @@ async fn add(here: &Here, user: &str, label: String, read_only: bool, json: bool
     // The password alone goes to standard output, so that a script can take it.
     eprintln!("App password {id} of {} for \"{label}\". It is shown this once:", user.name);
     terminal::say(password.reveal());
-    eprintln!("Server {}/, login {}.", here.config.server.public_url, user.name);
+    eprintln!("Server {}/, login {1}; step by step: `calgate setup {1}`.", here.config.server.public_url, user.name);
     Ok(())
 }
 

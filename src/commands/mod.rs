@@ -14,6 +14,7 @@ pub mod log;
 mod pid;
 pub mod reload;
 pub mod serve;
+pub mod setup;
 pub mod sync;
 mod terminal;
 pub mod user;

@@ -25,6 +25,7 @@ use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::feeds::FeedKind;
 use crate::store::grants::May;
+use crate::store::scheduling::Who;
 
 /// The whole configuration, checked.
 #[derive(Clone)]
@@ -129,6 +130,8 @@ pub struct User {
     pub addresses: Vec<String>,
     /// IANA. Default `UTC`.
     pub zone: String,
+    /// Who may ask when this person has time.
+    pub free_busy: Who,
     pub accounts: Vec<Account>,
     /// Local calendars.
     pub calendars: Vec<LocalCalendar>,

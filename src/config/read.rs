@@ -17,6 +17,7 @@ use crate::provider;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::grants::May;
+use crate::store::scheduling::{RESERVED, Who};
 
 const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "push", "user"];
 const SERVER: &[&str] = &["listen", "public_url", "tls", "pid_file", "log", "log_format"];
@@ -25,8 +26,19 @@ const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
 const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale", "keep_deleted"];
 const PUSH: &[&str] = &["enabled", "private_networks"];
-const USER: &[&str] =
-    &["name", "password", "display_name", "email", "timezone", "account", "calendar", "unified", "grant", "feed"];
+const USER: &[&str] = &[
+    "name",
+    "password",
+    "display_name",
+    "email",
+    "timezone",
+    "free_busy",
+    "account",
+    "calendar",
+    "unified",
+    "grant",
+    "feed",
+];
 const ACCOUNT: &[&str] = &["name", "kind", "url", "username", "password", "calendar"];
 const TAKEN: &[&str] = &["remote", "name", "display_name", "color"];
 const LOCAL: &[&str] = &["name", "display_name", "color"];
@@ -220,6 +232,9 @@ fn user<'t>(
     let addresses = walk.texts(section, "email", values::address).into_iter().map(Spanned::into_inner).collect();
     let zone = walk.text(section, "timezone", values::zone).map_or_else(|| "UTC".to_owned(), Spanned::into_inner);
 
+    let free_busy =
+        one_of(walk, section, "free_busy", &[("users", Who::Users), ("grants", Who::Grants), ("nobody", Who::Nobody)]);
+
     let mut slugs = Slugs::default();
     let accounts = accounts(walk, section, &mut slugs);
     let calendars = locals(walk, section, &mut slugs);
@@ -231,7 +246,8 @@ fn user<'t>(
     let at = name.span();
     let name = name.into_inner();
     let display_name = display_name.unwrap_or_else(|| name.clone());
-    let user = User { name, password, display_name, addresses, zone, accounts, calendars, unified, grants, feeds };
+    let user =
+        User { name, password, display_name, addresses, zone, free_busy, accounts, calendars, unified, grants, feeds };
     Some(Spanned::new(at, user))
 }
 
@@ -246,6 +262,15 @@ struct Slugs {
 
 impl Slugs {
     fn add(&mut self, walk: &mut Walk<'_>, slug: &Spanned<String>, unified: bool) {
+        if RESERVED.contains(&slug.get_ref().as_str()) {
+            let slug = (slug.span(), slug.get_ref());
+            let message = format!("a calendar can not be named \"{}\"", slug.1);
+            let hint = format!(
+                "Scheduling has its place there. One that had this name before is \"{}-calendar\" now: use that.",
+                slug.1
+            );
+            walk.complain(slug.0, Wrong::new(message, hint));
+        }
         if self.named.iter().any(|(other, _)| other == slug.get_ref()) {
             let message = format!("this user has two calendars named \"{}\"", slug.get_ref());
             walk.complain(

@@ -1,27 +1,29 @@
 //! GET and HEAD: a resource as it was stored, byte for byte; of a collection, a line of help for people.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::path::{self, Target};
 use super::props::{CONTENT_TYPE as CALENDAR_TYPE, Scene};
 use super::response::{self, Answer, http_date, quoted};
-use super::{Asked, Error, propfind, request};
+use super::{Asked, Error, propfind, request, schedule};
 use crate::body::Body;
 use crate::store::calendars::{self, Need};
-use crate::store::{Tx, resources};
+use crate::store::{Tx, resources, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let Target::Resource { owner, slug, name } = asked.target.clone() else {
         return help(asked).await;
     };
     let actor = asked.actor.clone();
-    let resource = asked
+    let (resource, tag) = asked
         .app
         .store
         .read(move |tx| {
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
-            resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)
+            let resource = resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)?;
+            let tag = scheduling::tag_of(tx, &calendar, &resource.body)?;
+            Ok::<_, Error>((resource, tag))
         })
         .await?;
     let condition = request::condition(asked.headers);
@@ -40,6 +42,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         answer
     };
     response::header(&mut answer, ETAG, &etag);
+    if let Some(tag) = tag {
+        response::header(&mut answer, HeaderName::from_static("schedule-tag"), &format!("\"{tag}\""));
+    }
     response::header(&mut answer, LAST_MODIFIED, &http_date(resource.changed_at));
     // For this user only, and asked for again each time: the etag makes that cheap.
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
@@ -84,6 +89,14 @@ fn describe(tx: &mut Tx<'_>, scene: &Scene, target: &Target) -> Result<String, E
         Target::Calendar { owner, slug } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
             format!("This is the calendar {:?} of {}.", calendar.display_name, calendar.owner)
+        }
+        Target::Inbox { owner } => {
+            schedule::of_own(tx, &scene.actor, owner)?;
+            format!("This is where invitations for {owner} would lie; upstreams put them into the calendars instead.")
+        }
+        Target::Outbox { owner } => {
+            schedule::of_own(tx, &scene.actor, owner)?;
+            format!("This is where calendar programs of {owner} ask when others have time.")
         }
         Target::Resource { .. } => return Err(Error::not_found()),
     })

@@ -135,19 +135,21 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
             plan.new.components = Some(props::components(value).map_err(|why| (at, Fault::Components, why))?);
             continue;
         }
-        match props::setting(&patch.name, true, false) {
+        match props::setting(&patch.name, true, false, false) {
             Setting::Live(set) => set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::Value, why))?,
+            Setting::LiveElement(set) => set(Some(value), &mut edit).map_err(|why| (at, Fault::Value, why))?,
             Setting::Dead if value.xml.len() > limits.dead_property => {
                 return Err((at, Fault::Quota, "this property is too long".to_owned()));
             }
             Setting::Dead => plan.dead.push(proppatch::dead(patch, &value.xml)),
-            Setting::Protected => {
+            Setting::Protected | Setting::Inbox(_) => {
                 return Err((at, Fault::Protected, format!("{} is not a client's to set", patch.name.name)));
             }
         }
     }
-    let Edit { display_name, color, order, description, timezone } = edit;
-    plan.new = New { display_name, color, order, description, timezone, ..plan.new };
+    let Edit { display_name, color, order, description, timezone, transparent } = edit;
+    plan.new =
+        New { display_name, color, order, description, timezone, transparent: transparent.flatten(), ..plan.new };
     Ok(plan)
 }
 

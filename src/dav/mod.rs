@@ -18,6 +18,7 @@ pub mod put;
 pub mod report;
 pub mod request;
 pub mod response;
+pub mod schedule;
 pub mod sheet;
 pub mod xml;
 
@@ -146,6 +147,11 @@ async fn route(
         });
     };
     // Where something can be made is for `mkcalendar.rs` to say, which has preconditions for it.
+    if method == "PUT"
+        && let Some(error) = schedule::refuse_put(&target, &app.config.load().server.public_url)
+    {
+        return Err(error);
+    }
     let possible = options::allowed(&target).split(", ").any(|m| m == method);
     if !possible && !matches!(method, "MKCALENDAR" | "MKCOL") {
         return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
@@ -166,6 +172,7 @@ async fn route(
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
+        "POST" => schedule::post(asked).await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),

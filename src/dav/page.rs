@@ -17,12 +17,12 @@ use super::sheet::{Data, Sheet};
 use crate::app::App;
 use crate::body::{Body, Cut, Rest};
 use crate::ical::select::{self, Select};
-use crate::ical::{Instant, Kind, Object, recur, zone};
+use crate::ical::{Instant, Kind, Object, recur, scheduling, zone};
 use crate::ids::Seq;
 use crate::store::calendars::{self, Calendar, Need, Source};
 use crate::store::properties::Dead;
 use crate::store::walk::{Seen, Walk};
-use crate::store::{self, Tx, properties, unified};
+use crate::store::{self, Tx, instances, properties, unified};
 
 /// Bytes after which a page is full.
 pub const FULL: usize = 128 << 10;
@@ -76,6 +76,8 @@ pub struct Place {
     /// With its final slash.
     pub href: String,
     pub zone: TimeZone,
+    /// Under which its owner is invited, where schedule tags are wanted.
+    me: Vec<String>,
     /// Dead properties of its resources are wanted, and there are some.
     dead: bool,
     /// What may be done with each resource has to be asked.
@@ -86,7 +88,9 @@ impl Place {
     pub fn of(tx: &mut Tx<'_>, scene: &Scene, sheet: &Sheet, calendar: Calendar) -> Result<Place, Error> {
         let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
         let dead = sheet.wants_dead(false) && properties::any_below(tx, scene.actor.user, &target.key())?;
+        let me = if sheet.wants_schedule_tag() { instances::addresses_in(tx, &calendar)? } else { Vec::new() };
         Ok(Place {
+            me,
             href: target.href(&scene.base),
             zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
             dead,
@@ -132,6 +136,10 @@ impl Writer {
         self.sheet.wants_data()
     }
 
+    fn wants_bodies(&self) -> bool {
+        self.wants_data() || self.sheet.wants_schedule_tag()
+    }
+
     /// Whether objects have to be parsed to write their data.
     fn parses(&self) -> bool {
         self.wants_data() && self.select != Select::default()
@@ -149,7 +157,7 @@ impl Writer {
         out: &mut String,
     ) -> Result<(u32, bool), Error> {
         let decides = matches!(choice, Choice::Decide(_));
-        let bodies = decides || self.wants_data();
+        let bodies = decides || self.wants_bodies();
         let mut limit = if decides || self.parses() { OBJECTS } else { ROWS };
         limit = limit.min(most.unwrap_or(u32::MAX));
         let (mut count, mut kept, mut weight) = (0, Vec::new(), out.len());
@@ -201,7 +209,7 @@ impl Writer {
             access = propfind::access(unified::is_writable(tx, place.calendar.id, name)?);
         }
         let mut found = false;
-        store::walk::one(tx, &place.calendar, name, self.wants_data(), |seen| {
+        store::walk::one(tx, &place.calendar, name, self.wants_bodies(), |seen| {
             found = true;
             self.row(place, seen, None, &dead, access, out);
             Ok(())
@@ -225,7 +233,9 @@ impl Writer {
         access: Access,
         out: &mut String,
     ) {
-        let node = Node::Resource(&place.calendar, Row::from(seen), access);
+        let wants_tag = self.sheet.wants_schedule_tag();
+        let tag = if wants_tag { scheduling::tag(seen.body, &place.me) } else { None };
+        let node = Node::Resource(&place.calendar, Row::from(seen).tagged(tag.as_deref()), access);
         let href = (place.href.as_str(), seen.name);
         let (wants_data, limits) = (self.wants_data(), &self.scene.limits);
         let mut write = |data: &Data<'_>| self.sheet.respond(&self.scene, href, &node, dead, data, out);

@@ -5,6 +5,7 @@
 //!   /dav/principals/           every user's principal is below it
 //!   /dav/principals/NAME/      the principal
 //!   /dav/NAME/                 the home set (so `principals` is no user name)
+//!   /dav/NAME/inbox/           the scheduling inbox, and outbox/ (so neither is a calendar's name)
 //!   /dav/NAME/SLUG/            a calendar
 //!   /dav/NAME/SLUG/FILE        a resource
 //! ```
@@ -14,6 +15,8 @@
 
 use crate::config::PublicUrl;
 use crate::ids::Name;
+
+use crate::store::scheduling::{INBOX, OUTBOX};
 
 /// What a URL means. That it exists is for the store to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +30,14 @@ pub enum Target {
         user: String,
     },
     Home {
+        owner: String,
+    },
+    /// RFC 6638 2.2: always empty here.
+    Inbox {
+        owner: String,
+    },
+    /// RFC 6638 2.1: answers who asks when others have time.
+    Outbox {
         owner: String,
     },
     Calendar {
@@ -60,6 +71,8 @@ impl Target {
             [first, user] if first.as_str() == "principals" => Target::Principal { user: text(user) },
             [first, ..] if first.as_str() == "principals" => return None,
             [owner] => Target::Home { owner: text(owner) },
+            [owner, slug] if slug.as_str() == INBOX => Target::Inbox { owner: text(owner) },
+            [owner, slug] if slug.as_str() == OUTBOX => Target::Outbox { owner: text(owner) },
             [owner, slug] => Target::Calendar { owner: text(owner), slug: text(slug) },
             [owner, slug, name] => Target::Resource { owner: text(owner), slug: text(slug), name: name.clone() },
             _ => return None,
@@ -91,6 +104,8 @@ impl Target {
             Target::Principals => principals(base),
             Target::Principal { user } => principal(base, user),
             Target::Home { owner } => home(base, owner),
+            Target::Inbox { owner } => calendar(base, owner, INBOX),
+            Target::Outbox { owner } => calendar(base, owner, OUTBOX),
             Target::Calendar { owner, slug } => calendar(base, owner, slug),
             Target::Resource { owner, slug, name } => resource(base, owner, slug, name.as_str()),
         }
@@ -103,6 +118,8 @@ impl Target {
             Target::Principals => "/dav/principals/".to_owned(),
             Target::Principal { user } => format!("/dav/principals/{user}/"),
             Target::Home { owner } => format!("/dav/{owner}/"),
+            Target::Inbox { owner } => format!("/dav/{owner}/{INBOX}/"),
+            Target::Outbox { owner } => format!("/dav/{owner}/{OUTBOX}/"),
             Target::Calendar { owner, slug } => format!("/dav/{owner}/{slug}/"),
             Target::Resource { owner, slug, name } => format!("/dav/{owner}/{slug}/{name}"),
         }
@@ -234,6 +251,8 @@ mod tests {
             ("/dav/principals", "/dav/principals/"),
             ("/dav/principals/anna", "/dav/principals/anna/"),
             ("/dav/anna", "/dav/anna/"),
+            ("/dav/anna/inbox", "/dav/anna/inbox/"),
+            ("/dav/anna/outbox/", "/dav/anna/outbox/"),
             ("/dav/anna/work", "/dav/anna/work/"),
             ("//dav//anna//work//", "/dav/anna/work/"),
             ("/dav/anna/work/a.ics", "/dav/anna/work/a.ics"),

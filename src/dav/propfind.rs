@@ -8,10 +8,11 @@ use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer};
 use super::sheet::{Data, Sheet};
-use super::{Asked, Error};
+use super::{Asked, Error, schedule};
 use crate::ical::select::Select;
 use crate::store::calendars::{self, Need};
 use crate::store::properties::Dead;
+use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
 use crate::store::{Tx, properties};
@@ -135,9 +136,26 @@ fn first(
             if this {
                 collection(tx, scene, sheet, &home, &Node::Home(&owner), out)?;
             }
+            if deep && owner.id == scene.actor.user {
+                let facts = Facts::of(tx, &owner, &calendars)?;
+                let name = || owner.name.clone();
+                let (inbox, outbox) = (Node::Inbox(&owner, &facts), Node::Outbox(&owner, &facts));
+                collection(tx, scene, sheet, &Target::Inbox { owner: name() }, &inbox, out)?;
+                collection(tx, scene, sheet, &Target::Outbox { owner: name() }, &outbox, out)?;
+            }
             for calendar in calendars.iter().filter(|_| deep) {
                 let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
                 collection(tx, scene, sheet, &target, &Node::Calendar(calendar), out)?;
+            }
+        }
+        Target::Inbox { owner } | Target::Outbox { owner } => {
+            let (user, facts) = schedule::of_own(tx, &scene.actor, owner)?;
+            let node = match target {
+                Target::Inbox { .. } => Node::Inbox(&user, &facts),
+                _ => Node::Outbox(&user, &facts),
+            };
+            if this {
+                collection(tx, scene, sheet, target, &node, out)?;
             }
         }
         Target::Calendar { owner, slug } => {

@@ -6,7 +6,7 @@ use super::path::Target;
 use super::props::{self, Scene, Setting};
 use super::request::{self, Patch};
 use super::response::{self, Answer, status_line, tags};
-use super::{Asked, Error, propfind};
+use super::{Asked, Error, propfind, schedule};
 use crate::store::calendars::{self, Edit, Need};
 use crate::store::properties::{Dead, NotSet};
 use crate::store::{Tx, properties, resources};
@@ -20,6 +20,10 @@ pub enum Fault {
     /// A new calendar can not hold such components.
     Components,
     Quota,
+    /// What was set as an availability is none.
+    Availability,
+    /// New events can not go there.
+    DefaultCalendar,
 }
 
 /// Why nothing was changed.
@@ -59,6 +63,9 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
         Target::Home { owner } => {
             calendars::home(tx, actor, owner)?;
         }
+        Target::Inbox { owner } | Target::Outbox { owner } => {
+            schedule::of_own(tx, actor, owner)?;
+        }
         Target::Calendar { owner, slug } => calendar = Some(calendars::open(tx, actor, owner, slug, Need::Read)?),
         Target::Resource { owner, slug, name } => {
             let calendar = calendars::open(tx, actor, owner, slug, Need::Read)?;
@@ -70,9 +77,10 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
         return Err(Error::read_only(&target.href(&scene.base), "this app password may only read").into());
     }
     let on_principal = matches!(target, Target::Principal { .. } | Target::Home { .. });
+    let on_inbox = matches!(target, Target::Inbox { .. });
     let mut edit = Edit::default();
     for (at, patch) in patches.iter().enumerate() {
-        match props::setting(&patch.name, calendar.is_some(), on_principal) {
+        match props::setting(&patch.name, calendar.is_some(), on_principal, on_inbox) {
             Setting::Protected => {
                 let why = format!("{} is not a client's to change", patch.name.name);
                 return Err(Failure::Patch(at, Fault::Protected, why));
@@ -80,6 +88,13 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
             Setting::Live(set) => {
                 let value = patch.value.as_ref().map(|v| v.text.as_str());
                 set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
+            }
+            Setting::LiveElement(set) => {
+                set(patch.value.as_ref(), &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
+            }
+            Setting::Inbox(setting) => {
+                schedule::set(tx, actor, &scene.base, setting, patch.value.as_ref())?
+                    .map_err(|(fault, why)| Failure::Patch(at, fault, why))?;
             }
             Setting::Dead => set_dead(tx, scene, &target.key(), patch, at)?,
         }
@@ -149,6 +164,8 @@ pub fn propstats(patches: &[Patch], failed: Option<(usize, Fault, &str)>, out: &
         Fault::Protected => (StatusCode::FORBIDDEN, "<D:cannot-modify-protected-property/>"),
         Fault::Value => (StatusCode::CONFLICT, ""),
         Fault::Components => (StatusCode::FORBIDDEN, "<C:supported-calendar-component/>"),
+        Fault::Availability => (StatusCode::FORBIDDEN, "<C:valid-calendar-data/>"),
+        Fault::DefaultCalendar => (StatusCode::FORBIDDEN, "<C:valid-schedule-default-calendar-URL/>"),
         Fault::Quota => (StatusCode::INSUFFICIENT_STORAGE, "<D:quota-not-exceeded/>"),
     };
     status_line(status, out);

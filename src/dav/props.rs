@@ -13,6 +13,7 @@ use super::{path, push};
 use crate::config::{Limits, PublicUrl};
 use crate::ical::{Component, Instant, Kind};
 use crate::store::calendars::{Calendar, Edit};
+use crate::store::scheduling::{Facts, INBOX, OUTBOX};
 use crate::store::users::{Actor, User};
 use crate::store::walk::Seen;
 use crate::sync::notify;
@@ -24,6 +25,8 @@ pub enum Node<'a> {
     Principals,
     Principal(&'a User),
     Home(&'a User),
+    Inbox(&'a User, &'a Facts),
+    Outbox(&'a User, &'a Facts),
     Calendar(&'a Calendar),
     /// Its [`Access`] is right where [`super::sheet::Sheet::wants_access`] says that it is looked at.
     Resource(&'a Calendar, Row<'a>, Access),
@@ -36,6 +39,15 @@ pub struct Row<'a> {
     pub etag: &'a str,
     pub size: i64,
     pub changed_at: Instant,
+    /// Its schedule tag, if it has one and it was asked for; see [`super::sheet::Sheet::wants_schedule_tag`].
+    pub schedule_tag: Option<&'a str>,
+}
+
+impl<'a> Row<'a> {
+    /// The row with its schedule tag.
+    pub fn tagged(self, schedule_tag: Option<&'a str>) -> Row<'a> {
+        Row { schedule_tag, ..self }
+    }
 }
 
 /// Whether a resource may be replaced and removed by who asks.
@@ -47,7 +59,7 @@ pub enum Access {
 
 impl<'a> From<&Seen<'a>> for Row<'a> {
     fn from(s: &Seen<'a>) -> Row<'a> {
-        Row { name: s.name, etag: s.etag, size: s.size, changed_at: s.changed_at }
+        Row { name: s.name, etag: s.etag, size: s.size, changed_at: s.changed_at, schedule_tag: None }
     }
 }
 
@@ -80,6 +92,17 @@ pub enum Set {
     /// A calendar's is set by this, which puts it into the edit or says in words what is wrong with it; an absent value
     /// removes it. Where a node has none, it can be kept as a dead one.
     Calendar(fn(Option<&str>, &mut Edit) -> Result<(), String>),
+    /// The same for one whose value is an element.
+    CalendarElement(fn(Option<&Value>, &mut Edit) -> Result<(), String>),
+    /// The inbox's, and nobody else's.
+    Inbox(BoxSetting),
+}
+
+/// What can be set of an inbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BoxSetting {
+    Availability,
+    DefaultCalendar,
 }
 
 const fn row(ns: Ns, name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
@@ -94,6 +117,8 @@ use Ns::{Apple, CalDav, CalendarServer, Dav};
 
 /// The one property that depends on the [`Access`] to a resource.
 pub const PRIVILEGES: &str = "current-user-privilege-set";
+/// The one that depends on what a resource holds.
+pub const SCHEDULE_TAG: &str = "schedule-tag";
 
 pub const PROPS: &[Prop] = &[
     // RFC 4918 15
@@ -127,9 +152,20 @@ pub const PROPS: &[Prop] = &[
     row(CalDav, "max-instances", max_instances),
     Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
-    // RFC 6638 2.4.1; the rest of scheduling is not offered, and what it would protect stays protected
+    // RFC 6638 2, 3.2.10 and 9
     row(CalDav, "calendar-user-address-set", calendar_user_address_set),
-    row(CalDav, "schedule-tag", none),
+    row(CalDav, "schedule-inbox-URL", schedule_inbox_url),
+    row(CalDav, "schedule-outbox-URL", schedule_outbox_url),
+    Prop {
+        set: Set::Inbox(BoxSetting::DefaultCalendar),
+        ..row(CalDav, "schedule-default-calendar-URL", schedule_default_calendar_url)
+    },
+    Prop { set: Set::CalendarElement(set_transp), ..row(CalDav, "schedule-calendar-transp", schedule_calendar_transp) },
+    row(CalDav, SCHEDULE_TAG, schedule_tag),
+    // A draft of it, which Apple's clients still read: which calendars make their owner busy
+    row(CalDav, "calendar-free-busy-set", calendar_free_busy_set),
+    // RFC 7953 7.2
+    Prop { set: Set::Inbox(BoxSetting::Availability), ..row(CalDav, "calendar-availability", calendar_availability) },
     // WebDAV-Push
     row(Ns::Push, "transports", push::transports),
     row(Ns::Push, "topic", push::topic),
@@ -163,6 +199,8 @@ fn resourcetype(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     out.push_str(match node {
         Node::Root | Node::Principals | Node::Home(_) => "<D:collection/>",
         Node::Principal(_) => "<D:collection/><D:principal/>",
+        Node::Inbox(..) => "<D:collection/><C:schedule-inbox/>",
+        Node::Outbox(..) => "<D:collection/><C:schedule-outbox/>",
         Node::Calendar(_) => "<D:collection/><C:calendar/>",
         Node::Resource(..) => "",
     });
@@ -227,7 +265,7 @@ fn principal_collection_set(scene: &Scene, _: &Node<'_>, out: &mut String) -> bo
 fn owner(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let name = match node {
         Node::Root | Node::Principals => return false,
-        Node::Principal(user) | Node::Home(user) => &user.name,
+        Node::Principal(user) | Node::Home(user) | Node::Inbox(user, _) | Node::Outbox(user, _) => &user.name,
         Node::Calendar(calendar) | Node::Resource(calendar, ..) => &calendar.owner,
     };
     href(&path::principal(&scene.base, name), out)
@@ -241,6 +279,7 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
         Node::Root | Node::Principals => (false, &[]),
         Node::Principal(_) if may => (false, &["write-properties"]),
         Node::Home(_) if may => (false, &["write-properties", "bind", "unbind"]),
+        Node::Inbox(..) | Node::Outbox(..) if may => (false, &["write-properties"]),
         Node::Calendar(c) if may && c.writable => {
             (true, &["write", "write-properties", "write-content", "bind", "unbind"])
         }
@@ -258,6 +297,21 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
     if free_busy {
         out.push_str("<D:privilege><C:read-free-busy/></D:privilege>");
     }
+    // RFC 6638 6: nothing is delivered into the inbox, but who owns it may be asked; and what may be sent is the upstreams'
+    // to send.
+    let scheduling: &[&str] = match node {
+        Node::Inbox(..) => &["schedule-query-freebusy"],
+        Node::Outbox(_, facts) if facts.schedules && may => {
+            &["schedule-send", "schedule-send-invite", "schedule-send-reply", "schedule-send-freebusy"]
+        }
+        Node::Outbox(..) => &["schedule-send-freebusy"],
+        _ => &[],
+    };
+    for name in scheduling {
+        out.push_str("<D:privilege><C:");
+        out.push_str(name);
+        out.push_str("/></D:privilege>");
+    }
     true
 }
 
@@ -267,6 +321,7 @@ fn supported_report_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
         Node::Calendar(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
         Node::Resource(..) => &["C:calendar-multiget", "C:calendar-query"],
         Node::Home(_) => &["C:calendar-multiget"],
+        Node::Inbox(..) => &["C:calendar-multiget", "C:calendar-query", "D:sync-collection"],
         _ => &[],
     };
     for report in reports {
@@ -277,9 +332,15 @@ fn supported_report_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     true
 }
 
+/// The sync token of every inbox, in which nothing ever changes. No calendar takes it for one of its own.
+pub const INBOX_TOKEN: &str = "urn:calgate:inbox:0";
+
 fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    let Node::Calendar(calendar) = node else { return false };
-    text(&calendar.token(), out)
+    match node {
+        Node::Calendar(calendar) => text(&calendar.token(), out),
+        Node::Inbox(..) => text(INBOX_TOKEN, out),
+        _ => false,
+    }
 }
 
 fn calendar_home_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -307,6 +368,10 @@ fn calendar_user_address_set(scene: &Scene, node: &Node<'_>, out: &mut String) -
 }
 
 fn supported_calendar_component_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    if let Node::Outbox(..) = node {
+        out.push_str("<C:comp name=\"VFREEBUSY\"/>");
+        return true;
+    }
     let Node::Calendar(calendar) = node else { return false };
     for kind in &calendar.components {
         // VPOLL and its like are never offered: Apple's clients break on it.
@@ -361,6 +426,56 @@ fn calendar_color(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 
 fn calendar_order(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     matches!(node, Node::Calendar(c) if text(&c.order, out))
+}
+
+fn schedule_inbox_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Principal(user) = node else { return false };
+    href(&path::calendar(&scene.base, &user.name, INBOX), out)
+}
+
+fn schedule_outbox_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Principal(user) = node else { return false };
+    href(&path::calendar(&scene.base, &user.name, OUTBOX), out)
+}
+
+fn schedule_default_calendar_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Inbox(user, Facts { default: Some(slug), .. }) = node else { return false };
+    href(&path::calendar(&scene.base, &user.name, slug), out)
+}
+
+fn calendar_free_busy_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Inbox(user, facts) = node else { return false };
+    facts.counting.iter().all(|slug| href(&path::calendar(&scene.base, &user.name, slug), out))
+}
+
+fn calendar_availability(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Inbox(_, facts) if text(&facts.settings.availability, out))
+}
+
+fn schedule_calendar_transp(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Calendar(calendar) = node else { return false };
+    out.push_str(if calendar.transparent { "<C:transparent/>" } else { "<C:opaque/>" });
+    true
+}
+
+fn schedule_tag(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Resource(_, Row { schedule_tag: Some(tag), .. }, _) = node else { return false };
+    out.push('"');
+    out.push_str(tag);
+    out.push('"');
+    true
+}
+
+/// RFC 6638 9.1. Taken away, it is what it was without: the upstream's, or opaque.
+fn set_transp(value: Option<&Value>, edit: &mut Edit) -> Result<(), String> {
+    let named: Vec<&str> = value.iter().flat_map(|v| &v.children).map(|(name, _)| name.name.as_str()).collect();
+    edit.transparent = Some(match named.as_slice() {
+        ["transparent"] => Some(true),
+        ["opaque"] => Some(false),
+        [] if value.is_none() => None,
+        _ => return Err("schedule-calendar-transp has CALDAV:opaque or CALDAV:transparent in it".to_owned()),
+    });
+    Ok(())
 }
 
 fn set_displayname(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
@@ -446,15 +561,20 @@ fn on_calendar(node: &Node<'_>, inside: &str, out: &mut String) -> bool {
 pub enum Setting {
     /// A property of a calendar, by its function.
     Live(fn(Option<&str>, &mut Edit) -> Result<(), String>),
+    LiveElement(fn(Option<&Value>, &mut Edit) -> Result<(), String>),
+    Inbox(BoxSetting),
     Dead,
     Protected,
 }
 
 /// How a property of `node` is set.
-pub fn setting(name: &PropName, on_calendar: bool, on_principal: bool) -> Setting {
+pub fn setting(name: &PropName, on_calendar: bool, on_principal: bool, on_inbox: bool) -> Setting {
     match find(name) {
         Some(Prop { set: Set::Never, .. }) => Setting::Protected,
         Some(Prop { set: Set::Calendar(set), .. }) if on_calendar => Setting::Live(*set),
+        Some(Prop { set: Set::CalendarElement(set), .. }) if on_calendar => Setting::LiveElement(*set),
+        Some(Prop { set: Set::Inbox(setting), .. }) if on_inbox => Setting::Inbox(*setting),
+        Some(Prop { set: Set::Inbox(_), .. }) => Setting::Protected,
         // A person's name is not a client's to change.
         Some(Prop { name: "displayname", .. }) if on_principal => Setting::Protected,
         Some(_) => Setting::Dead,

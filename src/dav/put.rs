@@ -42,7 +42,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 }
 
 /// Text in UTF-8 of the type text/calendar. A client that says nothing (cadaver) is taken to send that.
-fn check_type(headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn check_type(headers: &HeaderMap) -> Result<(), Error> {
     let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(()) };
     let value = value.to_str().unwrap_or("").to_ascii_lowercase();
     let mut parts = value.split(';').map(str::trim);

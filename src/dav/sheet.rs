@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 use super::path;
-use super::props::{Node, PRIVILEGES, PROPS, Prop, Scene, Set, find, is_reserved};
+use super::props::{Node, PRIVILEGES, PROPS, Prop, SCHEDULE_TAG, Scene, Set, find, is_reserved};
 use super::request::{PropName, Wanted};
 use super::response::{Ns, Tags, status_line, tags};
 use super::xml::escape;
@@ -90,6 +90,12 @@ impl Sheet {
     /// Whether the access to resources has to be looked up.
     pub fn wants_access(&self) -> bool {
         let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::Dav && p.name == PRIVILEGES);
+        !self.names && self.columns.iter().any(asks)
+    }
+
+    /// Whether the schedule tags of resources have to be worked out, for which their bodies are needed.
+    pub fn wants_schedule_tag(&self) -> bool {
+        let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::CalDav && p.name == SCHEDULE_TAG);
         !self.names && self.columns.iter().any(asks)
     }
 
@@ -189,7 +195,7 @@ fn write_dead(dead: &[Dead], name: &PropName, out: &mut String) -> bool {
 /// What `wants_dead` and `respond` agree on.
 fn could_be_dead(kind: &ColumnKind, name: &PropName, on_calendar: bool) -> bool {
     match kind {
-        ColumnKind::Live(prop) => matches!(prop.set, Set::Calendar(_)) && !on_calendar,
+        ColumnKind::Live(prop) => matches!(prop.set, Set::Calendar(_) | Set::CalendarElement(_)) && !on_calendar,
         ColumnKind::Dead => !is_reserved(name),
         ColumnKind::Data => false,
     }

@@ -35,11 +35,8 @@ pub fn check(text: &str) -> Result<(), String> {
             if group.iter().any(|one| one.said("DTSTART").is_none()) {
                 return Err(format!("an AVAILABLE begins with a DTSTART: {which:?}"));
             }
-            let object = range::as_events(&calendar, &group).ok_or_else(|| {
-                format!(
-                    "the AVAILABLEs with the UID {which:?} must be one, and beside it some with a RECURRENCE-ID each"
-                )
-            })?;
+            let object = range::as_events(&calendar, &group)
+                .map_err(|why| format!("the AVAILABLEs with the UID {which:?} can not be read: {why}"))?;
             let now = Window { start: Instant(0), end: Instant(1) };
             if let Err(recur::Error::Unreadable(why)) =
                 recur::instances(&object, now, &TimeZone::UTC, recur::Limits::default())
@@ -75,7 +72,7 @@ pub fn unavailable(text: &str, window: Window, zone: &TimeZone) -> Vec<(Window, 
         let mut free = Vec::new();
         for group in groups(component) {
             // What has no time of its own, or makes no series, makes nothing free.
-            let Some(object) = range::as_events(&calendar, &group) else { continue };
+            let Ok(object) = range::as_events(&calendar, &group) else { continue };
             let limits = recur::Limits { instances: left, ..recur::Limits::default() };
             let Ok(instances) = recur::instances(&object, range, zone, limits) else { continue };
             left -= instances.len().min(left);
@@ -146,11 +143,21 @@ fn groups(component: &Component) -> Vec<Vec<&Component>> {
     groups
 }
 
+/// From when until when the VFREEBUSY of a VCALENDAR asks: both have to be said. The error is a sentence.
+pub fn window_asked(calendar: &Component, component: &Component) -> Result<Window, String> {
+    let ends = component.said("DTEND").or(component.said("DURATION"));
+    if component.said("DTSTART").is_none() || ends.is_none() {
+        return Err(format!("a {} needs a DTSTART and a DTEND", component.name()));
+    }
+    bounds(component, &Zones::of(calendar), &TimeZone::UTC)
+}
+
 /// When a VAVAILABILITY speaks: without a DTSTART since ever, without an end for ever.
 fn bounds(component: &Component, zones: &Zones<'_>, zone: &TimeZone) -> Result<Window, String> {
+    let of = component.name();
     let unreadable = |e: recur::Error| match e {
-        recur::Error::Unreadable(why) => format!("a VAVAILABILITY can not be read: {why}"),
-        recur::Error::TooMany => "a VAVAILABILITY is too much to read".to_owned(),
+        recur::Error::Unreadable(why) => format!("this {of} can not be read: {why}"),
+        recur::Error::TooMany => format!("this {of} is too much to read"),
     };
     let at = |name| component.said(name).map(|p| recur::when(p, zones)).transpose().map_err(unreadable);
     let start = at("DTSTART")?;
@@ -161,11 +168,11 @@ fn bounds(component: &Component, zones: &Zones<'_>, zone: &TimeZone) -> Result<W
                 Duration::parse(length.value()).ok_or_else(|| format!("DURATION:{} is no duration", length.value()))?;
             shifted(start.at(zone), length, &start.frame, zone)
         }
-        (None, Some(_), None) => return Err("a VAVAILABILITY with a DURATION needs a DTSTART".to_owned()),
+        (None, Some(_), None) => return Err(format!("a {of} with a DURATION needs a DTSTART")),
         (None, None, _) => Instant::MAX,
     };
     let start = start.map_or(Instant::MIN, |start| start.at(zone));
-    Window::new(start, end).ok_or_else(|| "a VAVAILABILITY ends before it starts".to_owned())
+    Window::new(start, end).ok_or_else(|| format!("this {of} does not end behind its start"))
 }
 
 fn common(a: Window, b: Window) -> Option<Window> {
@@ -349,7 +356,7 @@ mod tests {
         check_refused("nonsense", "no calendar data");
         check_refused(&of("DTSTART:tomorrow\n"), "tomorrow");
         check_refused(&of("DURATION:PT1H\n"), "needs a DTSTART");
-        check_refused(&of("DTSTART:20260101T120000Z\nDTEND:20260101T110000Z\n"), "ends before");
+        check_refused(&of("DTSTART:20260101T120000Z\nDTEND:20260101T110000Z\n"), "does not end behind");
         let available = |lines: &str| of(&format!("BEGIN:AVAILABLE\nUID:b\n{lines}END:AVAILABLE\n"));
         check_refused(&available("SUMMARY:when?\n"), "DTSTART");
         check_refused(&available("DTSTART;TZID=Nowhere/Land:20260101T000000\nDURATION:PT5H\n"), "Nowhere/Land");

@@ -308,7 +308,7 @@ impl<'a> Times<'a> {
         let object = match &*group {
             Some((of, known, object)) if std::ptr::eq(*of, own) && known.as_deref() == uid => Rc::clone(object),
             _ => {
-                let object = Rc::new(as_events(self.object.calendar(), &siblings));
+                let object = Rc::new(as_events(self.object.calendar(), &siblings).ok());
                 *group = Some((std::ptr::from_ref(own), uid.map(str::to_owned), Rc::clone(&object)));
                 object
             }
@@ -459,10 +459,10 @@ pub(super) fn available<'c>(own: &'c Component, uid: Option<&str>) -> Vec<&'c Co
     own.components.iter().filter(|c| c.name() == "AVAILABLE" && c.value("UID") == uid).collect()
 }
 
-/// AVAILABLEs of a VCALENDAR as the VEVENTs of an object, in the same order. `None`: they make none.
-pub(super) fn as_events(calendar: &Component, available: &[&Component]) -> Option<Object> {
+/// AVAILABLEs of a VCALENDAR as the VEVENTs of an object, in the same order. The error says why they make none.
+pub(super) fn as_events(calendar: &Component, available: &[&Component]) -> Result<Object, String> {
     if available.len() > MOST_AVAILABLE {
-        return None;
+        return Err(format!("more than {MOST_AVAILABLE} of them have one UID"));
     }
     let zones = calendar.components.iter().filter(|c| c.name() == "VTIMEZONE").cloned();
     let events = available.iter().map(|c| {
@@ -472,7 +472,7 @@ pub(super) fn as_events(calendar: &Component, available: &[&Component]) -> Optio
         }
         event.with_components(c.components.iter().cloned())
     });
-    Object::of(&Component::new("VCALENDAR").with_components(zones.chain(events))).ok()
+    Object::of(&Component::new("VCALENDAR").with_components(zones.chain(events))).map_err(|e| e.reason)
 }
 
 #[cfg(test)]

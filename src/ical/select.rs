@@ -140,7 +140,8 @@ fn expanded_other(
             continue;
         }
         done.push(uid);
-        let events = range::as_events(object.calendar(), &range::available(component, uid)).ok_or(Error::TooMany)?;
+        let events =
+            range::as_events(object.calendar(), &range::available(component, uid)).map_err(|_| Error::TooMany)?;
         let left = limits.instances.saturating_sub(instances.len());
         let found = expanded(&events, window, zone, Limits { instances: left, ..limits })?;
         instances.extend(found.components.into_iter().map(|event| {

@@ -76,8 +76,6 @@ pub struct Features {
     pub incremental: bool,
     /// Property names it does not hold; the engine keeps ours.
     pub loses: Vec<String>,
-    /// It sends invitations itself.
-    pub schedules: bool,
 }
 
 /// A calendar as the upstream lists it.
@@ -90,6 +88,10 @@ pub struct RemoteCalendar {
     pub description: String,
     pub writable: bool,
     pub components: Vec<Kind>,
+    /// Whether its events leave their owner free (RFC 6638 9.1).
+    pub transparent: bool,
+    /// Whether the upstream sends invitations to the guests of what is put here.
+    pub schedules: bool,
 }
 
 /// The account as the upstream knows it.

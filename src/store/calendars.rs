@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::grants::{self, Grant, May, Share};
+use super::scheduling::RESERVED;
 use super::tx::{Row, Value};
 use super::users::Actor;
 use super::{Error, Result, Tx, accounts::Account, homes, resources, unified};
@@ -89,6 +90,10 @@ pub struct Calendar {
     pub components: Vec<Kind>,
     /// Whether this actor may put objects here.
     pub writable: bool,
+    /// Whether its events leave their owner free (RFC 6638 9.1): it is not counted where free/busy is told as a person's.
+    pub transparent: bool,
+    /// Whether its upstream sends invitations to the guests of what is put here; of a unified one, that of `write_to`.
+    pub schedules: bool,
     /// Mirrors: when it was last read whole and well.
     pub pulled_at: Option<Instant>,
     /// Mirrors: what went wrong last, in words.
@@ -129,7 +134,9 @@ macro_rules! select_calendar {
                     COALESCE(c.own_order, ''), COALESCE(c.own_text, c.given_text), c.timezone,
                     CASE WHEN c.zone = '' THEN u.zone ELSE c.zone END, c.components,
                     CASE WHEN c.source = 'unified' THEN COALESCE(w.writable, 0) ELSE c.writable END,
-                    c.pulled_at, COALESCE(c.error, a.error), g.id, g.owner_id, go.name, g.may, g.declared
+                    c.pulled_at, COALESCE(c.error, a.error), g.id, g.owner_id, go.name, g.may, g.declared,
+                    COALESCE(c.own_transparent, c.given_transparent),
+                    CASE WHEN c.source = 'unified' THEN COALESCE(w.schedules, 0) ELSE c.schedules END
                FROM calendars c
                JOIN users u ON u.id = c.user_id
                LEFT JOIN accounts a ON a.id = c.account_id
@@ -173,6 +180,8 @@ fn from_row(row: &Row<'_>) -> Result<Calendar> {
         error: row.opt_text(21)?,
         share,
         granted: Vec::new(),
+        transparent: row.bool(27)?,
+        schedules: row.bool(28)?,
     })
 }
 
@@ -263,6 +272,7 @@ pub struct New {
     pub order: Option<String>,
     pub description: Option<String>,
     pub timezone: Option<String>,
+    pub transparent: Option<bool>,
     /// `None`: VEVENT, VTODO and VJOURNAL.
     pub components: Option<Vec<Kind>>,
 }
@@ -297,8 +307,16 @@ pub fn create(
     }
     tx.lock_writer(actor.user)?;
     let kinds = new.components.as_deref().unwrap_or(&KINDS);
-    let given = Given { name: slug, color: "", text: "", writable: true, components: kinds };
-    if find_any(tx, actor.user, slug)?.is_some() {
+    let given = Given {
+        name: slug,
+        color: "",
+        text: "",
+        writable: true,
+        components: kinds,
+        transparent: false,
+        schedules: false,
+    };
+    if is_taken(tx, actor.user, slug)? {
         return Err(NotMade::Taken);
     }
     let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
@@ -309,6 +327,7 @@ pub fn create(
         order: new.order.clone(),
         description: new.description.clone(),
         timezone: new.timezone.clone(),
+        transparent: new.transparent.map(Some),
     };
     edit(tx, &calendar, &wanted)?;
     unified::reshape(tx, actor.user, now)?;
@@ -323,6 +342,8 @@ pub struct Edit {
     pub order: Option<String>,
     pub description: Option<String>,
     pub timezone: Option<String>,
+    /// `Some(None)`: what the upstream says, or opaque.
+    pub transparent: Option<Option<bool>>,
 }
 
 /// Changes what the user sees of a calendar (kept here, never sent upstream; a calendar need not be writable for it).
@@ -341,6 +362,12 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
     }
     if let Some(text) = &edit.description {
         tx.execute("UPDATE calendars SET own_text = NULLIF(?2, '') WHERE id = ?1", &[id, text.into()])?;
+    }
+    if let Some(transparent) = edit.transparent {
+        tx.execute(
+            "UPDATE calendars SET own_transparent = ?2 WHERE id = ?1",
+            &[id, transparent.map(i64::from).into()],
+        )?;
     }
     if let Some(text) = &edit.timezone {
         let zone = zone::of_calendar_text(text).and_then(|z| z.iana_name().map(str::to_owned)).unwrap_or_default();
@@ -415,7 +442,7 @@ pub fn every(tx: &mut Tx<'_>) -> Result<Vec<Calendar>> {
 }
 
 /// What `gateway.toml` or the upstream says of a calendar.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Given<'a> {
     pub name: &'a str,
     pub color: &'a str,
@@ -423,6 +450,10 @@ pub struct Given<'a> {
     pub text: &'a str,
     pub writable: bool,
     pub components: &'a [Kind],
+    /// Whether its events leave their owner free.
+    pub transparent: bool,
+    /// Whether the upstream sends invitations.
+    pub schedules: bool,
 }
 
 /// Makes the mirror of an upstream calendar, or brings what is known of it up to date. `asked`: the words by which it was
@@ -456,7 +487,7 @@ pub fn mirror(
     let kinds = write_components(given.components);
     tx.execute(
         "UPDATE calendars SET remote_id = ?2, given_name = ?3, given_color = ?4, given_text = ?5, writable = ?6,
-                components = ?7, asked = ?8, active = 1, error = NULL
+                components = ?7, asked = ?8, given_transparent = ?9, schedules = ?10, active = 1, error = NULL
           WHERE id = ?1",
         &[
             id.into(),
@@ -467,6 +498,8 @@ pub fn mirror(
             given.writable.into(),
             (&kinds).into(),
             asked.into(),
+            given.transparent.into(),
+            given.schedules.into(),
         ],
     )?;
     Ok(Some(id))
@@ -511,9 +544,9 @@ pub(super) fn hide_mirrors(tx: &mut Tx<'_>, account: AccountId) -> Result<()> {
     tx.execute("UPDATE calendars SET active = 0 WHERE account_id = ?1", &[account.into()]).map(|_| ())
 }
 
-/// Whether a calendar of the user, hidden or not, has that slug.
+/// Whether a calendar of the user, hidden or not, has that slug, or none can.
 pub fn is_taken(tx: &mut Tx<'_>, user: UserId, slug: &str) -> Result<bool> {
-    Ok(find_any(tx, user, slug)?.is_some())
+    Ok(RESERVED.contains(&slug) || find_any(tx, user, slug)?.is_some())
 }
 
 /// A row whether it is hidden or not.

@@ -56,10 +56,11 @@ fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
     let addresses = user.addresses.join("\n");
     let before = tx.one("SELECT addresses FROM users WHERE name = ?1", &[(&user.name).into()], |row| row.text(0))?;
     let id = tx.one(
-        "INSERT INTO users (name, password, display_name, addresses, zone, declared, active)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, 1)
+        "INSERT INTO users (name, password, display_name, addresses, zone, free_busy, declared, active)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1)
          ON CONFLICT (name) DO UPDATE SET password = excluded.password, display_name = excluded.display_name,
-             addresses = excluded.addresses, zone = excluded.zone, declared = 1, active = 1
+             addresses = excluded.addresses, zone = excluded.zone, free_busy = excluded.free_busy, declared = 1,
+             active = 1
          RETURNING id",
         &[
             (&user.name).into(),
@@ -67,6 +68,7 @@ fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
             (&user.display_name).into(),
             (&addresses).into(),
             (&user.zone).into(),
+            user.free_busy.name().into(),
         ],
         |row| row.int(0).map(UserId),
     )?;
@@ -124,8 +126,15 @@ fn expect_mirrors(
     for one in taken {
         grants::make_way(tx, user, &one.slug)?;
         let name = one.display_name.as_deref().unwrap_or(&one.slug);
-        let given =
-            Given { name, color: one.color.as_deref().unwrap_or(""), text: "", writable: false, components: KINDS };
+        let given = Given {
+            name,
+            color: one.color.as_deref().unwrap_or(""),
+            text: "",
+            writable: false,
+            components: KINDS,
+            transparent: false,
+            schedules: false,
+        };
         match calendars::find_any(tx, user, &one.slug)? {
             None => {
                 calendars::insert(tx, user, &one.slug, "mirror", Some(account), &given, true, now)?;
@@ -174,7 +183,8 @@ fn declare(
     color: &str,
     now: Instant,
 ) -> Result<()> {
-    let given = Given { name, color, text: "", writable: true, components: KINDS };
+    let given =
+        Given { name, color, text: "", writable: true, components: KINDS, transparent: false, schedules: false };
     grants::make_way(tx, user, slug)?;
     match calendars::find_any(tx, user, slug)? {
         None => calendars::insert(tx, user, slug, source, None, &given, true, now).map(|_| ()),

@@ -362,7 +362,7 @@ fn settle_one(tx: &mut Tx<'_>, granted: &Granted, now: Instant) -> Result<()> {
         None => {
             let slug = free_slug(tx, granted)?;
             let kinds = [Kind::Event, Kind::Todo, Kind::Journal];
-            let given = Given { name: &name, color, text: "", writable: false, components: &kinds };
+            let given = Given { name: &name, color, text: "", writable: false, components: &kinds, ..Given::default() };
             let shown = calendars::insert(tx, granted.to, &slug, "unified", None, &given, false, now)?;
             tx.execute(
                 "UPDATE calendars SET grant_id = ?2, active = 0 WHERE id = ?1",

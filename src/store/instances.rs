@@ -23,35 +23,69 @@ pub struct Contributor {
     pub fresh_at: Option<Instant>,
     /// True when no upstream is involved, so that it can not be stale.
     pub local: bool,
+    /// Its events leave their owner free.
+    pub transparent: bool,
 }
 
 /// The calendar itself, or the members of a unified one in their order.
 pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contributor>> {
     match calendar.source {
-        Source::Unified { .. } => tx.query(
-            "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END
+        Source::Unified { .. } => {
+            let mut members = tx.query(
+                "SELECT m.slug, c.id, c.pulled_at, CASE WHEN c.source = 'local' THEN 1 ELSE 0 END,
+                    COALESCE(c.own_transparent, c.given_transparent, 0)
                FROM members m LEFT JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1
                          AND c.grant_id IS NULL
               WHERE m.unified_id = ?1 ORDER BY m.position",
-            &[calendar.id.into(), calendar.members_of().into()],
-            |row| {
-                // How another user calls their calendars is for that user to know.
-                let slug = if calendar.share.is_some() { calendar.slug.clone() } else { row.text(0)? };
-                Ok(Contributor {
-                    slug,
-                    id: row.opt_int(1)?.map(CalendarId),
-                    fresh_at: row.opt_instant(2)?,
-                    local: row.bool(3)?,
-                })
-            },
-        ),
+                &[calendar.id.into(), calendar.members_of().into()],
+                |row| {
+                    // How another user calls their calendars is for that user to know.
+                    let slug = if calendar.share.is_some() { calendar.slug.clone() } else { row.text(0)? };
+                    Ok(Contributor {
+                        slug,
+                        id: row.opt_int(1)?.map(CalendarId),
+                        fresh_at: row.opt_instant(2)?,
+                        local: row.bool(3)?,
+                        transparent: row.bool(4)?,
+                    })
+                },
+            )?;
+            // What was granted is mostly one calendar, and who looks at that wants to know of it.
+            if let (Some(_), [one]) = (&calendar.share, members.as_mut_slice()) {
+                one.transparent = false;
+            }
+            Ok(members)
+        }
         _ => Ok(vec![Contributor {
             slug: calendar.slug.clone(),
             id: Some(calendar.id),
             fresh_at: calendar.pulled_at,
             local: calendar.source == Source::Local,
+            // Who names one calendar wants to know of that one.
+            transparent: false,
         }]),
     }
+}
+
+/// Every calendar of a user that holds events of its own, by slug.
+pub fn contributors_of(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Contributor>> {
+    tx.query(
+        "SELECT slug, id, pulled_at, CASE WHEN source = 'local' THEN 1 ELSE 0 END,
+                COALESCE(own_transparent, given_transparent)
+           FROM calendars WHERE user_id = ?1 AND active = 1 AND source <> 'unified' ORDER BY slug",
+        &[user.into()],
+        contributor,
+    )
+}
+
+fn contributor(row: &Row<'_>) -> Result<Contributor> {
+    Ok(Contributor {
+        slug: row.text(0)?,
+        id: row.opt_int(1)?.map(CalendarId),
+        fresh_at: row.opt_instant(2)?,
+        local: row.bool(3)?,
+        transparent: row.bool(4)?,
+    })
 }
 
 /// The calendars whose index answers for `calendar`.
@@ -252,6 +286,17 @@ pub fn addresses(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<String>> {
         |row| addresses_row(row, 0),
     )?;
     Ok(found.unwrap_or_default())
+}
+
+/// The same of all calendars that `calendar` is made of, each address once.
+pub fn addresses_in(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<String>> {
+    let mut all = Vec::new();
+    for member in members(tx, calendar)? {
+        all.extend(addresses(tx, member)?);
+    }
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// Three columns from `at` on: the user's addresses, the account's, its login.

@@ -14,6 +14,7 @@ mod postgres;
 pub mod properties;
 pub mod prune;
 pub mod resources;
+pub mod scheduling;
 mod schema;
 mod sqlite;
 pub mod subscriptions;

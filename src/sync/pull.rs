@@ -17,6 +17,7 @@ use crate::store::accounts::{self, Account, Take, Taken};
 use crate::store::calendars::{self, Calendar, Given, Source};
 use crate::store::jobs::{self, Duty, Lease};
 use crate::store::resources::{self, Verdict, Version};
+use crate::store::scheduling::RESERVED;
 use crate::store::{self, Tx, instances, unified};
 
 /// Objects that one transaction takes: large enough to share a sync to disk, small enough not to hold up a PUT.
@@ -448,7 +449,10 @@ fn mirror_all(
     let before = calendars::mirrors(tx, account.id)?;
     let asked = calendars::asked(tx, account.id)?;
     let taken: Vec<(Taken, Option<&RemoteCalendar>)> = match &account.take {
-        Take::Some(taken) => taken.iter().map(|t| (t.clone(), found_before(&before, &asked, t, remote))).collect(),
+        Take::Some(taken) => {
+            let placed = |t: &Taken| Taken { slug: free_of_reserved(&t.slug), ..t.clone() };
+            taken.iter().map(placed).map(|t| (t.clone(), found_before(&before, &asked, &t, remote))).collect()
+        }
         Take::All => {
             let usable = remote.iter().filter(|r| r.components.iter().any(|k| *k != Kind::Other));
             let mut taken = Vec::new();
@@ -475,6 +479,8 @@ fn mirror_all(
             text: &found.description,
             writable: found.writable,
             components: &found.components,
+            transparent: found.transparent,
+            schedules: found.schedules,
         };
         match calendars::mirror(tx, account, &one.slug, &found.id, &one.remote, &given, now)? {
             Some(id) => {
@@ -492,6 +498,11 @@ fn mirror_all(
         calendars::note(tx, calendar.id, "the upstream does not list this calendar any more", now)?;
     }
     Ok(made)
+}
+
+/// An account that was added before scheduling took two names for itself may have used one.
+fn free_of_reserved(slug: &str) -> String {
+    if RESERVED.contains(&slug) { format!("{slug}-calendar") } else { slug.to_owned() }
 }
 
 /// The calendar that `taken` means. What was found by the same words before, and is still listed, stays the one: somebody

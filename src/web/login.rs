@@ -163,7 +163,7 @@ fn form(web: &Web, status: StatusCode, token: &str, agent: &str, name: &str, tro
     pages::page(status, &Form { program: program(agent), agent, host, name, seal: &seal, trouble })
 }
 
-/// The form of this page came back: with a login, or with "not me".
+/// The form of this page came back: with a login, or with "cancel".
 async fn granted(web: &Web, from: IpAddr, headers: &HeaderMap, token: &str, body: &[u8]) -> Response<Body> {
     let sealed = field(body, "seal").is_some_and(|seal| same(seal.reveal(), &seal_of(web, token)));
     if !sealed || !is_from_here(web, headers) {

@@ -11,6 +11,7 @@ mod login;
 mod pages;
 mod router;
 pub mod server;
+pub mod setup;
 mod throttle;
 mod tls;
 

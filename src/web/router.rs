@@ -15,7 +15,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::server::{MAX_HEADERS, Peer};
-use super::{Web, auth, feed, health, login, say};
+use super::{Web, auth, feed, health, login, say, setup};
 use crate::body::Body;
 use crate::config::PublicUrl;
 use crate::dav;
@@ -61,6 +61,7 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         _ if path != "/" && !is_ours(path) => nothing_here(web),
         _ if !reads => only_reads(),
         "/" => front(web),
+        _ if setup::is_here(path) => setup::get(web, peer, &head).await,
         "/healthz" => health::live(),
         "/readyz" => health::ready(web).await,
         "/robots.txt" => robots(web),
@@ -71,7 +72,7 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
 }
 
 fn is_ours(path: &str) -> bool {
-    matches!(path, "/healthz" | "/readyz" | "/robots.txt") || path.starts_with(FEED)
+    matches!(path, "/healthz" | "/readyz" | "/robots.txt") || path.starts_with(FEED) || setup::is_here(path)
 }
 
 /// Login, body, answer, in this order: who may not come in is not listened to.

@@ -3,7 +3,11 @@
 litmus makes a plain collection and puts plain texts into it; RFC 4791 has neither.  So a small server stands between,
 which changes two things and no other octet: what litmus puts goes on as a calendar object that carries litmus' text in a
 property, and comes back as that text; and a MKCOL without a body goes on as one that asks for a calendar (RFC 5689).
-Methods, paths, headers, conditions, properties and all statuses are the gateway's own.
+Methods, headers, conditions, properties and all statuses are the gateway's own.
+
+That is run twice.  First litmus' own collection, `litmus/`, is a calendar, which is where resources can be.  Then it is the
+home, which is where collections can be: there `/view/litmus/` stands for the home's path, and litmus' first requests, which
+remove and make its collection, are answered here.
 """
 
 import re
@@ -16,7 +20,8 @@ import servers
 from dav import Dav
 from outcome import Outcome
 
-PROGRAMS = ["basic", "copymove", "props", "locks", "http"]
+PROGRAMS = {"calendar": ["basic", "copymove", "props", "locks", "http"], "home": ["basic"]}
+VIEW, HOME = "/view/litmus/", f"/dav/{servers.USER}/"
 # Every object has the same size but for what it carries, so that Content-Length is known before the text is there.
 OBJECT = (
     "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//calgate//litmus//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n"
@@ -29,37 +34,37 @@ MKCOL = (
 
 
 def run(binary, folder):
-    """{program.test: Outcome}"""
+    """{place.program.test: Outcome}"""
     outcomes = {}
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         gateway = servers.Alone(binary, folder, public_port=port)
         threading.Thread(target=serve, args=(listener, gateway.address), daemon=True).start()
         try:
-            for program in PROGRAMS:
-                outcomes |= one(program, f"http://127.0.0.1:{port}/dav/{servers.USER}/", folder)
+            for place, path in (("calendar", HOME), ("home", VIEW.removesuffix("litmus/"))):
+                for program in PROGRAMS[place]:
+                    outcomes |= one(place, program, f"http://127.0.0.1:{port}{path}", folder)
         finally:
             gateway.stop()
     return outcomes
 
 
-def one(program, address, folder):
+def one(place, program, address, folder):
     done = subprocess.run(
         [f"/usr/libexec/litmus/{program}", "--htdocs", "/usr/share/litmus/htdocs", address, servers.USER, servers.PASSWORD],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=120, cwd=folder,
     )  # fmt: skip
-    (folder / f"{program}.out").write_text(done.stdout + done.stderr)
+    (folder / f"{place}-{program}.out").write_text(done.stdout + done.stderr)
     outcomes = {}
     for name, status, detail in re.findall(r"^.*\b\d+\. (\w+)\.+ (pass|FAIL|SKIPPED|WARNING)(.*)$", done.stdout, re.M):
         if status == "pass" and "warning" in detail:
             status = "WARNING"
         status = {"pass": "passed", "FAIL": "failed", "SKIPPED": "skipped", "WARNING": "warned"}[status]
-        key = f"{program}.{name}"
+        key = f"{place}.{program}.{name}"
         while key in outcomes:
             key += "'"
         outcomes[key] = Outcome(status, detail.strip(" ()"))
     assert outcomes, f"litmus' {program} said nothing that can be read: {done.stdout[-400:]}{done.stderr[-400:]}"
-    # litmus stops after the third failure in a row of its preparations: what it did not come to is no pass.
     return outcomes
 
 
@@ -86,7 +91,14 @@ def exchange(client, here, gateway, there, address):
     line, headers = read_head(here)
     if not line:
         return False
-    method, path, _ = line.split(" ", 2)
+    method, path, version = line.split(" ", 2)
+    if path == VIEW and method in ("DELETE", "MKCOL"):
+        here.read(int(value(headers, "content-length") or 0))
+        client.sendall(head("HTTP/1.1 200 OK" if method == "DELETE" else "HTTP/1.1 201 Created", [("Content-Length", "0")]))
+        return True
+    path = path.replace(VIEW, HOME, 1)
+    line = f"{method} {path} {version}"
+    headers = [(n, v.replace(VIEW, HOME, 1) if n.lower() == "destination" else v) for n, v in headers]
     length = int(value(headers, "content-length") or 0)
     put = method == "PUT"
     asks_for_collection = method == "MKCOL" and length == 0

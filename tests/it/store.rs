@@ -521,7 +521,14 @@ password = "sealed"
         let user = anna(&app).await.user;
         let made = app.store.write(move |tx| {
             let account = accounts::by_name(tx, user, "office")?.expect("the account");
-            let given = Given { name: "Team", color: "", text: "", writable, components: &[Kind::Event] };
+            let given = Given {
+                name: "Team",
+                color: "",
+                text: "",
+                writable,
+                components: &[Kind::Event],
+                ..calendars::Given::default()
+            };
             let id = calendars::mirror(tx, &account, "team", &RemoteId::from("/team/"), "Team", &given, NOW)?;
             unified::reshape(tx, user, NOW)?;
             Ok::<_, store::Error>(id)

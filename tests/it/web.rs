@@ -265,7 +265,14 @@ async fn team_read_at(gateway: &Gateway, at: Instant) {
     change(gateway, move |tx| {
         let anna = users::by_name(tx, "anna")?.unwrap();
         let work = accounts::by_name(tx, anna.id, "work")?.unwrap();
-        let given = calendars::Given { name: "Team", color: "", text: "", writable: true, components: &[Kind::Event] };
+        let given = calendars::Given {
+            name: "Team",
+            color: "",
+            text: "",
+            writable: true,
+            components: &[Kind::Event],
+            ..calendars::Given::default()
+        };
         let id = calendars::mirror(tx, &work, "team", &RemoteId::from("/team/"), "Team", &given, at)?.unwrap();
         calendars::pulled(tx, id, None, true, at)
     })

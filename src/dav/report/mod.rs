@@ -14,7 +14,7 @@ use super::propfind::{scene, with_preference};
 use super::request::{self, Fetch, Prefer, Report};
 use super::response::{self, Answer};
 use super::sheet::Sheet;
-use super::{Asked, Error};
+use super::{Asked, Error, schedule};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let report = request::report(asked.body, &asked.limits)?;
@@ -28,6 +28,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         selected: 0,
     };
     let body = match (report, &asked.target) {
+        (report @ (Report::Multiget { .. } | Report::Query { .. } | Report::Sync { .. }), Target::Inbox { owner }) => {
+            schedule::report(&asked, owner, report).await?.into()
+        }
         (Report::Multiget { want, hrefs }, Target::Home { .. } | Target::Calendar { .. } | Target::Resource { .. }) => {
             multiget::body(&asked, writer(want), hrefs).await?
         }

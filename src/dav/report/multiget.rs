@@ -53,7 +53,7 @@ fn places(tx: &mut Tx<'_>, writer: &Writer, target: &Target) -> Result<Vec<Place
         Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. } => {
             vec![calendars::open(tx, &writer.scene.actor, owner, slug, Need::Read)?]
         }
-        Target::Root { .. } | Target::Principals | Target::Principal { .. } => return Err(Error::not_found()),
+        _ => return Err(Error::not_found()),
     };
     calendars.into_iter().map(|calendar| Place::of(tx, &writer.scene, &writer.sheet, calendar)).collect()
 }

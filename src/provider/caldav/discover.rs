@@ -11,10 +11,11 @@ use crate::ids::RemoteId;
 use crate::provider::{Error, RemoteCalendar};
 
 /// What asks "who am I and where are my calendars".
-const WHO: &str = "<d:resourcetype/><d:current-user-principal/><c:calendar-home-set/><c:calendar-user-address-set/>";
+const WHO: &str = "<d:resourcetype/><d:current-user-principal/><c:calendar-home-set/><c:calendar-user-address-set/>\
+     <c:schedule-outbox-URL/>";
 /// What asks "which calendar is this".
 const CALENDAR: &str = "<d:displayname/><d:resourcetype/><ic:calendar-color/><c:calendar-description/>\
-     <c:supported-calendar-component-set/><d:current-user-privilege-set/>";
+     <c:supported-calendar-component-set/><c:schedule-calendar-transp/><d:current-user-privilege-set/>";
 /// Collections that say they are calendars and are not ours to mirror: scheduling boxes, other people's feeds, trash.
 const NOT_OURS: &[&str] =
     &["schedule-inbox", "schedule-outbox", "notification", "subscribed", "trash-bin", "deleted-calendar"];
@@ -28,6 +29,8 @@ pub(super) struct Found {
     itself: Option<Url>,
     /// Lower case, without `mailto:`.
     pub(super) addresses: Vec<String>,
+    /// Whether the principal has a place to send from, without which nothing is sent (RFC 6638 2.1).
+    outbox: bool,
 }
 
 /// What one PROPFIND told.
@@ -36,6 +39,7 @@ struct Told {
     principal: Option<Url>,
     homes: Vec<Url>,
     addresses: Vec<String>,
+    outbox: bool,
     /// Where the answer came from, if that is a calendar or another collection.
     calendar: Option<Url>,
     collection: Option<Url>,
@@ -63,15 +67,18 @@ pub(super) async fn discover(account: &Caldav) -> Result<Found, Error> {
             let more = who(account, &principal).await?.unwrap_or_default();
             told.homes = more.homes;
             told.addresses.extend(more.addresses);
+            told.outbox |= more.outbox;
         }
         if !told.homes.is_empty() {
-            return Ok(Found { homes: told.homes, itself, addresses: told.addresses });
+            return Ok(Found { homes: told.homes, itself, addresses: told.addresses, outbox: told.outbox });
         }
     }
     // No principal: the given URL may still be a calendar, or a folder of calendars.
     match (itself, collection) {
-        (Some(calendar), _) => Ok(Found { homes: Vec::new(), itself: Some(calendar), addresses: Vec::new() }),
-        (None, Some(folder)) => Ok(Found { homes: vec![folder], itself: None, addresses: Vec::new() }),
+        (Some(calendar), _) => {
+            Ok(Found { homes: Vec::new(), itself: Some(calendar), addresses: Vec::new(), outbox: false })
+        }
+        (None, Some(folder)) => Ok(Found { homes: vec![folder], itself: None, addresses: Vec::new(), outbox: false }),
         (None, None) => Err(Error::Refused(format!(
             "{} is there and does not speak CalDAV at this address; \
              ask for the CalDAV address of your calendar, it often ends in /dav/ or /caldav/",
@@ -89,8 +96,10 @@ pub(super) async fn calendars(account: &Caldav, found: &Found) -> Result<Vec<Rem
         let answer = account.propfind(url, depth, CALENDAR).await?;
         let mut here = Vec::new();
         responses(&answer, "listing the calendars", |response| here.push(response))?;
+        let schedules = found.outbox && schedules(account, &answer).await?;
         for response in here {
-            let Some(calendar) = calendar(&account.home, &answer.url, &response) else { continue };
+            let Some(mut calendar) = calendar(&account.home, &answer.url, &response) else { continue };
+            calendar.schedules = schedules;
             let key = |id: &RemoteId| href::key(id.as_str());
             if !calendars.iter().any(|c| key(&c.id) == key(&calendar.id)) {
                 calendars.push(calendar);
@@ -102,6 +111,25 @@ pub(super) async fn calendars(account: &Caldav, found: &Found) -> Result<Vec<Rem
         return Err(Error::Retry { after: None, why });
     }
     Ok(calendars)
+}
+
+/// Whether the server sends invitations for what is put where `listing` came from (RFC 6638 2): it says so in each answer,
+/// or at least when it is asked for nothing but that.
+async fn schedules(account: &Caldav, listing: &http::Answer) -> Result<bool, Error> {
+    if says_auto_schedule(listing) {
+        return Ok(true);
+    }
+    let answer = account.ask("OPTIONS", &listing.url, Vec::new(), "").await?;
+    // To take a server in trouble for one that sends nothing would have guests invited twice.
+    match answer.status.is_server_error() || answer.status.as_u16() == 429 {
+        true => Err(answer.trouble("asking what the server can do")),
+        false => Ok(answer.status.is_success() && says_auto_schedule(&answer)),
+    }
+}
+
+fn says_auto_schedule(answer: &http::Answer) -> bool {
+    let said = answer.headers.get_all("dav").iter().filter_map(|v| v.to_str().ok());
+    said.flat_map(|v| v.split(',')).any(|token| token.trim().eq_ignore_ascii_case("calendar-auto-schedule"))
 }
 
 /// Asks a URL who we are. `None`: there is something, and it is not WebDAV. An error is one that would meet us at every
@@ -125,6 +153,7 @@ async fn who(account: &Caldav, url: &Url) -> Result<Option<Told>, Error> {
             scheme.eq_ignore_ascii_case("mailto").then(|| address.to_lowercase())
         };
         told.addresses.extend(hrefs(CALDAV, "calendar-user-address-set").into_iter().filter_map(mail));
+        told.outbox |= !urls(CALDAV, "schedule-outbox-URL").is_empty();
         if let Some(kind) = response.prop(DAV, "resourcetype") {
             let here = || Some(answer.url.clone());
             told.calendar = told.calendar.take().or_else(|| here().filter(|_| kind.holds(CALDAV, "calendar")));
@@ -166,6 +195,8 @@ fn calendar(home: &Url, asked: &Url, response: &Response) -> Option<RemoteCalend
         description: text(CALDAV, "calendar-description"),
         writable: writable(response.prop(DAV, "current-user-privilege-set")),
         components: components(response.prop(CALDAV, "supported-calendar-component-set")),
+        transparent: response.prop(CALDAV, "schedule-calendar-transp").is_some_and(|t| t.holds(CALDAV, "transparent")),
+        schedules: false,
     })
 }
 

@@ -7,7 +7,6 @@ mod push;
 mod xml;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{Method, StatusCode};
@@ -25,14 +24,7 @@ use xml::{CALDAV, DAV, Response};
 pub fn open(settings: Settings) -> Box<dyn Provider> {
     let home = http::bare(&settings.url);
     let login = http::Login { home: home.clone(), user: settings.login, password: settings.password };
-    Box::new(Caldav {
-        home,
-        login,
-        http: settings.http,
-        found: Mutex::new(None),
-        listing: Mutex::new(None),
-        schedules: AtomicBool::new(false),
-    })
+    Box::new(Caldav { home, login, http: settings.http, found: Mutex::new(None), listing: Mutex::new(None) })
 }
 
 /// An account at a CalDAV server.
@@ -45,14 +37,12 @@ struct Caldav {
     found: Mutex<Option<Arc<discover::Found>>>,
     /// The listing that a pull of several pages is in the middle of.
     listing: Mutex<Option<pull::Held>>,
-    /// Whether the server ever said that it sends invitations.
-    schedules: AtomicBool,
 }
 
 #[async_trait]
 impl Provider for Caldav {
     fn features(&self) -> Features {
-        Features { incremental: true, loses: Vec::new(), schedules: self.schedules.load(Ordering::Relaxed) }
+        Features { incremental: true, loses: Vec::new() }
     }
 
     async fn identity(&self) -> Result<Identity, Error> {
@@ -130,9 +120,6 @@ impl Caldav {
         let answer = self.http.send(Some(&self.login), request).await?;
         if answer.withheld {
             return Err(answer.trouble("looking for calendars"));
-        }
-        if answer.header("dav").is_some_and(|d| d.contains("calendar-auto-schedule")) {
-            self.schedules.store(true, Ordering::Relaxed);
         }
         Ok(answer)
     }

@@ -100,6 +100,17 @@ async fn a_program_is_let_in_by_its_user_and_gets_one_password() {
     assert_eq!(made[0].label, "DAVx5/4.5.3-ose (at.bitfire.davdroid) Android/15");
 }
 
+/// GNOME Online Accounts looks at OPTIONS of that server's path, before and after the login, and needs 200.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_us_for_that_server_hears_what_we_can_do() {
+    let gateway = start().await;
+    for path in ["/remote.php/dav", "/remote.php/dav/", "/remote.php/webdav", "/dav/"] {
+        let answer = ask(&gateway, "OPTIONS", path, "").await;
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.header("dav").contains("calendar-access"), "{path}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_form_from_elsewhere_grants_nothing() {
     let gateway = start().await;
@@ -210,4 +221,120 @@ async fn the_login_flow_is_bounded_and_tolerates_anything() {
     assert_eq!((answer.status, answer.header("retry-after")), (429, "1200"));
     gateway.app.clock.advance(1200);
     asks(&gateway, DAVX5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_for_setting_up_is_for_who_is_logged_in() {
+    let gateway = start().await;
+    for path in ["/setup", "/setup/", "/setup/apple.mobileconfig"] {
+        let answer = ask(&gateway, "GET", path, "").await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert!(answer.header("www-authenticate").starts_with("Basic "), "{path}");
+        assert_eq!(ask(&gateway, "POST", path, "Content-Length: 0\r\n").await.status, 405, "{path}");
+    }
+    let anna = basic("anna", PASSWORD);
+    let page = ask(&gateway, "GET", "/setup/", &anna).await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for expect in [
+        "<code class=\"whole\">https://cal.example.org/dav/</code>",
+        "<code class=\"whole\">https://cal.example.org/dav/anna/private/</code>",
+        "href=\"/setup/apple.mobileconfig\"",
+        "href=\"davx5://anna@cal.example.org/dav/\"",
+        "<svg class=\"qr\"",
+        "<summary>Thunderbird</summary>",
+        "Private, and more",
+    ] {
+        assert!(page.body.contains(expect), "{expect}\n{}", page.body);
+    }
+    assert!(!page.body.contains("<script") && !page.body.contains(" style="), "{}", page.body);
+    let head = ask(&gateway, "HEAD", "/setup/", &anna).await;
+    assert_eq!((head.status, head.header("content-length")), (200, page.body.len().to_string().as_str()));
+
+    let (_, password) = device(&gateway, "anna", true).await;
+    let by_device = basic("anna", password.reveal());
+    let profile = ask(&gateway, "GET", "/setup/apple.mobileconfig", &by_device).await;
+    assert_eq!((profile.status, profile.header("content-type")), (200, "application/x-apple-aspen-config"));
+    assert_eq!(profile.header("cache-control"), "no-store");
+    assert!(profile.body.starts_with("<?xml"), "{}", profile.body);
+    assert!(profile.body.contains("<string>cal.example.org</string>"), "{}", profile.body);
+    assert!(!profile.body.contains("CalDAVPassword") && !profile.body.contains(password.reveal()), "{}", profile.body);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_encryption_the_page_offers_no_profile() {
+    let gateway = start().await;
+    let mut config = configuration(&gateway.folder, "", "");
+    config.server.public_url = config::values::public_url("http://cal.example.org:8080/our").unwrap();
+    gateway.app.apply(config).await.unwrap();
+    let page = ask(&gateway, "GET", "/our/setup/", &basic("anna", PASSWORD)).await;
+    assert_eq!(page.status, 200);
+    assert!(!page.body.contains("mobileconfig") && page.body.contains("without encryption"), "{}", page.body);
+    assert!(page.body.contains("caldav://anna@cal.example.org:8080/our/dav/"), "{}", page.body);
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls").join(name)
+}
+
+/// What was signed, as a second reader takes it out of the message: OpenSSL, which also checks the signature and that
+/// `root` stands behind it. Without OpenSSL: as the message holds it.
+fn opened(message: &[u8], root: &str, folder: &Path) -> Vec<u8> {
+    use cms::cert::x509::der::Decode;
+    use cms::cert::x509::der::asn1::OctetString;
+    let info = cms::content_info::ContentInfo::from_der(message).expect("CMS");
+    let signed: cms::signed_data::SignedData = info.content.decode_as().expect("SignedData");
+    let held: OctetString = signed.encap_content_info.econtent.expect("the file is inside").decode_as().unwrap();
+    let file = folder.join("signed.der");
+    std::fs::write(&file, message).unwrap();
+    let checked = std::process::Command::new("openssl")
+        .args(["cms", "-verify", "-binary", "-inform", "DER", "-purpose", "any", "-in"])
+        .arg(&file)
+        .arg("-CAfile")
+        .arg(tls_file(root))
+        .output();
+    if let Ok(checked) = checked {
+        assert!(checked.status.success(), "{root}: {}", String::from_utf8_lossy(&checked.stderr));
+        assert_eq!(checked.stdout, held.as_bytes());
+    }
+    held.as_bytes().to_vec()
+}
+
+#[tokio::test]
+async fn a_profile_is_signed_by_every_kind_of_key_and_checked_by_another_program() {
+    use calgate::web::setup::sign::Signer;
+    let folder = std::env::temp_dir().join(format!("calgate-sign-{}", secrets::hex(&secrets::random::<8>())));
+    std::fs::create_dir(&folder).unwrap();
+    let open = |certificate: &str, key: &str| Signer::open(&tls_file(certificate), &tls_file(key));
+    let content = "<plist>ä &amp; b\n</plist>\r\n".repeat(100);
+    for (certificate, key, root) in [
+        ("first.crt", "first.key", "first.crt"),
+        ("rsa.crt", "rsa.key", "rsa.crt"),
+        // P-384, and a chain of two.
+        ("chain.crt", "chain.key", "chain-root.crt"),
+    ] {
+        let signer = open(certificate, key).unwrap_or_else(|why| panic!("{certificate}: {why}"));
+        let message = signer.sign(content.as_bytes(), NOW).unwrap();
+        assert_eq!(opened(&message, root, &folder), content.as_bytes());
+    }
+    let check = |certificate: &str, key: &str, says: &str| {
+        let why = open(certificate, key).err().expect("refused");
+        assert!(why.contains(says), "{why}");
+    };
+    check("first.crt", "second.key", "does not belong to the key");
+    check("ed25519.crt", "ed25519.key", "take RSA or ECDSA");
+    check("missing.crt", "first.key", "can not be read");
+    check("first.key", "first.key", "holds no certificate");
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// What `docs/clients.md` says is held by an exchange is held by one that is there.
+#[test]
+fn the_exchanges_that_the_page_of_clients_names_are_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/clients.md")).unwrap();
+    let named: Vec<&str> = text.split('`').filter(|word| word.ends_with(".http")).collect();
+    assert!(named.len() > 20, "{named:?}");
+    for name in named {
+        assert!(root.join("fixtures/dav").join(name).exists(), "{name}");
+    }
 }

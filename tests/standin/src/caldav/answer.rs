@@ -6,7 +6,7 @@ use base64::Engine as _;
 use hyper::http::request::Parts;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::state::{BadToken, Calendar, Hrefs, Manners, Role, State, Stored, UidConflict, WellKnown};
+use super::state::{AutoSchedule, BadToken, Calendar, Hrefs, Manners, Role, State, Stored, UidConflict, WellKnown};
 use super::xml::{self, Node, escape};
 
 const DAV: &str = "DAV:";
@@ -215,6 +215,11 @@ impl State {
             (DAV, "resourcetype") => Some("<d:collection/><d:principal/>".to_owned()),
             (DAV, "current-user-principal") => Some(format!("<d:href>/principals/{user}/</d:href>")),
             (CALDAV, "calendar-home-set") => Some(hrefs(principal.homes.clone())),
+            (CALDAV, "schedule-outbox-URL")
+                if matches!(self.manners.auto_schedule, AutoSchedule::Everywhere | AutoSchedule::InOptions) =>
+            {
+                Some(hrefs(vec![format!("/outbox/{of}/")]))
+            }
             (CALDAV, "calendar-user-address-set") => {
                 let mut all: Vec<String> = principal.addresses.iter().map(|a| format!("mailto:{a}")).collect();
                 all.push(format!("/principals/{of}/"));

@@ -31,7 +31,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
 use state::State;
-pub use state::{BadToken, Calendar, Fault, Hrefs, Logged, Manners, Role, Stored, UidConflict, WellKnown};
+pub use state::{
+    AutoSchedule, BadToken, Calendar, Fault, Hrefs, Logged, Manners, Role, Stored, UidConflict, WellKnown,
+};
 
 /// A running server, and everything a test wants to do to it behind the client's back.
 pub struct Server {
@@ -230,7 +232,12 @@ async fn serve(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<R
     if let Some(logged) = lock(&state).log.get_mut(entry) {
         logged.status = answer.status;
     }
-    let mut response = Response::builder().status(answer.status).header("dav", "1, 3, calendar-access");
+    let dav = match lock(&state).manners.auto_schedule {
+        AutoSchedule::Everywhere | AutoSchedule::WithoutOutbox => "1, 3, calendar-access, calendar-auto-schedule",
+        AutoSchedule::InOptions if asked.method == "OPTIONS" => "1, 3, calendar-access, calendar-auto-schedule",
+        AutoSchedule::No | AutoSchedule::InOptions => "1, 3, calendar-access",
+    };
+    let mut response = Response::builder().status(answer.status).header("dav", dav);
     for (name, value) in &answer.headers {
         response = response.header(name.as_str(), value.as_str());
     }

@@ -49,6 +49,8 @@ pub struct Manners {
     pub lists_strangers: Vec<String>,
     /// It tells privileges.
     pub tells_privileges: bool,
+    /// What is said of sending invitations.
+    pub auto_schedule: AutoSchedule,
     pub well_known: WellKnown,
     /// Paths that begin with the first are redirected to the second.
     pub moved: Option<(String, String)>,
@@ -78,6 +80,7 @@ impl Default for Manners {
             lists_without_itself: false,
             lists_strangers: Vec::new(),
             tells_privileges: true,
+            auto_schedule: AutoSchedule::No,
             well_known: WellKnown::Redirect(301, "/".to_owned()),
             moved: None,
             hrefs: Hrefs::Encoded,
@@ -94,6 +97,18 @@ pub enum BadToken {
     TellAll,
     /// 207 with nothing.
     TellNothing,
+}
+
+/// What is said of sending invitations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AutoSchedule {
+    No,
+    /// In each answer, and the principal has an outbox.
+    Everywhere,
+    /// In the answer to OPTIONS, and the principal has an outbox.
+    InOptions,
+    /// In each answer, and there is no outbox to send from.
+    WithoutOutbox,
 }
 
 /// How a UID conflict is told.
