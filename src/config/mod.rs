@@ -6,6 +6,7 @@
 
 mod complaint;
 mod limits;
+mod network;
 mod public_url;
 mod read;
 pub mod values;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use complaint::Complaint;
 pub use limits::Limits;
+pub use network::Network;
 pub use public_url::PublicUrl;
 pub use walk::{Wrong, list_of, nearest};
 
@@ -46,6 +48,10 @@ pub struct Server {
     /// What clients type; hrefs and redirects are made from it, never from Host.
     pub public_url: PublicUrl,
     pub tls: Option<Tls>,
+    /// Who may say on whose behalf a request comes.
+    pub trusted_proxies: Vec<Network>,
+    /// Their connections begin with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
     /// Default `calgate.pid` beside the configuration file; what `calgate reload` reads.
     pub pid_file: PathBuf,
     /// `trace` … `error`, or a filter as `RUST_LOG` takes it. Default `info`.
@@ -334,10 +340,12 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {}",
+                "{} {} {:?} {:?} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {}",
                 c.server.listen,
                 c.server.public_url,
                 c.limits,
+                c.server.trusted_proxies,
+                c.server.proxy_protocol,
                 c.server.pid_file,
                 c.server.log,
                 c.server.log_format,

@@ -9,8 +9,8 @@ use toml::Spanned;
 
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
-    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Password, PublicUrl, Push, SecretsSection, Server,
-    Stale, Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
+    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Network, Password, PublicUrl, Push, SecretsSection,
+    Server, Stale, Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
 };
 use crate::ical::Mask;
 use crate::provider;
@@ -20,7 +20,8 @@ use crate::store::grants::May;
 use crate::store::scheduling::{RESERVED, Who};
 
 const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "push", "user"];
-const SERVER: &[&str] = &["listen", "public_url", "tls", "pid_file", "log", "log_format"];
+const SERVER: &[&str] =
+    &["listen", "public_url", "tls", "trusted_proxies", "proxy_protocol", "pid_file", "log", "log_format"];
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
@@ -86,8 +87,8 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     let sync = sync(walk, &section);
     let section = walk.table(&root, "push", "[push]", PUSH);
     let push = Push {
-        enabled: walk.flag(&section, "enabled").unwrap_or(true),
-        private_networks: walk.flag(&section, "private_networks").unwrap_or(false),
+        enabled: walk.yes_or_no(&section, "enabled").unwrap_or(true),
+        private_networks: walk.yes_or_no(&section, "private_networks").unwrap_or(false),
     };
 
     let mut users: Vec<User> = Vec::new();
@@ -127,10 +128,20 @@ fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
             PublicUrl::new(&format!("{}://{listen}", if tls.is_some() { "https" } else { "http" }))
         }
     };
+    let trusted_proxies: Vec<Network> =
+        walk.texts(section, "trusted_proxies", Network::read).into_iter().map(Spanned::into_inner).collect();
+    let proxy_protocol = walk.yes_or_no(section, "proxy_protocol").unwrap_or(false);
+    if proxy_protocol && trusted_proxies.is_empty() && !walk.broken {
+        let at = walk.place_of(section, "proxy_protocol");
+        let hint = "Say with `trusted_proxies` from which addresses such connections come.";
+        walk.complain(at, Wrong::new("without `trusted_proxies` nobody may speak the PROXY protocol", hint));
+    }
     Server {
         listen,
         public_url,
         tls,
+        trusted_proxies,
+        proxy_protocol,
         pid_file: path(walk, section, "pid_file").unwrap_or_else(|| walk.dir.join("calgate.pid")),
         log: walk.text(section, "log", values::log).map_or_else(|| "info".to_owned(), Spanned::into_inner),
         log_format: one_of(walk, section, "log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),

@@ -254,15 +254,20 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Yes or no.
-    pub fn flag(&mut self, of: &Section<'t>, key: &str) -> Option<bool> {
+    pub fn yes_or_no(&mut self, of: &Section<'t>, key: &str) -> Option<bool> {
         let value = of.value(key)?;
-        let DeValue::Boolean(flag) = value.get_ref() else {
+        let DeValue::Boolean(yes) = value.get_ref() else {
             let message = format!("`{key}` must be true or false, not {}", kind(value.get_ref()));
-            self.complain(value.span(), Wrong::new(message, "Write it without quotation marks."));
+            let hint = match value.get_ref() {
+                DeValue::String(text) if matches!(text.as_ref(), "true" | "false") => {
+                    "Write it without quotation marks."
+                }
+                _ => "",
+            };
+            self.complain(value.span(), Wrong::new(message, hint));
             return None;
         };
-        Some(*flag)
+        Some(*yes)
     }
 
     /// A number, or a text that `read` understands: for sizes.

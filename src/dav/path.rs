@@ -126,6 +126,26 @@ impl Target {
     }
 }
 
+/// What a path means that is none of ours but of another server's: people type what they knew there, and programs try
+/// them before they were told anything (Nextcloud, SOGo, Baïkal, Davical and those made after Apple's).
+pub fn elsewhere(path: &str) -> Option<Target> {
+    let segments: Vec<&str> = path.split('/').filter(|s| !s.is_empty()).collect();
+    let rest = match segments.as_slice() {
+        ["remote.php", "dav" | "caldav" | "webdav", rest @ ..] | ["SOGo", "dav", rest @ ..] => rest,
+        ["caldav" | "cal" | "caldav.php" | "dav.php", rest @ ..] => rest,
+        rest @ ["principals" | "calendars", ..] => rest,
+        _ => return None,
+    };
+    let ours = match rest {
+        ["principals", "users" | "__uids__", rest @ ..] => format!("/dav/principals/{}", rest.join("/")),
+        ["principals", ..] => format!("/dav/{}", rest.join("/")),
+        ["calendars", "__uids__", rest @ ..] | ["calendars", rest @ ..] => format!("/dav/{}", rest.join("/")),
+        [name, ..] if segments[0] != "remote.php" => format!("/dav/{name}/"),
+        _ => "/dav/".to_owned(),
+    };
+    Target::read(&ours)
+}
+
 /// The href of the collection that holds the principals.
 pub fn principals(base: &PublicUrl) -> String {
     format!("{}/dav/principals/", base.prefix())
@@ -271,6 +291,33 @@ mod tests {
             ("/dav/anna/work/%2561.ics", "/dav/anna/work/%2561.ics"),
             ("  /dav/anna/work/a.ics\n", "/dav/anna/work/a.ics"),
         ]);
+    }
+
+    #[test]
+    fn paths_of_other_servers_lead_here() {
+        let base = PublicUrl::example("https://cal.example.net");
+        let check = |path: &str, expect: &str| {
+            assert_eq!(elsewhere(path).map_or("-".to_owned(), |t| t.href(&base)), expect, "{path}");
+        };
+        for path in ["/remote.php/dav", "/remote.php/dav/", "/remote.php/webdav/", "/SOGo/dav/", "/caldav", "/cal/"] {
+            check(path, "/dav/");
+        }
+        check("/remote.php/dav/calendars/anna/work/a%20b.ics", "/dav/anna/work/a%20b.ics");
+        check("/remote.php/dav/principals/users/anna/", "/dav/principals/anna/");
+        check("/remote.php/dav/files/anna", "/dav/");
+        check("/SOGo/dav/anna/Calendar/personal/", "/dav/anna/");
+        check("/dav.php/calendars/anna/", "/dav/anna/");
+        check("/caldav.php/anna/home/", "/dav/anna/");
+        check("/principals/", "/dav/principals/");
+        check("/principals/anna/", "/dav/principals/anna/");
+        check("/principals/__uids__/anna/", "/dav/principals/anna/");
+        check("/calendars", "/dav/");
+        check("/calendars/anna/", "/dav/anna/");
+        check("/calendars/anna/work/", "/dav/anna/work/");
+        check("/calendars/%2e%2e/", "-");
+        check("/calendar/", "-");
+        check("/dav/anna/", "-");
+        check("/", "-");
     }
 
     #[test]

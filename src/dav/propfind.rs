@@ -1,7 +1,5 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
-use http::header::{HeaderName, VARY};
-
 use super::page::{self, Choice, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
@@ -15,14 +13,14 @@ use crate::store::properties::Dead;
 use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
-use crate::store::{Tx, properties};
+use crate::store::{Tx, grants, homes, properties};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
     let depth = depth(request::depth(asked.headers)?, &asked.target)?;
     let prefer = Prefer::read(asked.headers);
     let sheet = Sheet::new(wanted, prefer.minimal, false);
-    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), selected: 0 };
+    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), json: false, selected: 0 };
     let target = asked.target.clone();
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
@@ -59,17 +57,14 @@ pub fn scene(asked: &Asked<'_>) -> Scene {
         actor: asked.actor.clone(),
         base: asked.base.clone(),
         limits: asked.limits,
+        home: None,
         push: asked.app.push.load_full(),
     }
 }
 
-/// Says which preferences were followed.
-pub fn with_preference(mut answer: Answer, prefer: Prefer) -> Answer {
-    response::header(&mut answer, VARY, "Brief, Prefer");
-    if !prefer.applied().is_empty() {
-        response::header(&mut answer, HeaderName::from_static("preference-applied"), prefer.applied());
-    }
-    answer
+/// Says which preferences a listing followed.
+pub fn with_preference(answer: Answer, prefer: Prefer) -> Answer {
+    response::with_preference(answer, &prefer.applied(Prefer::LISTING))
 }
 
 /// How deep to go. Infinity is refused where it would walk through calendars (RFC 4918 9.1 allows that); a calendar has
@@ -97,6 +92,9 @@ fn first(
     noroot: bool,
     out: &mut String,
 ) -> Result<Option<Place>, Error> {
+    if matches!(target, Target::Root { .. } | Target::Home { .. }) {
+        writer.scene.home = Some(homes::home(tx, writer.scene.actor.user)?.token());
+    }
     let (scene, sheet) = (&writer.scene, &mut writer.sheet);
     let deep = depth == Depth::One;
     let this = !(deep && noroot);
@@ -118,10 +116,13 @@ fn first(
                 sheet.respond(scene, (&href, ""), &Node::Principals, &[], &Data::None, out);
             }
             if deep {
-                // Others' principals are not listed: who has a login here is nobody's business.
-                let user = own_user(tx, scene)?;
-                let target = Target::Principal { user: user.name.clone() };
-                collection(tx, scene, sheet, &target, &Node::Principal(&user), out)?;
+                // Of others, those one shares something with: who else has a login here is nobody's business.
+                let mut users = vec![own_user(tx, scene)?];
+                users.extend(grants::acquainted(tx, scene.actor.user)?);
+                for user in &users {
+                    let target = Target::Principal { user: user.name.clone() };
+                    collection(tx, scene, sheet, &target, &Node::Principal(user), out)?;
+                }
             }
         }
         Target::Principal { user } => {
@@ -180,7 +181,7 @@ fn first(
 }
 
 /// The response of one collection.
-fn collection(
+pub fn collection(
     tx: &mut Tx<'_>,
     scene: &Scene,
     sheet: &mut Sheet,
@@ -194,7 +195,7 @@ fn collection(
 }
 
 /// The dead properties of one node, if any are wanted.
-fn dead_at(
+pub fn dead_at(
     tx: &mut Tx<'_>,
     scene: &Scene,
     sheet: &Sheet,
@@ -213,13 +214,9 @@ pub fn access(may_write: bool) -> Access {
     if may_write { Access::Write } else { Access::Read }
 }
 
-/// The principal of that name: everybody sees their own.
+/// The principal of that name: everybody sees their own, and those of whom they share something with.
 pub fn principal(tx: &mut Tx<'_>, scene: &Scene, name: &str) -> Result<User, Error> {
-    let user = own_user(tx, scene)?;
-    if user.name != name {
-        return Err(Error::not_found());
-    }
-    Ok(user)
+    grants::principal(tx, scene.actor.user, name)?.ok_or_else(Error::not_found)
 }
 
 fn own_user(tx: &mut Tx<'_>, scene: &Scene) -> Result<User, Error> {

@@ -71,8 +71,8 @@ struct Register {
 }
 
 /// Whether a POST's body wants to subscribe.
-pub fn is_register(root: &Element<'_>) -> bool {
-    root.is(PUSH, "push-register")
+pub fn is_register(body: &[u8]) -> bool {
+    xml::parse(body).is_ok_and(|root| root.is(PUSH, "push-register"))
 }
 
 fn read(root: &Element<'_>) -> Result<Register, Error> {

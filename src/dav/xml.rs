@@ -1,4 +1,4 @@
-//! XML bodies → a tree of elements, under limits. `request.rs` reads the tree; nothing else does.
+//! XML bodies → a tree of elements, under limits. `request.rs`, `principals.rs` and `share.rs` read the tree; nothing else does.
 //!
 //! quick-xml cuts the text; what it lets pass and a body must not have (a DTD, control characters, unbound prefixes, a
 //! second root …) is refused here, so that what is not well-formed is always a 400 and never half understood.
@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
@@ -15,6 +16,8 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_ATTRIBUTES: usize = 64;
 /// Namespace declarations of one element.
 pub const MAX_NAMESPACES: usize = 64;
+/// Namespace declarations that hold at one place: what each name may have to be looked up among.
+pub const MAX_SCOPE: usize = 256;
 /// Elements of one body: a multiget of [`super::request::MAX_HREFS`] has room.
 pub const MAX_ELEMENTS: usize = 50_000;
 /// Bytes of a namespace or a name, each: an unknown property is named again in every response.
@@ -196,6 +199,28 @@ fn special(b: u8) -> bool {
     (b < b' ') & (b != b'\t') & (b != b'\n') | (b == b'&') | (b == b'<') | (b == b'>') | (b == 0xEF)
 }
 
+/// A body in UTF-8. XML may come in UTF-16 (RFC 7303 3.2), which its first two bytes tell; a declaration has to say the
+/// same, and is left out here.
+pub fn utf8(body: &Bytes) -> Result<Bytes, String> {
+    let (rest, unit): (_, fn([u8; 2]) -> u16) = match **body {
+        [0xFF, 0xFE, ref rest @ ..] => (rest, u16::from_le_bytes),
+        [0xFE, 0xFF, ref rest @ ..] => (rest, u16::from_be_bytes),
+        _ => return Ok(body.clone()),
+    };
+    let broken = || "the body begins as UTF-16 and is none".to_owned();
+    let (units, []) = rest.as_chunks::<2>() else { return Err(broken()) };
+    let text: String =
+        char::decode_utf16(units.iter().map(|pair| unit(*pair))).collect::<Result<_, _>>().map_err(|_| broken())?;
+    let Some((declaration, rest)) = text.strip_prefix("<?xml").and_then(|rest| rest.split_once("?>")) else {
+        return Ok(Bytes::from(text));
+    };
+    let declaration = declaration.to_ascii_lowercase();
+    if declaration.contains("encoding") && !declaration.contains("utf-16") {
+        return Err("the body is UTF-16 and says that it is something else".to_owned());
+    }
+    Ok(Bytes::from(rest.to_owned()))
+}
+
 /// Reads a body. The error is a sentence that says what is wrong with it.
 pub fn parse(body: &[u8]) -> Result<Element<'_>, String> {
     let text = std::str::from_utf8(body).map_err(|_| "the body is not UTF-8".to_owned())?;
@@ -299,6 +324,9 @@ impl<'a> Tree<'a> {
                 declared += 1;
                 let bound = if prefix.is_empty() { "" } else { local };
                 self.scope.push((depth, bound, namespace(bound, &value)?));
+                if self.scope.len() > MAX_SCOPE {
+                    return Err(format!("more than {MAX_SCOPE} namespaces are declared within each other"));
+                }
             } else {
                 attributes.push((prefix, local, value.into_owned()));
             }
@@ -487,6 +515,43 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn utf_16_is_read_when_it_says_so() {
+        let wide = |text: &str, mark: &[u8; 2]| {
+            let unit = |u: u16| if *mark == [0xFF, 0xFE] { u.to_le_bytes() } else { u.to_be_bytes() };
+            let bytes = text.encode_utf16().flat_map(unit);
+            Bytes::from(mark.iter().copied().chain(bytes).collect::<Vec<u8>>())
+        };
+        let read = |body: Bytes| utf8(&body).and_then(|body| Ok(parse(&body)?.standalone(None)));
+        for mark in [&[0xFF, 0xFE], &[0xFE, 0xFF]] {
+            for declaration in ["", "<?xml version='1.0'?>", "<?xml version=\"1.0\" encoding=\"UTF-16\"?>"] {
+                let body = wide(&format!("{declaration}<a>\u{fc}\u{1F4C5}</a>"), mark);
+                assert_eq!(read(body).as_deref(), Ok("<a xmlns=\"\">\u{fc}\u{1F4C5}</a>"));
+            }
+            assert!(read(wide("<?xml version='1.0' encoding='utf-8'?><a/>", mark)).is_err());
+            assert!(read(wide("<!DOCTYPE a><a/>", mark)).is_err());
+            assert!(read(wide("<a/>", mark).slice(..9)).is_err());
+        }
+        let body = |text: &'static str| read(Bytes::from_static(text.as_bytes()));
+        assert!(body("<?xml version='1.0' encoding='utf-16'?><a/>").is_err());
+        assert!(body("<a/>").is_ok());
+        assert!(read(Bytes::from_static(b"\xFF\xFE\x00\xD8")).is_err());
+    }
+
+    /// Each name is looked up among what is declared around it: that must stay little.
+    #[test]
+    fn namespaces_in_scope_are_bounded() {
+        let open: String = (0..6)
+            .map(|depth| {
+                let declared: String = (0..60).map(|n| format!(" xmlns:p{depth}x{n}='urn:{n}'")).collect();
+                format!("<a{declared}>")
+            })
+            .collect();
+        assert!(parse(format!("{open}{}", "</a>".repeat(6)).as_bytes()).unwrap_err().contains("256"));
+        let siblings = format!("<r>{}</r>", "<a xmlns:x='urn:x'/>".repeat(300));
+        assert!(parse(siblings.as_bytes()).is_ok());
     }
 
     #[test]

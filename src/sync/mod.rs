@@ -5,6 +5,7 @@ pub mod notify;
 pub mod plan;
 pub mod pull;
 pub mod push;
+pub mod relocate;
 pub mod write;
 
 use std::time::Duration;

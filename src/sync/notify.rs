@@ -303,7 +303,7 @@ impl Quiet {
 fn one_change(tx: &mut Tx<'_>, subject: Subject, before: &State) -> store::Result<bool> {
     let Subject::Calendar(id) = subject else { return Ok(true) };
     let Some(calendar) = calendars::for_engine(tx, id)? else { return Ok(false) };
-    let Some(seq) = calendar.read_token(&before.content) else { return Ok(false) };
+    let Some(store::calendars::Token { seq, .. }) = calendar.read_token(&before.content) else { return Ok(false) };
     let mut count = 0;
     let mut changes = Walk::Changes { after: seq, until: calendar.seq, tombstones: true };
     changes.page(tx, &calendar, false, 2, |_| {

@@ -5,19 +5,32 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// From the first byte of a request head (for the first request: from the connection) to its last.
-pub const HEAD: Duration = Duration::from_secs(10);
-/// Between two requests.
-const IDLE: Duration = Duration::from_secs(75);
-/// For the other side to take some of what we write.
-const WRITE: Duration = Duration::from_secs(30);
+use crate::config::Limits;
+
+/// How long what may take.
+#[derive(Clone, Copy)]
+pub struct Times {
+    /// From the first byte of a request head (for the first request: from the connection) to its last.
+    pub head: Duration,
+    /// Between two requests.
+    idle: Duration,
+    /// For the other side to take some of what we write.
+    write: Duration,
+}
+
+impl Times {
+    pub fn of(limits: &Limits) -> Times {
+        Times { head: limits.head_time, idle: limits.keep_alive, write: limits.write_pause }
+    }
+}
+
 /// Without a byte in either direction while a request is being answered: a peer that is gone, or one that holds its
 /// HTTP/2 window shut.
 const STILL: Duration = Duration::from_secs(120);
@@ -26,10 +39,23 @@ const STILL: Duration = Duration::from_secs(120);
 const PREFACE: &[u8] = b"PRI";
 
 /// What the connection has to know of the requests on it.
-#[derive(Default)]
 pub struct Requests {
     begun: AtomicUsize,
     open: AtomicUsize,
+    since: Instant,
+    /// When the last of them ended, in milliseconds after `since`.
+    ended: AtomicU64,
+}
+
+impl Default for Requests {
+    fn default() -> Requests {
+        Requests {
+            begun: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
+            since: Instant::now(),
+            ended: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Requests {
@@ -39,6 +65,11 @@ impl Requests {
         self.open.fetch_add(1, Ordering::AcqRel);
         Open(Arc::clone(self))
     }
+
+    /// When the last one ended; before the first: when the connection began.
+    fn ended(&self) -> Instant {
+        self.since + Duration::from_millis(self.ended.load(Ordering::Acquire))
+    }
 }
 
 /// A request that is being answered.
@@ -46,6 +77,7 @@ pub struct Open(Arc<Requests>);
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.0.ended.store(self.0.since.elapsed().as_millis() as u64, Ordering::Release);
         self.0.open.fetch_sub(1, Ordering::AcqRel);
     }
 }
@@ -54,6 +86,7 @@ impl Drop for Open {
 pub struct Deadlines<S> {
     stream: S,
     requests: Arc<Requests>,
+    times: Times,
     /// How much of [`PREFACE`] was seen; `None`: something else came, this is HTTP/1.
     preface: Option<usize>,
     /// How many requests had begun when we last looked.
@@ -68,16 +101,17 @@ pub struct Deadlines<S> {
 }
 
 impl<S> Deadlines<S> {
-    pub fn new(stream: S, requests: Arc<Requests>) -> Deadlines<S> {
+    pub fn new(stream: S, requests: Arc<Requests>, times: Times) -> Deadlines<S> {
         let now = Instant::now();
         Deadlines {
             stream,
             requests,
+            times,
             preface: Some(0),
             begun: 0,
             head_since: Some(now),
             moved: now,
-            reading: Box::pin(sleep_until(now + HEAD)),
+            reading: Box::pin(sleep_until(now + times.head)),
             writing: None,
         }
     }
@@ -106,7 +140,7 @@ impl<S> Deadlines<S> {
             }
         }
         if self.is_http2() {
-            // Frames come at any time: only silence counts.
+            // Frames come at any time, and heads in several of them; a request has to be begun by one.
             self.head_since = None;
         } else if self.head_since.is_none() && self.requests.open.load(Ordering::Acquire) == 0 {
             self.head_since = Some(self.moved);
@@ -118,9 +152,10 @@ impl<S> Deadlines<S> {
         if self.requests.open.load(Ordering::Acquire) > 0 {
             (self.moved + STILL, Late::Still)
         } else if let Some(since) = self.head_since {
-            (since + HEAD, Late::Head)
+            (since + self.times.head, Late::Head)
         } else {
-            (self.moved + IDLE, Late::Idle)
+            let since = if self.is_http2() { self.requests.ended() } else { self.moved };
+            (since + self.times.idle, Late::Idle)
         }
     }
 
@@ -150,7 +185,8 @@ impl<S> Deadlines<S> {
             self.writing = None;
             return done;
         }
-        let waiting = self.writing.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + WRITE)));
+        let write = self.times.write;
+        let waiting = self.writing.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + write)));
         ready!(waiting.as_mut().poll(cx));
         Poll::Ready(Err(too_late("the other side took nothing")))
     }
@@ -231,7 +267,7 @@ mod tests {
     fn pair() -> (Deadlines<DuplexStream>, DuplexStream, Arc<Requests>) {
         let (ours, theirs) = duplex(64);
         let requests = Arc::new(Requests::default());
-        (Deadlines::new(ours, Arc::clone(&requests)), theirs, requests)
+        (Deadlines::new(ours, Arc::clone(&requests), Times::of(&Limits::default())), theirs, requests)
     }
 
     /// Reads for `seconds`: what came, or why it ended, or that it still waits.
@@ -275,17 +311,25 @@ mod tests {
         assert_eq!(read(&mut ours, 2).await, Err("end"));
     }
 
+    /// Frames are no requests: neither pings nor a head that drips keep a connection.
     #[tokio::test(start_paused = true)]
-    async fn http2_has_no_head_to_wait_for() {
-        let (mut ours, mut theirs, _) = pair();
+    async fn http2_ends_75_seconds_after_its_last_request_whatever_comes() {
+        let (mut ours, mut theirs, requests) = pair();
         theirs.write_all(b"PRI * HTTP/2.0").await.unwrap();
         read(&mut ours, 1).await.unwrap();
-        for _ in 0..10 {
-            theirs.write_all(b"frame").await.unwrap();
-            read(&mut ours, 1).await.unwrap();
-            assert_eq!(read(&mut ours, 60).await, Err("waits"));
-        }
-        assert_eq!(read(&mut ours, 16).await, Err("end"));
+        let mut frames = async |ours: &mut Deadlines<DuplexStream>, count: usize| {
+            for _ in 0..count {
+                theirs.write_all(b"frame").await.unwrap();
+                read(ours, 1).await.unwrap();
+                assert_eq!(read(ours, 10).await, Err("waits"));
+            }
+        };
+        frames(&mut ours, 5).await;
+        let open = requests.begin();
+        frames(&mut ours, 10).await;
+        drop(open);
+        frames(&mut ours, 7).await;
+        assert_eq!(read(&mut ours, 6).await, Err("end"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,14 +1,17 @@
 //! All other HTTP: the server, every URL, who is asking, feeds, health.
 //!
-//! `server.rs` takes a connection, `deadlines.rs` keeps it from lingering, `router.rs` knows every URL,
+//! `server.rs` takes a connection, `guests.rs` counts those of strangers, `deadlines.rs` keeps it from lingering,
+//! `proxies.rs` says who is behind it, `router.rs` knows every URL,
 //! `auth.rs` makes an actor.
 
 mod auth;
 mod deadlines;
 mod feed;
+mod guests;
 mod health;
 mod login;
 mod pages;
+mod proxies;
 mod router;
 pub mod server;
 pub mod setup;
@@ -28,6 +31,8 @@ use crate::store;
 struct Web {
     app: Arc<App>,
     doors: auth::Doors,
+    /// Connections without a login, by address.
+    guests: Arc<guests::Guests>,
     /// Wrong feed tokens by address.
     wrong_tokens: throttle::Throttle<throttle::Block>,
     /// Feeds that are being made. Their addresses are given to the world, so they must not take what logins need.
@@ -39,6 +44,7 @@ impl Web {
         Web {
             app,
             doors: auth::Doors::new(),
+            guests: Arc::default(),
             wrong_tokens: throttle::Throttle::new(60, 60),
             feeding: tokio::sync::Semaphore::new(feed::AT_ONCE),
         }

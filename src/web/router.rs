@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use super::server::{MAX_HEADERS, Peer};
 use super::{Web, auth, feed, health, login, say, setup};
 use crate::body::Body;
-use crate::config::PublicUrl;
+use crate::config::{Limits, PublicUrl};
 use crate::dav;
+use crate::dav::path::{self, Target};
 
 /// What a feed's URL begins with.
 pub const FEED: &str = "/feed/";
@@ -46,22 +47,32 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         return refusal;
     }
     let reads = matches!(head.method, Method::GET | Method::HEAD);
-    let path = head.uri.path();
-    let answer = match path {
+    let url = head.uri.path();
+    let answer = match url {
         // Before login and Depth: clients come here with any method, and without knowing either (RFC 6764 section 5).
-        "/.well-known/caldav" => home(web),
+        "/.well-known/caldav" | "/.well-known/caldav/" => moved(web, &Target::Root { bare: false }),
         // Thunderbird and GNOME ask OPTIONS of paths we do not have, and without login.
-        _ if head.method == Method::OPTIONS => dav::options(&web.app, path),
+        _ if head.method == Method::OPTIONS && !(is_dav(url) && head.headers.contains_key(AUTHORIZATION)) => {
+            dav::options(&web.app, url)
+        }
         "/" if !reads => return dav(web, peer, head, body).await,
         "/dav" => return dav(web, peer, head, body).await,
-        _ if path.starts_with("/dav/") => return dav(web, peer, head, body).await,
-        _ if path.starts_with(dav::push::ADDRESS) => return dav(web, peer, head, body).await,
-        _ if login::is_here(path) => return login(web, peer, head, body).await,
+        _ if url.starts_with("/dav/") => return dav(web, peer, head, body).await,
+        _ if url.starts_with(dav::push::ADDRESS) => return dav(web, peer, head, body).await,
+        // Who tries the paths of other servers is sent on; who is to be logged in hears that first, as everywhere.
+        _ if let Some(target) = path::elsewhere(url) => {
+            if !reads && let Err(refusal) = auth::actor(web, peer.address.ip(), &head.headers).await {
+                discard(&head, body);
+                return refusal;
+            }
+            moved(web, &target)
+        }
+        _ if login::is_here(url) => return login(web, peer, head, body).await,
 
-        _ if path != "/" && !is_ours(path) => nothing_here(web),
+        _ if url != "/" && !is_ours(url) => nothing_here(web),
         _ if !reads => only_reads(),
         "/" => front(web),
-        _ if setup::is_here(path) => setup::get(web, peer, &head).await,
+        _ if setup::is_here(url) => setup::get(web, peer, &head).await,
         "/healthz" => health::live(),
         "/readyz" => health::ready(web).await,
         "/robots.txt" => robots(web),
@@ -69,6 +80,10 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
     };
     discard(&head, body);
     answer
+}
+
+fn is_dav(path: &str) -> bool {
+    matches!(path, "/" | "/dav") || path.starts_with("/dav/")
 }
 
 fn is_ours(path: &str) -> bool {
@@ -85,9 +100,9 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
         }
     };
     // It has done its work; what is not there can not be logged or sent on.
-    head.headers.remove(http::header::AUTHORIZATION);
-    let limit = web.app.config.load().limits.body;
-    let mut answer = match read(&head, body, limit).await {
+    head.headers.remove(AUTHORIZATION);
+    let limits = web.app.config.load().limits;
+    let mut answer = match read(&head, body, limits.body, &limits).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
         Err(refusal) => refusal,
     };
@@ -97,7 +112,8 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
 
 /// The login flow of programs that send their user to a browser.
 async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<Body> {
-    match read(&head, body, login::MOST).await {
+    let limits = web.app.config.load().limits;
+    match read(&head, body, login::MOST, &limits).await {
         Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
         Err(refusal) => refusal,
     }
@@ -118,15 +134,18 @@ fn refusal(head: &Parts) -> Option<Response<Body>> {
     if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
         return Some(say(StatusCode::BAD_REQUEST, "A request has one Host header."));
     }
+    // RFC 9110 10.1.1: there is one expectation that can be met.
+    let asks = head.headers.get_all(EXPECT).iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if asks {
+        return Some(say(StatusCode::EXPECTATION_FAILED, "Nothing can be expected but 100-continue."));
+    }
     // A small request could unpack to a huge one, and no calendar client sends them.
     let packed = head.headers.get_all(CONTENT_ENCODING).iter().any(|v| !v.as_bytes().eq_ignore_ascii_case(b"identity"));
     packed.then(|| say(StatusCode::UNSUPPORTED_MEDIA_TYPE, "Requests are taken without Content-Encoding."))
 }
 
 /// The whole body, under its limits in size and time.
-async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, Response<Body>> {
-    const IDLE: Duration = Duration::from_secs(15);
-    const WHOLE: Duration = Duration::from_secs(60);
+async fn read(head: &Parts, mut body: Incoming, limit: usize, limits: &Limits) -> Result<Bytes, Response<Body>> {
     enum Stopped {
         TooLarge,
         TooSlow,
@@ -139,7 +158,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
         }
         let mut bytes = BytesMut::with_capacity(declared as usize);
         while !body.is_end_stream()
-            && let Some(frame) = within(IDLE, body.frame()).await.map_err(|_| Stopped::TooSlow)?
+            && let Some(frame) = within(limits.body_pause, body.frame()).await.map_err(|_| Stopped::TooSlow)?
         {
             // Trailers say nothing to us.
             let Ok(data) = frame.map_err(|_| Stopped::Broken)?.into_data() else { continue };
@@ -150,7 +169,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize) -> Result<Bytes, R
         }
         Ok(bytes.freeze())
     };
-    let stopped = match within(WHOLE, reading).await {
+    let stopped = match within(limits.body_time, reading).await {
         Ok(Ok(bytes)) => return Ok(bytes),
         Ok(Err(stopped)) => stopped,
         Err(_) => Stopped::TooSlow,
@@ -198,7 +217,8 @@ fn closing(head: &Parts, mut answer: Response<Body>) -> Response<Body> {
 fn discard(head: &Parts, mut body: Incoming) {
     const MOST: usize = 1024 * 1024;
     // A client that asks before it sends is answered, and sends nothing.
-    if body.is_end_stream() || head.headers.contains_key(EXPECT) {
+    let waits = head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if body.is_end_stream() || waits {
         return;
     }
     tokio::spawn(timeout(Duration::from_secs(10), async move {
@@ -212,9 +232,11 @@ fn discard(head: &Parts, mut body: Incoming) {
     }));
 }
 
-/// RFC 6764 section 5: where CalDAV begins. From the configuration, never from Host.
-fn home(web: &Web) -> Response<Body> {
-    let to = format!("{}/dav/", web.app.config.load().server.public_url);
+/// To a place of ours. From the configuration, never from Host.
+fn moved(web: &Web, target: &Target) -> Response<Body> {
+    let config = web.app.config.load();
+    let base = &config.server.public_url;
+    let to = format!("{}{}", base.origin(), target.href(base));
     let mut answer = say(StatusCode::MOVED_PERMANENTLY, &format!("CalDAV is at {to}"));
     if let Ok(to) = HeaderValue::from_str(&to) {
         answer.headers_mut().insert(LOCATION, to);

@@ -2,10 +2,10 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -23,9 +23,11 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::auth::Who;
-use super::deadlines::{self, Deadlines, Requests};
+use super::deadlines::{self, Deadlines, Requests, Times};
+use super::guests::Seat;
+use super::throttle::Block;
 use super::tls::Certificate;
-use super::{Web, login, router, say};
+use super::{Web, login, proxies, router, say};
 use crate::app::App;
 use crate::body::{Body, Cut};
 use crate::secrets;
@@ -157,43 +159,68 @@ fn turn_away(stream: &TcpStream, tls: bool) {
 
 async fn meet(
     web: Arc<Web>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    mut stream: TcpStream,
+    mut address: SocketAddr,
     certificate: &Certificate,
     stop: watch::Receiver<bool>,
 ) {
     // What is to be sent is there as a whole, or page by page: waiting for more only delays it.
     let _ = stream.set_nodelay(true);
     let config = web.app.config.load_full();
+    let times = Times::of(&config.limits);
+    let is_proxy = |address: SocketAddr| config.server.trusted_proxies.iter().any(|n| n.contains(address.ip()));
+    if config.server.proxy_protocol && is_proxy(address) {
+        match timeout(times.head, proxies::header(&mut stream)).await {
+            Ok(Ok(said)) => address = said.unwrap_or(address),
+            Ok(Err(e)) => return tracing::debug!("a proxy was not understood: {e}"),
+            Err(_) => return tracing::debug!("a proxy did not say for whom it comes"),
+        }
+    }
+    // Behind a connection of a proxy are many clients.
+    let seat = match is_proxy(address) {
+        true => None,
+        false => match web.guests.enter(Block::of(address.ip()), config.limits.connections_per_address) {
+            None => return turn_away(&stream, config.server.tls.is_some()),
+            seat => seat,
+        },
+    };
     let tls = certificate.current(&config).await;
     drop(config);
     match tls {
-        None => serve(web, stream, Peer { address: peer, tls: false }, stop).await,
-        Some(tls) => match timeout(deadlines::HEAD, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => serve(web, stream, Peer { address: peer, tls: true }, stop).await,
+        None => serve(web, stream, Peer { address, tls: false }, seat, times, stop).await,
+        Some(tls) => match timeout(times.head, TlsAcceptor::from(tls).accept(stream)).await {
+            Ok(Ok(stream)) => serve(web, stream, Peer { address, tls: true }, seat, times, stop).await,
             Ok(Err(e)) => tracing::debug!("no TLS with a client: {e}"),
             Err(_) => tracing::debug!("no TLS with a client: it was too slow"),
         },
     }
 }
 
-/// The other end of a connection.
+/// The other end of a connection; of a request: the client, where a trusted proxy says who it is.
 #[derive(Clone, Copy)]
 pub(super) struct Peer {
     pub address: SocketAddr,
     pub tls: bool,
 }
 
-async fn serve<S>(web: Arc<Web>, stream: S, peer: Peer, mut stop: watch::Receiver<bool>)
-where
+async fn serve<S>(
+    web: Arc<Web>,
+    stream: S,
+    peer: Peer,
+    seat: Option<Seat>,
+    times: Times,
+    mut stop: watch::Receiver<bool>,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let requests = Arc::new(Requests::default());
-    let stream = TokioIo::new(Deadlines::new(stream, Arc::clone(&requests)));
+    let stream = TokioIo::new(Deadlines::new(stream, Arc::clone(&requests), times));
+    // As long as nobody has logged in.
+    let seat = Arc::new(Mutex::new(seat));
     let service = service_fn(move |request: Request<Incoming>| {
         let open = requests.begin();
-        let web = Arc::clone(&web);
-        async move { Ok::<_, Infallible>(answer(&web, peer, request, open).await) }
+        let (web, seat) = (Arc::clone(&web), Arc::clone(&seat));
+        async move { Ok::<_, Infallible>(answer(&web, peer, request, open, &seat).await) }
     });
     let protocol = protocol();
     let mut connection = pin!(protocol.serve_connection(stream, service));
@@ -271,6 +298,7 @@ impl Drop for Answer {
 struct Line {
     begun: Instant,
     id: String,
+    client: IpAddr,
     method: Method,
     path: String,
     status: StatusCode,
@@ -282,12 +310,12 @@ struct Line {
 impl Line {
     /// `bytes`: those of the body that were taken.
     fn write(&self, bytes: usize) {
-        let Line { id, method, path, .. } = self;
+        let Line { id, client, method, path, .. } = self;
         let (status, ms) = (self.status.as_u16(), self.begun.elapsed().as_millis() as u64);
         let user = self.user.as_ref().map_or("-", |who| &who.0);
         macro_rules! line {
             ($level:ident) => {
-                tracing::$level!(id, %method, path, status, ms, user, bytes, "{method} {path} {status}")
+                tracing::$level!(id, %client, %method, path, status, ms, user, bytes, "{method} {path} {status}")
             };
         }
         match status {
@@ -300,9 +328,19 @@ impl Line {
 }
 
 /// One request: route it, whatever happens.
-async fn answer(web: &Web, peer: Peer, mut request: Request<Incoming>, open: deadlines::Open) -> Response<Answer> {
+async fn answer(
+    web: &Web,
+    mut peer: Peer,
+    mut request: Request<Incoming>,
+    open: deadlines::Open,
+    seat: &Mutex<Option<Seat>>,
+) -> Response<Answer> {
     let begun = Instant::now();
-    router::take_prefix(&web.app.config.load().server.public_url, request.uri_mut());
+    let config = web.app.config.load();
+    router::take_prefix(&config.server.public_url, request.uri_mut());
+    let client = proxies::client(&config.server.trusted_proxies, peer.address.ip(), request.headers());
+    drop(config);
+    peer.address.set_ip(client);
     let id = request_id(request.headers());
     let method = request.method().clone();
     let path = shown(request.uri().path());
@@ -318,7 +356,10 @@ async fn answer(web: &Web, peer: Peer, mut request: Request<Incoming>, open: dea
     };
     finish(&method, peer, &id, &mut answer);
     let (status, user) = (answer.status(), answer.extensions_mut().remove::<Who>());
-    let line = Line { begun, id, method, path, status, user, anonymous };
+    if user.is_some() {
+        seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+    let line = Line { begun, id, client, method, path, status, user, anonymous };
     answer.map(|body| {
         let streamed = match body.whole() {
             Some(bytes) => {

@@ -1,5 +1,7 @@
 //! The one integration-test binary. A test is a text wherever it can be; the texts are in `fixtures/`.
 
+mod access;
+mod attacks;
 mod commands;
 mod dav;
 mod dav_pages;
@@ -14,6 +16,7 @@ mod ical_jcal;
 mod ical_redact;
 mod ical_rules;
 mod kit;
+mod moves;
 mod provider;
 mod push;
 mod store;

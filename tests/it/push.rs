@@ -14,6 +14,7 @@ use calgate::store::users::{self, Actor};
 use calgate::store::{self, subscriptions};
 use calgate::sync::jobs;
 use http::{Request, StatusCode};
+use http_body_util::BodyExt;
 use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::agreement::{ECDH_P256, EphemeralPrivateKey, UnparsedPublicKey, agree_ephemeral};
 use ring::hmac::{HMAC_SHA256, Key, sign};
@@ -129,7 +130,9 @@ impl House {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        dav::handle(&self.app, actor, request.body(Bytes::from(body.to_owned())).unwrap()).await
+        let answer = dav::handle(&self.app, actor, request.body(Bytes::from(body.to_owned())).unwrap()).await;
+        let (head, body) = answer.into_parts();
+        http::Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
     async fn put(&self, path: &str, uid: &str, title: &str, headers: &[(&str, &str)]) {

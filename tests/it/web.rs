@@ -1,5 +1,6 @@
 //! The server over real sockets: what it refuses, how long it waits, how it stops, who comes in, and what a feed shows.
 
+mod front;
 mod people;
 
 use std::collections::HashMap;
@@ -27,18 +28,18 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// 2026-06-01T08:20:00Z, a Monday.
-const NOW: Instant = Instant(1_780_302_000);
-const PASSWORD: &str = "correct horse";
+pub(crate) const NOW: Instant = Instant(1_780_302_000);
+pub(crate) const PASSWORD: &str = "correct horse";
 const BUSY_TOKEN: &str = "busy-5sGxP0rVq3xJ8mZpR5tK";
-const FULL_TOKEN: &str = "full-5sGxP0rVq3xJ8mZpR5tK";
+pub(crate) const FULL_TOKEN: &str = "full-5sGxP0rVq3xJ8mZpR5tK";
 const FREEBUSY_TOKEN: &str = "freebusy-0rVq3xJ8mZpR5tK";
 const TEAM_TOKEN: &str = "team-busy-0rVq3xJ8mZpR5tK";
-const MASKED_TOKEN: &str = "masked-0rVq3xJ8mZpR5tK77";
+pub(crate) const MASKED_TOKEN: &str = "masked-0rVq3xJ8mZpR5tK77";
 
 /// A gateway on a folder and a port of its own, at a clock that stands still.
-struct Gateway {
-    app: Arc<App>,
-    address: SocketAddr,
+pub(crate) struct Gateway {
+    pub(crate) app: Arc<App>,
+    pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
     done: JoinHandle<Result<(), String>>,
     folder: PathBuf,
@@ -124,7 +125,7 @@ fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
     }
 }
 
-async fn start_with(server: &str, sync: &str) -> Gateway {
+pub(crate) async fn start_with(server: &str, sync: &str) -> Gateway {
     let folder = std::env::temp_dir().join(format!("calgate-web-{}", secrets::hex(&secrets::random::<8>())));
     std::fs::create_dir(&folder).unwrap();
     let config = configuration(&folder, server, sync);
@@ -142,27 +143,27 @@ async fn start() -> Gateway {
 
 /// An answer as it came over the wire.
 #[derive(Debug)]
-struct Answer {
-    status: u16,
-    headers: HashMap<String, String>,
-    body: String,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
 
 /// A connection that sends bytes as they are.
-struct Wire<S> {
-    stream: S,
+pub(crate) struct Wire<S> {
+    pub(crate) stream: S,
     /// Read and not yet looked at.
     held: Vec<u8>,
 }
 
 impl<S: AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         // The other side may have hung up by now; what it said before is what the test asks for.
         let _ = self.stream.write_all(bytes.as_ref()).await;
         let _ = self.stream.flush().await;
@@ -177,8 +178,13 @@ impl<S: AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         n > 0
     }
 
+    /// Whether something comes that nobody asked for. The end of the connection is nothing.
+    async fn more_soon(&mut self) -> bool {
+        !self.held.is_empty() || timeout(Duration::from_millis(5), self.more()).await.unwrap_or(false)
+    }
+
     /// The next answer; `None`: the connection ended. `head`: it answers a HEAD.
-    async fn answer_to(&mut self, head: bool) -> Option<Answer> {
+    pub(crate) async fn answer_to(&mut self, head: bool) -> Option<Answer> {
         let end = loop {
             if let Some(at) = self.held.windows(4).position(|w| w == b"\r\n\r\n") {
                 break at + 4;
@@ -207,16 +213,20 @@ impl<S: AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         Some(Answer { status, headers, body })
     }
 
-    async fn answer(&mut self) -> Option<Answer> {
+    pub(crate) async fn answer(&mut self) -> Option<Answer> {
         self.answer_to(false).await
     }
 }
 
-async fn wire(gateway: &Gateway) -> Wire<TcpStream> {
-    Wire { stream: TcpStream::connect(gateway.address).await.unwrap(), held: Vec::new() }
+pub(crate) async fn wire(gateway: &Gateway) -> Wire<TcpStream> {
+    wire_to(gateway.address).await
 }
 
-fn basic(name: &str, password: &str) -> String {
+pub(crate) async fn wire_to(address: SocketAddr) -> Wire<TcpStream> {
+    Wire { stream: TcpStream::connect(address).await.unwrap(), held: Vec::new() }
+}
+
+pub(crate) fn basic(name: &str, password: &str) -> String {
     format!("Authorization: Basic {}\r\n", STANDARD.encode(format!("{name}:{password}")))
 }
 
@@ -232,14 +242,14 @@ async fn login(gateway: &Gateway, headers: &str) -> Answer {
     ask(gateway, "PROPFIND", "/dav/", &format!("Depth: 0\r\nContent-Length: 0\r\n{headers}")).await
 }
 
-async fn change<T: Send + 'static>(
+pub(crate) async fn change<T: Send + 'static>(
     gateway: &Gateway,
     f: impl FnOnce(&mut Tx<'_>) -> store::Result<T> + Send + 'static,
 ) -> T {
     gateway.app.store.write(f).await.unwrap()
 }
 
-async fn put(gateway: &Gateway, slug: &'static str, text: String) {
+pub(crate) async fn put(gateway: &Gateway, slug: &'static str, text: String) {
     let now = gateway.app.clock.now();
     change(gateway, move |tx| {
         let calendar = calendars::every(tx)?.into_iter().find(|c| c.slug == slug).expect("the calendar is there");
@@ -251,7 +261,7 @@ async fn put(gateway: &Gateway, slug: &'static str, text: String) {
 }
 
 /// A VCALENDAR of one VEVENT with these lines.
-fn event(lines: &str) -> String {
+pub(crate) fn event(lines: &str) -> String {
     let lines: Vec<&str> = lines.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     format!(
         "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nBEGIN:VEVENT\r\nDTSTAMP:20260101T000000Z\r\n{}\r\n\
@@ -261,7 +271,7 @@ fn event(lines: &str) -> String {
 }
 
 /// Makes the mirror `team`, last read at `at`.
-async fn team_read_at(gateway: &Gateway, at: Instant) {
+pub(crate) async fn team_read_at(gateway: &Gateway, at: Instant) {
     change(gateway, move |tx| {
         let anna = users::by_name(tx, "anna")?.unwrap();
         let work = accounts::by_name(tx, anna.id, "work")?.unwrap();
@@ -700,7 +710,7 @@ async fn a_reload_brings_the_new_certificate_to_new_connections() {
 
 // Who comes in.
 
-async fn device(gateway: &Gateway, name: &'static str, read_only: bool) -> (i64, Secret) {
+pub(crate) async fn device(gateway: &Gateway, name: &'static str, read_only: bool) -> (i64, Secret) {
     let password = secrets::new_app_password();
     let hash = gateway.app.secrets.keyed_hash(password.reveal());
     let now = gateway.app.clock.now();
@@ -879,7 +889,7 @@ async fn a_long_answer_is_streamed_and_one_that_is_cut_does_not_look_whole() {
 
 /// What was logged, at the finest level, by everything.
 #[derive(Clone, Default)]
-struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+pub(crate) struct Log(pub(crate) Arc<std::sync::Mutex<Vec<u8>>>);
 
 impl std::io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
