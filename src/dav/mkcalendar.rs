@@ -25,14 +25,13 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     };
     let patches = request::mkcalendar(asked.body, mkcol, &asked.limits)?;
     check_type(&patches, mkcol)?;
-    let limits = asked.limits;
-    let plan = match plan(&patches, &limits) {
+    let plan = match plan(&patches, asked.limits) {
         Ok(plan) => plan,
         Err((at, fault, why)) => return Ok(refused(&patches, (at, fault, &why), mkcol)),
     };
     let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
     let key = asked.target.key();
-    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, &limits, now)).await;
+    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, now)).await;
     match made {
         Ok(()) => {
             let mut answer = response::empty(StatusCode::CREATED);
@@ -102,6 +101,7 @@ impl From<NotSet> for Failure {
 struct Plan {
     new: New,
     dead: Vec<Dead>,
+    limits: Limits,
 }
 
 /// Only plain calendars can be made: no bare folders, no subscriptions (Apple's come as MKCALENDAR too).
@@ -123,9 +123,9 @@ fn is(name: &PropName, ns: Ns, local: &str) -> bool {
 }
 
 /// Sorts the properties; the error says which one is wrong, how, and why in words.
-fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, String)> {
+fn plan(patches: &[Patch], limits: Limits) -> Result<Plan, (usize, Fault, String)> {
     let mut edit = Edit::default();
-    let mut plan = Plan { new: New::default(), dead: Vec::new() };
+    let mut plan = Plan { new: New::default(), dead: Vec::new(), limits };
     for (at, patch) in patches.iter().enumerate() {
         let Some(value) = &patch.value else { continue };
         if is(&patch.name, Ns::Dav, "resourcetype") {
@@ -160,15 +160,14 @@ fn make(
     slug: &str,
     key: &str,
     plan: &Plan,
-    limits: &Limits,
     now: Instant,
 ) -> Result<(), Failure> {
-    if calendars::home(tx, actor, owner)?.len() >= limits.calendars {
+    if calendars::home(tx, actor, owner)?.len() >= plan.limits.calendars {
         return Err(Failure::Quota);
     }
     calendars::create(tx, actor, owner, slug, &plan.new, now)?;
     for dead in &plan.dead {
-        properties::set(tx, actor.user, key, dead, limits.dead_properties)?;
+        properties::set(tx, actor.user, key, dead, plan.limits.dead_properties)?;
     }
     Ok(())
 }

@@ -126,7 +126,7 @@ async fn trap() -> Trap {
 }
 
 impl Trap {
-    async fn is_empty(self) {
+    async fn caught_nothing(self) {
         assert!(timeout(Duration::from_millis(300), self.caught).await.is_err(), "an outbound request was made");
     }
 }
@@ -187,7 +187,7 @@ async fn s01_document_types_are_refused_and_nothing_is_fetched() {
         format!("<x xmlns=\"http://www.w3.org/2001/XInclude\" href=\"file:///etc/passwd\"/><y href=\"{url}\"/>");
     let sheet = format!("<?xml-stylesheet href=\"{url}\"?>{}", propfind(&include));
     assert_eq!(scene.send("PROPFIND", "/dav/anna/private/", "Depth: 0\r\n", &sheet).await.status, 207);
-    trap.is_empty().await;
+    trap.caught_nothing().await;
     scene.unharmed().await;
 }
 
@@ -475,7 +475,7 @@ async fn s09_hostile_hrefs_are_not_found() {
         assert_eq!(statuses, answer.body.matches("<D:response>").count(), "each is told as not found");
         assert!(!answer.body.contains("200 OK"));
     }
-    trap.is_empty().await;
+    trap.caught_nothing().await;
     scene.unharmed().await;
 }
 
@@ -757,7 +757,7 @@ async fn s17_collections_stay_where_they_are() {
         ["/", "/dav/", "/dav/principals/", "/dav/principals/anna/", "/dav/anna/", "/dav/bert/", "/dav/bert/secret/"]
     {
         let answer = scene.send("DELETE", path, "Depth: infinity\r\n", "").await;
-        assert!(matches!(answer.status, 403 | 404 | 405), "DELETE {path}: {answer:?}");
+        assert!(matches!(answer.status, 403..=405), "DELETE {path}: {answer:?}");
     }
     for path in [
         "/dav/anna/",
@@ -796,7 +796,7 @@ async fn s17_collections_stay_where_they_are() {
             }
         }
         let answer = scene.send(method, "/dav/bert/secret/b.ics", "Destination: /dav/anna/private/x.ics\r\n", "").await;
-        assert!(matches!(answer.status, 403 | 404 | 405), "{answer:?}");
+        assert!(matches!(answer.status, 403..=405), "{answer:?}");
     }
     assert_eq!(scene.names().await, ["a.ics"]);
     scene.unharmed().await;
@@ -1345,7 +1345,7 @@ async fn s34_what_an_event_points_to_is_never_fetched() {
     scene.report("/dav/anna/private/", &query("")).await;
     scene.ask("", "GET", &format!("/feed/{FULL_TOKEN}.ics?start=2026-06-01"), "", b"").await;
     change(&scene.gateway, |_| Ok(())).await;
-    trap.is_empty().await;
+    trap.caught_nothing().await;
     scene.unharmed().await;
 }
 
