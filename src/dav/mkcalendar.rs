@@ -136,8 +136,12 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
             continue;
         }
         match props::setting(&patch.name, true, false, false) {
-            Setting::Live(set) => set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::Value, why))?,
-            Setting::LiveElement(set) => set(Some(value), &mut edit).map_err(|why| (at, Fault::Value, why))?,
+            Setting::Live(set) => {
+                set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?
+            }
+            Setting::LiveElement(set) => {
+                set(Some(value), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?
+            }
             Setting::Dead if value.xml.len() > limits.dead_property => {
                 return Err((at, Fault::Quota, "this property is too long".to_owned()));
             }

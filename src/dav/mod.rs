@@ -22,6 +22,7 @@ pub mod response;
 pub mod schedule;
 pub mod share;
 pub mod sheet;
+pub mod whole;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -53,6 +54,8 @@ pub struct Asked<'a> {
     pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
+    /// What stands behind the `?` of the URL.
+    pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
 }
@@ -155,7 +158,8 @@ async fn route(
         "PUT" => request.body().clone(),
         _ => xml::utf8(request.body()).map_err(Error::bad)?,
     };
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
+    let query = request.uri().query().unwrap_or_default();
+    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: &body };
     match method {
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,

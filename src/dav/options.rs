@@ -10,7 +10,9 @@ use super::response::{self, Answer};
 /// Compliance classes. No class 2 (there are no locks), no access-control (there is no ACL method, and who reads the token
 /// would offer to use it), no scheduling: what is claimed here is believed (a client that reads `calendar-auto-schedule`
 /// sends no invitations itself). By `calendarserver-sharing` Apple's clients show their dialog to share a calendar.
-pub const DAV: &str = "1, 3, extended-mkcol, calendar-access, calendarserver-sharing, calendarserver-principal-search, \
+/// `calendar-query-extended` is the draft's anyof and allof; `calendar-no-timezone` that clients may leave out the rules of
+/// well-known zones (RFC 7809).
+pub const DAV: &str = "1, 3, extended-mkcol, calendar-access, calendar-query-extended, calendar-no-timezone, calendarserver-sharing, calendarserver-principal-search, \
                        calendarserver-principal-property-search";
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.

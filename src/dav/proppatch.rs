@@ -4,12 +4,12 @@ use http::StatusCode;
 
 use super::path::Target;
 use super::props::{self, Scene, Setting};
-use super::request::{self, Patch};
+use super::request::{self, Patch, PropName};
 use super::response::{self, Answer, status_line, tags};
 use super::{Asked, Error, propfind, schedule};
 use crate::store::calendars::{self, Edit, Need};
 use crate::store::properties::{Dead, NotSet};
-use crate::store::{Tx, properties, resources};
+use crate::store::{Tx, homes, properties, resources};
 
 /// Why a property was not changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Fault {
     Protected,
     /// The value does not fit the property.
     Value,
+    /// There is no such time zone (RFC 7809 5.2).
+    Zone,
     /// A new calendar can not hold such components.
     Components,
     Quota,
@@ -24,6 +26,13 @@ pub enum Fault {
     Availability,
     /// New events can not go there.
     DefaultCalendar,
+}
+
+impl Fault {
+    /// Of a value that was refused for this property.
+    pub fn of_value(name: &PropName) -> Fault {
+        if name.name == "calendar-timezone-id" { Fault::Zone } else { Fault::Value }
+    }
 }
 
 /// Why nothing was changed.
@@ -90,7 +99,7 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
             }
             Setting::Live(set) => {
                 let value = patch.value.as_ref().map(|v| v.text.as_str());
-                set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
+                set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::of_value(&patch.name), why))?;
             }
             Setting::LiveElement(set) => {
                 set(patch.value.as_ref(), &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
@@ -102,8 +111,13 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
             Setting::Dead => set_dead(tx, scene, &target.key(), patch, at)?,
         }
     }
-    if let Some(calendar) = calendar.filter(|_| edit != Edit::default()) {
-        calendars::edit(tx, &calendar, &edit)?;
+    if let Some(calendar) = calendar {
+        if edit != Edit::default() {
+            calendars::edit(tx, &calendar, &edit)?;
+        } else {
+            // What a client keeps with a calendar of its own accord is news for its other programs, too.
+            homes::touch(tx, &calendar)?;
+        }
     }
     Ok(())
 }
@@ -166,6 +180,7 @@ pub fn propstats(patches: &[Patch], failed: Option<(usize, Fault, &str)>, out: &
     let (status, condition) = match fault {
         Fault::Protected => (StatusCode::FORBIDDEN, "<D:cannot-modify-protected-property/>"),
         Fault::Value => (StatusCode::CONFLICT, ""),
+        Fault::Zone => (StatusCode::FORBIDDEN, "<C:valid-timezone/>"),
         Fault::Components => (StatusCode::FORBIDDEN, "<C:supported-calendar-component/>"),
         Fault::Availability => (StatusCode::FORBIDDEN, "<C:valid-calendar-data/>"),
         Fault::DefaultCalendar => (StatusCode::FORBIDDEN, "<C:valid-schedule-default-calendar-URL/>"),

@@ -11,8 +11,9 @@ use super::principals;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date};
 use super::xml::escape;
+use crate::busy;
 use crate::config::{Limits, PublicUrl};
-use crate::ical::{Component, Instant, Kind};
+use crate::ical::{Component, Instant, Kind, zone};
 use crate::store::calendars::{Calendar, Edit};
 use crate::store::scheduling::{Facts, INBOX, OUTBOX};
 use crate::store::users::{Actor, User};
@@ -70,6 +71,8 @@ pub struct Scene {
     /// What every href begins with.
     pub base: PublicUrl,
     pub limits: Limits,
+    /// The sync token of the actor's home, where a home may be shown.
+    pub home: Option<String>,
 }
 
 /// One property.
@@ -164,6 +167,8 @@ pub const PROPS: &[Prop] = &[
     row(CalDav, "max-instances", max_instances),
     Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
+    // RFC 7809 5.2; there is no service for zones here, so `timezone-service-set` is nowhere
+    Prop { set: Set::Calendar(set_timezone_id), ..row(CalDav, "calendar-timezone-id", calendar_timezone_id) },
     // RFC 6638 2, 3.2.10 and 9
     row(CalDav, "calendar-user-address-set", calendar_user_address_set),
     row(CalDav, "calendar-user-type", acl::calendar_user_type),
@@ -341,7 +346,7 @@ fn supported_report_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> boo
     let reports: &[&str] = match node {
         Node::Calendar(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
         Node::Resource(..) => &["C:calendar-multiget", "C:calendar-query"],
-        Node::Home(_) => &["C:calendar-multiget"],
+        Node::Home(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
         Node::Inbox(..) => &["C:calendar-multiget", "C:calendar-query", "D:sync-collection"],
         _ => &[],
     };
@@ -356,10 +361,12 @@ fn supported_report_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> boo
 /// The sync token of every inbox, in which nothing ever changes. No calendar takes it for one of its own.
 pub const INBOX_TOKEN: &str = "urn:calgate:inbox:0";
 
-fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn sync_token(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     match node {
         Node::Calendar(calendar) => text(&calendar.token(), out),
         Node::Inbox(..) => text(INBOX_TOKEN, out),
+        // Apple's clients trust in sync reports where the home has one.
+        Node::Home(_) => scene.home.as_ref().is_some_and(|token| text(token, out)),
         _ => false,
     }
 }
@@ -409,7 +416,9 @@ fn supported_calendar_component_set(_: &Scene, node: &Node<'_>, out: &mut String
 }
 
 fn supported_calendar_data(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>", out)
+    let both = "<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>\
+                <C:calendar-data content-type=\"application/calendar+json\" version=\"2.0\"/>";
+    on_calendar(node, both, out)
 }
 
 fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -442,6 +451,10 @@ fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 
 fn calendar_timezone(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     matches!(node, Node::Calendar(c) if text(&c.timezone, out))
+}
+
+fn calendar_timezone_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Calendar(c) if c.own_zone().is_some_and(|zone| text(zone, out)))
 }
 
 fn calendar_color(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -547,14 +560,34 @@ fn set_timezone(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
     Ok(())
 }
 
+/// RFC 7809 5.2: the name stands for its rules, which `calendar-timezone` then has.
+fn set_timezone_id(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    let id = value.unwrap_or("").trim();
+    if id.is_empty() {
+        edit.timezone = Some(String::new());
+        return Ok(());
+    }
+    let zone = zone::named(id).and_then(|zone| Some((zone.iana_name()?.to_owned(), zone)));
+    let (name, zone) = zone.ok_or_else(|| format!("there is no time zone of the name {id:?}"))?;
+    // The rules as they now are: who reads them alone is right in the present.
+    let rules = zone::vtimezone(&name, &zone, NEW_RULES, NEW_RULES);
+    edit.timezone = Some(Component::new("VCALENDAR").with(busy::head(None)).with_components([rules]).print_new());
+    Ok(())
+}
+
+/// 2026-01-01: the rules of a zone that is only named are given from there on.
+const NEW_RULES: Instant = Instant(1_767_225_600);
+
 /// RFC 4791 5.2.2: one VCALENDAR with one VTIMEZONE and nothing else.
 fn check_timezone(zone: &str) -> Result<(), String> {
     let wrong = "a time zone is one VCALENDAR with one VTIMEZONE in it";
     let calendar = Component::parse(zone.trim_start()).map_err(|e| format!("{wrong}: {e}"))?;
     match calendar.components.as_slice() {
-        [one] if one.name() == "VTIMEZONE" && one.value("TZID").is_some() => Ok(()),
-        _ => Err(wrong.to_owned()),
+        [one] if one.name() == "VTIMEZONE" && one.value("TZID").is_some() => {}
+        _ => return Err(wrong.to_owned()),
     }
+    let known = zone::of_calendar_text(zone.trim_start()).is_some();
+    known.then_some(()).ok_or_else(|| "the rules of this time zone can not be followed".to_owned())
 }
 
 fn short(value: Option<&str>, most: usize) -> Result<String, String> {

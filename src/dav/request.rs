@@ -1,7 +1,7 @@
 //! Bodies and headers → what is asked. Pure, and tolerant: an element that is not known is passed over (RFC 4918 17),
 //! only what can not be understood at all is an error.
 
-use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{ACCEPT, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -78,6 +78,8 @@ pub enum Report {
         want: Fetch,
         token: String,
         limit: Option<u32>,
+        /// `sync-level` is infinite.
+        deep: bool,
     },
     FreeBusy {
         window: Window,
@@ -92,6 +94,8 @@ pub struct Fetch {
     pub wanted: Wanted,
     /// How `calendar-data`, if it is wanted, is to be given.
     pub select: Select,
+    /// As jCal.
+    pub json: bool,
 }
 
 /// The zone for floating times that a query brings along.
@@ -193,12 +197,11 @@ fn sync(root: &Element<'_>, limits: &Limits) -> Result<Report, Error> {
     let token = root.child(DAV, "sync-token").map(|e| e.text().trim().to_owned());
     let token =
         token.ok_or_else(|| Error::bad("a sync-collection needs a sync-token, which is empty the first time"))?;
-    if let Some(level) = root.child(DAV, "sync-level") {
-        // A calendar has no collections in it, so both levels say the same.
-        if !matches!(level.text().trim(), "1" | "infinite") {
-            return Err(Error::bad("sync-level must be 1 or infinite"));
-        }
-    }
+    let deep = match root.child(DAV, "sync-level").map(|level| level.text().trim().to_owned()).as_deref() {
+        None | Some("1") => false,
+        Some("infinite") => true,
+        Some(_) => return Err(Error::bad("sync-level must be 1 or infinite")),
+    };
     let limit = match root.child(DAV, "limit").and_then(|l| l.child(DAV, "nresults")) {
         None => None,
         Some(n) => match n.text().trim().parse::<u32>() {
@@ -207,7 +210,7 @@ fn sync(root: &Element<'_>, limits: &Limits) -> Result<Report, Error> {
             Err(_) => return Err(Error::bad("nresults must be a number")),
         },
     };
-    Ok(Report::Sync { want: fetch(root, limits)?, token, limit })
+    Ok(Report::Sync { want: fetch(root, limits)?, token, limit, deep })
 }
 
 fn root(body: &[u8]) -> Result<Element<'_>, Error> {
@@ -243,7 +246,8 @@ pub(super) fn wanted(parent: &Element<'_>, limits: &Limits) -> Result<Option<Wan
 fn fetch(report: &Element<'_>, limits: &Limits) -> Result<Fetch, Error> {
     let wanted = wanted(report, limits)?.unwrap_or(Wanted::Named(Vec::new()));
     let data = report.child(DAV, "prop").and_then(|p| p.child(CALDAV, "calendar-data"));
-    Ok(Fetch { wanted, select: data.map(|data| select(data, limits)).transpose()?.unwrap_or_default() })
+    let json = data.map(is_json).transpose()?.unwrap_or(false);
+    Ok(Fetch { wanted, select: data.map(|data| select(data, limits)).transpose()?.unwrap_or_default(), json })
 }
 
 fn patches(root: &Element<'_>, limits: &Limits) -> Result<Vec<Patch>, Error> {
@@ -272,11 +276,6 @@ fn patches(root: &Element<'_>, limits: &Limits) -> Result<Vec<Patch>, Error> {
 
 /// RFC 4791 9.6.
 fn select(data: &Element<'_>, limits: &Limits) -> Result<Select, Error> {
-    let type_ = data.attribute("content-type").unwrap_or("text/calendar");
-    let version = data.attribute("version").unwrap_or("2.0");
-    if !type_.eq_ignore_ascii_case("text/calendar") || version != "2.0" {
-        return Err(Error::refused("<C:supported-calendar-data/>", "only text/calendar of version 2.0 is given"));
-    }
     let expand = data.child(CALDAV, "expand").map(|range| bounded(range, limits)).transpose()?;
     let window = |name: &str| data.child(CALDAV, name).map(time_range).transpose();
     Ok(Select {
@@ -284,7 +283,19 @@ fn select(data: &Element<'_>, limits: &Limits) -> Result<Select, Error> {
         expand,
         limit_recurrence_set: window("limit-recurrence-set")?,
         limit_freebusy_set: window("limit-freebusy-set")?,
+        timezones: None,
     })
+}
+
+/// RFC 4791 9.6: the type and version that calendar data is asked for in. True: jCal.
+fn is_json(data: &Element<'_>) -> Result<bool, Error> {
+    let kind = data.attribute("content-type").unwrap_or("text/calendar").trim();
+    let json = kind.eq_ignore_ascii_case("application/calendar+json");
+    if !json && !kind.eq_ignore_ascii_case("text/calendar") || data.attribute("version").unwrap_or("2.0") != "2.0" {
+        let message = "calendar data is given as text/calendar and as application/calendar+json, of version 2.0";
+        return Err(Error::refused("<C:supported-calendar-data/>", message));
+    }
+    Ok(json)
 }
 
 fn comp_select(comp: &Element<'_>, limits: &Limits) -> Result<CompSelect, Error> {
@@ -523,6 +534,44 @@ pub fn reading(headers: &HeaderMap) -> Reading {
     if strict { Reading::Strict } else { Reading::Tolerant }
 }
 
+/// `CalDAV-Timezones` (RFC 7809 3.1): whether the rules of zones are wanted that everybody knows by name.
+pub fn timezones(headers: &HeaderMap) -> Result<Option<bool>, Error> {
+    let Some(value) = headers.get(HeaderName::from_static("caldav-timezones")) else { return Ok(None) };
+    match value.to_str().unwrap_or("").trim() {
+        "T" | "t" => Ok(Some(true)),
+        "F" | "f" => Ok(Some(false)),
+        _ => Err(Error::bad("CalDAV-Timezones must be T or F")),
+    }
+}
+
+/// Which of `offers`, types with the one that is given by default first, `Accept` likes best (RFC 9110 12.5.1); `None`:
+/// it wants none of them.
+pub fn accepted<'o>(headers: &HeaderMap, offers: &[&'o str]) -> Option<&'o str> {
+    let mut ranges: Vec<(String, u32)> = Vec::new();
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or("").split(',').filter(|range| !range.trim().is_empty()) {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or("").to_ascii_lowercase();
+            let quality = parts.find_map(|p| p.strip_prefix("q=").or(p.strip_prefix("Q=")));
+            // In thousandths; what is no number is as good as not said.
+            let quality = quality.and_then(|q| q.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
+            ranges.push((kind, (quality * 1000.0) as u32));
+        }
+    }
+    if ranges.is_empty() {
+        return offers.first().copied();
+    }
+    let quality = |offer: &str| {
+        let whole = offer.split('/').next().unwrap_or("").to_owned() + "/*";
+        // The range that says most is the one that holds.
+        let said = [offer, &whole, "*/*"].into_iter().find_map(|name| ranges.iter().find(|(range, _)| range == name));
+        said.map_or(0, |(_, quality)| *quality)
+    };
+    // Of two that are liked as much, the first.
+    let best = offers.iter().rev().max_by_key(|offer| quality(offer))?;
+    (quality(best) > 0).then_some(*best)
+}
+
 /// `If-Match` and `If-None-Match`.
 pub fn condition(headers: &HeaderMap) -> Condition {
     Condition { matches: etags(headers, IF_MATCH), none_match: etags(headers, IF_NONE_MATCH) }
@@ -604,6 +653,30 @@ mod tests {
         check("prefer", "return=representation", "");
         check("brief", "t", "return=minimal");
         check("brief", "f", "");
+    }
+
+    #[test]
+    fn the_best_liked_type_is_chosen() {
+        const OFFERS: [&str; 2] = ["text/calendar", "application/calendar+json"];
+        let check = |sent: &'static str, expect: Option<&str>| {
+            assert_eq!(accepted(&headers(&[("accept", sent)]), &OFFERS), expect, "{sent}");
+        };
+        let (text, json) = (Some(OFFERS[0]), Some(OFFERS[1]));
+        assert_eq!(accepted(&headers(&[]), &OFFERS), text);
+        check("", text);
+        check("*/*", text);
+        check("text/calendar", text);
+        check("application/calendar+json", json);
+        check("APPLICATION/Calendar+JSON;q=0.5", json);
+        check("application/calendar+json, text/calendar", text);
+        check("application/calendar+json;q=0.9, text/calendar;q=0.8", json);
+        check("application/calendar+json;q=0.9, */*;q=0.95", text);
+        check("application/*", json);
+        check("application/json", None);
+        check("text/html, */*;q=0.1", text);
+        check("text/calendar;q=0, */*", json);
+        check("text/calendar;q=0", None);
+        check("text/calendar;q=much", text);
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub enum Data<'a> {
     /// This is no REPORT, or the node has none.
     None,
     Text(&'a str),
+    /// jCal.
+    Json(&'a str),
     /// Why it can not be given as it was asked.
     Failed(StatusCode, &'static str),
 }
@@ -124,6 +126,12 @@ impl Sheet {
                 (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => true,
                 (ColumnKind::Data, Data::Text(text)) => {
                     out.push_str("<C:calendar-data>");
+                    escape(text, out);
+                    out.push_str("</C:calendar-data>");
+                    true
+                }
+                (ColumnKind::Data, Data::Json(text)) => {
+                    out.push_str("<C:calendar-data content-type=\"application/calendar+json\" version=\"2.0\">");
                     escape(text, out);
                     out.push_str("</C:calendar-data>");
                     true

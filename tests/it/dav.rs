@@ -19,7 +19,7 @@
 //! and `home`, the upstream calendar `team` that she can only read, `all` over `work` and `team`, and `shown`, where
 //! `work` is masked as busy and `team` to titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
 //!
-//! Epochs are random: `{work}` stands for the calendar's. In requests, `{token:1}` is the first sync token that an answer
+//! Epochs are random: `{work}` stands for the calendar's, and `{~}` for that of a home (in requests: Anna's). In requests, `{token:1}` is the first sync token that an answer
 //! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked:shown/UID}` is what a mask in
 //! `shown` makes of a UID; because names made of it sort in no order that lasts, answers with such names are shown in the
 //! order of their texts.
@@ -40,7 +40,7 @@ use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, accounts, unified};
+use calgate::store::{self, accounts, homes, unified};
 use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -205,6 +205,13 @@ impl World {
         Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
+    /// The epoch of anna's home: `{~}`.
+    async fn home_epoch(&self) -> String {
+        let user = self.anna.user;
+        let home = self.app.store.read(move |tx| homes::home(tx, user)).await;
+        home.map(|home: homes::Home| format!("{:x}", home.epoch)).unwrap_or_else(|e: store::Error| panic!("{e}"))
+    }
+
     /// Slugs and epochs of the calendars there are now.
     async fn epochs(&self) -> Vec<(String, String)> {
         let all = self.app.store.read(calendars::every).await.unwrap();
@@ -231,6 +238,7 @@ impl World {
         for (slug, epoch) in self.epochs().await {
             text = text.replace(&format!("{{{slug}}}"), &epoch);
         }
+        text = text.replace("{~}", &self.home_epoch().await);
         for (at, token) in self.tokens.lock().unwrap().iter().enumerate() {
             text = text.replace(&format!("{{token:{}}}", at + 1), token);
         }
@@ -293,7 +301,10 @@ async fn play(world: &World, request: &str) -> String {
             let value = value.to_str().unwrap();
             let plain =
                 value == "application/xml; charset=utf-8" || value == "Brief, Prefer" || value == "private, no-cache";
-            if !plain {
+            if name == "etag" && path.split('?').next().is_some_and(|path| path.ends_with('/')) {
+                // Made of the epoch, which is random.
+                writeln!(shown, "etag: of this state").unwrap();
+            } else if !plain {
                 writeln!(shown, "{name}: {value}").unwrap();
             }
         }
@@ -310,6 +321,12 @@ async fn play(world: &World, request: &str) -> String {
         world.tokens.lock().unwrap().extend(rest.split_once("</D:sync-token>").map(|(token, _)| token.to_owned()));
     }
     let mut body = body.replace("\r\n", "\n");
+    let mut homes = body.split("urn:calgate:home:");
+    let mut steady = homes.next().unwrap_or_default().to_owned();
+    for rest in homes {
+        steady += &format!("urn:calgate:home:{{~}}{}", &rest[rest.find(':').unwrap_or(0)..]);
+    }
+    body = steady;
     for (slug, epoch) in world.epochs().await {
         body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
     }
