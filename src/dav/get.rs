@@ -36,7 +36,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             Ok::<_, Error>((resource, tag))
         })
         .await?;
-    let condition = request::condition(asked.headers);
+    let condition = request::condition(asked.headers, &asked.base)?;
     let holds = |list: &Vec<crate::ids::Etag>| list.is_empty() || list.contains(&resource.etag);
     if condition.matches.is_some_and(|list| !holds(&list)) {
         let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");

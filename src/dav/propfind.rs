@@ -1,7 +1,5 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
-use http::header::{HeaderName, VARY};
-
 use super::page::{self, Choice, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
@@ -58,13 +56,9 @@ pub fn scene(asked: &Asked<'_>) -> Scene {
     Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits, home: None }
 }
 
-/// Says which preferences were followed.
-pub fn with_preference(mut answer: Answer, prefer: Prefer) -> Answer {
-    response::header(&mut answer, VARY, "Brief, Prefer");
-    if !prefer.applied().is_empty() {
-        response::header(&mut answer, HeaderName::from_static("preference-applied"), prefer.applied());
-    }
-    answer
+/// Says which preferences a listing followed.
+pub fn with_preference(answer: Answer, prefer: Prefer) -> Answer {
+    response::with_preference(answer, &prefer.applied(Prefer::LISTING))
 }
 
 /// How deep to go. Infinity is refused where it would walk through calendars (RFC 4918 9.1 allows that); a calendar has

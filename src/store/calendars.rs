@@ -313,12 +313,8 @@ const OWN_RULES: &str = "=";
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct New {
-    pub display_name: Option<String>,
-    pub color: Option<String>,
-    pub order: Option<String>,
-    pub description: Option<String>,
-    pub timezone: Option<String>,
-    pub transparent: Option<bool>,
+    /// All that can be changed later can be said at once.
+    pub edit: Edit,
     /// `None`: VEVENT, VTODO and VJOURNAL.
     pub components: Option<Vec<Kind>>,
 }
@@ -367,15 +363,7 @@ pub fn create(
     }
     let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
     let calendar = for_engine(tx, id)?.ok_or_else(|| Error::Broken("a new calendar is not there".to_owned()))?;
-    let wanted = Edit {
-        display_name: new.display_name.clone(),
-        color: new.color.clone(),
-        order: new.order.clone(),
-        description: new.description.clone(),
-        timezone: new.timezone.clone(),
-        transparent: new.transparent.map(Some),
-    };
-    edit(tx, &calendar, &wanted)?;
+    edit(tx, &calendar, &new.edit)?;
     unified::reshape(tx, actor.user, now)?;
     for_engine(tx, id)?.ok_or(NotMade::Denied(Denied::Missing))
 }
@@ -473,6 +461,17 @@ pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
 /// Takes the lock of the owner's clock, as `Need::Write` does: for the engine.
 pub fn lock(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<()> {
     lock_of(tx, calendar.user)
+}
+
+/// Takes the locks of all that the actor may write, as `Need::Write` does: for what begins by reading in one calendar and
+/// ends by writing in another.
+pub fn lock_writer(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
+    tx.lock_writer(actor.user)
+}
+
+/// Takes the locks of what belongs to either user: for the engine.
+pub fn lock_both(tx: &mut Tx<'_>, one: UserId, other: UserId) -> Result<()> {
+    if one == other { tx.lock_clock(one) } else { tx.lock_clocks() }
 }
 
 /// Takes the lock of a user's clock: before anything of that user's calendars is read that is to be changed.

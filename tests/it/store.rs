@@ -796,7 +796,7 @@ async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
         assert!(!properties::any_below(tx, user, "/dav/anna/two/")?, "a calendar is not below itself");
         properties::forget(tx, "/dav/anna/one/a.ics")?;
         let left = properties::list(tx, user, "/dav/anna/one/a.ics2")?.len();
-        properties::forget(tx, "/dav/anna/one/")?;
+        properties::forget_below(tx, "/dav/anna/one/")?;
         let below = properties::list(tx, user, "/dav/anna/one/a.ics2")?.len();
         Ok((left, below, properties::list(tx, user, "/dav/anna/two/")?.len()))
     });
