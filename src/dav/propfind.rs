@@ -53,7 +53,13 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits, home: None }
+    Scene {
+        actor: asked.actor.clone(),
+        base: asked.base.clone(),
+        limits: asked.limits,
+        home: None,
+        push: asked.app.push.load_full(),
+    }
 }
 
 /// Says which preferences a listing followed.

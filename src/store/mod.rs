@@ -17,6 +17,7 @@ pub mod resources;
 pub mod scheduling;
 mod schema;
 mod sqlite;
+pub mod subscriptions;
 pub mod tx;
 pub mod unified;
 pub mod users;
