@@ -1,8 +1,6 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
-use http::header::{HeaderName, VARY};
-
-use super::page::{self, Choice, Page, Place, Writer};
+use super::page::{self, Choice, Pace, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
@@ -27,7 +25,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
     let mut left: Option<(Place, Walk)> = None;
-    let body = page::body(asked.app, move |tx, out| {
+    let body = page::body(asked.app, Pace::Quick, move |tx, out| {
         let (place, walk) = match &mut left {
             Some((place, walk)) => {
                 *place = place.again(tx, &writer.scene, &writer.sheet)?;
@@ -55,16 +53,18 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits, home: None }
+    Scene {
+        actor: asked.actor.clone(),
+        base: asked.base.clone(),
+        limits: asked.limits,
+        home: None,
+        push: asked.app.push.load_full(),
+    }
 }
 
-/// Says which preferences were followed.
-pub fn with_preference(mut answer: Answer, prefer: Prefer) -> Answer {
-    response::header(&mut answer, VARY, "Brief, Prefer");
-    if !prefer.applied().is_empty() {
-        response::header(&mut answer, HeaderName::from_static("preference-applied"), prefer.applied());
-    }
-    answer
+/// Says which preferences a listing followed.
+pub fn with_preference(answer: Answer, prefer: Prefer) -> Answer {
+    response::with_preference(answer, &prefer.applied(Prefer::LISTING))
 }
 
 /// How deep to go. Infinity is refused where it would walk through calendars (RFC 4918 9.1 allows that); a calendar has

@@ -4,12 +4,13 @@ use http::StatusCode;
 
 use super::path::Target;
 use super::props::{self, Scene, Setting};
-use super::request::{self, Patch, PropName};
+use super::request::{self, Patch, Prefer, PropName};
 use super::response::{self, Answer, status_line, tags};
 use super::{Asked, Error, propfind, schedule};
 use crate::store::calendars::{self, Edit, Need};
 use crate::store::properties::{Dead, NotSet};
 use crate::store::{Tx, homes, properties, resources};
+use crate::sync::write::{Condition, Refusal};
 
 /// Why a property was not changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -52,8 +53,14 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let patches = request::proppatch(asked.body, &asked.limits)?;
     let href = asked.href();
     let (scene, target) = (propfind::scene(&asked), asked.target.clone());
+    let condition = request::condition(asked.headers, &asked.base)?;
+    let prefer = Prefer::read(asked.headers);
     let todo = patches.clone();
-    match asked.app.store.write(move |tx| apply(tx, &scene, &target, &todo)).await {
+    match asked.app.store.write(move |tx| apply(tx, &scene, &target, &condition, &todo)).await {
+        // RFC 8144 2.2: that all of it was done is all there is to say.
+        Ok(()) if prefer.minimal => {
+            Ok(response::with_preference(response::empty(StatusCode::OK), &prefer.applied(Prefer::SETTING)))
+        }
         Ok(()) => Ok(response::multistatus(report(&href, &patches, None))),
         Err(Failure::Patch(at, fault, why)) => {
             Ok(response::multistatus(report(&href, &patches, Some((at, fault, &why)))))
@@ -62,9 +69,15 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     }
 }
 
-fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
+fn apply(
+    tx: &mut Tx<'_>,
+    scene: &Scene,
+    target: &Target,
+    condition: &Condition,
+    patches: &[Patch],
+) -> Result<(), Failure> {
     let actor = &scene.actor;
-    let mut calendar = None;
+    let (mut calendar, mut resource) = (None, None);
     match target {
         Target::Principal { user } => {
             if propfind::principal(tx, scene, user)?.id != actor.user {
@@ -81,14 +94,23 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
         Target::Calendar { owner, slug } => calendar = Some(calendars::open(tx, actor, owner, slug, Need::Read)?),
         Target::Resource { owner, slug, name } => {
             let calendar = calendars::open(tx, actor, owner, slug, Need::Read)?;
-            resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
+            let there = resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
+            resource = Some((calendar, there));
         }
         Target::Root { .. } | Target::Principals => return Err(Error::not_found().into()),
     }
     if !actor.may_write {
         return Err(Error::read_only(&target.href(&scene.base), "this app password may only read").into());
     }
-    let on_principal = matches!(target, Target::Principal { .. } | Target::Home { .. });
+    let (holds, current) = match resource {
+        Some((calendar, there)) => (condition.holds(tx, actor, &calendar, Some(&there))?, Some(there.etag)),
+        None => (condition.holds_for_collection(tx, actor)?, None),
+    };
+    if !holds {
+        let refusal = Refusal::Condition { current };
+        return Err(Error::of_refusal(refusal, target, &scene.base).into());
+    }
+    let on_principal = matches!(target, Target::Principal { .. });
     let on_inbox = matches!(target, Target::Inbox { .. });
     let mut edit = Edit::default();
     for (at, patch) in patches.iter().enumerate() {

@@ -4,10 +4,13 @@
 //! for the user as it came, and given back.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::acl;
+use super::limits;
 use super::path;
 use super::principals;
+use super::push;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date};
 use super::xml::escape;
@@ -18,6 +21,7 @@ use crate::store::calendars::{Calendar, Edit};
 use crate::store::scheduling::{Facts, INBOX, OUTBOX};
 use crate::store::users::{Actor, User};
 use crate::store::walk::Seen;
+use crate::sync::notify;
 
 /// What has properties.
 #[derive(Clone, Copy)]
@@ -73,6 +77,8 @@ pub struct Scene {
     pub limits: Limits,
     /// The sync token of the actor's home, where a home may be shown.
     pub home: Option<String>,
+    /// Where push messages are offered.
+    pub push: Option<Arc<notify::Push>>,
 }
 
 /// One property.
@@ -138,6 +144,9 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
     row(Dav, PRIVILEGES, current_user_privilege_set),
+    // RFC 5842, 5995
+    row(Dav, "resource-id", resource_id),
+    row(Dav, "add-member", add_member),
     row(Dav, "group", acl::empty),
     row(Dav, "supported-privilege-set", acl::supported_privilege_set),
     row(Dav, "acl", acl::acl),
@@ -159,12 +168,14 @@ pub const PROPS: &[Prop] = &[
     // RFC 4791 5.2 and 6.2
     row(CalDav, "calendar-home-set", calendar_home_set),
     row(CalDav, "supported-calendar-component-set", supported_calendar_component_set),
+    row(CalDav, "supported-calendar-component-sets", supported_calendar_component_sets),
     row(CalDav, "supported-calendar-data", supported_calendar_data),
     row(CalDav, "supported-collation-set", supported_collation_set),
     row(CalDav, "max-resource-size", max_resource_size),
     row(CalDav, "min-date-time", min_date_time),
     row(CalDav, "max-date-time", max_date_time),
     row(CalDav, "max-instances", max_instances),
+    row(CalDav, "max-attendees-per-instance", max_attendees_per_instance),
     Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
     // RFC 7809 5.2; there is no service for zones here, so `timezone-service-set` is nowhere
@@ -184,6 +195,10 @@ pub const PROPS: &[Prop] = &[
     row(CalDav, "calendar-free-busy-set", calendar_free_busy_set),
     // RFC 7953 7.2
     Prop { set: Set::Inbox(BoxSetting::Availability), ..row(CalDav, "calendar-availability", calendar_availability) },
+    // WebDAV-Push
+    row(Ns::Push, "transports", push::transports),
+    row(Ns::Push, "topic", push::topic),
+    row(Ns::Push, "supported-triggers", push::supported_triggers),
     // Apple
     Prop { set: Set::Calendar(set_color), ..row(Apple, "calendar-color", calendar_color) },
     Prop { set: Set::Calendar(set_order), ..row(Apple, "calendar-order", calendar_order) },
@@ -341,6 +356,29 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
     true
 }
 
+/// RFC 5842 3.1: the same for ever, whatever the collection is called; another one when it is made anew. Resources have
+/// none: their rows are not known where they are listed.
+fn resource_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let what = match node {
+        Node::Principal(user) => format!("principal {}", user.id),
+        Node::Home(user) => format!("home {}", user.id),
+        Node::Calendar(calendar) => format!("calendar {} {}", calendar.id, calendar.epoch),
+        _ => return false,
+    };
+    let hash = crate::secrets::sha256(what.as_bytes());
+    let hex = |part: &[u8]| part.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    // RFC 9562 5.8: a UUID of our own making.
+    let (version, variant) = ([hash[6] & 0x0F | 0x80, hash[7]], [hash[8] & 0x3F | 0x80, hash[9]]);
+    let [a, b, c] = [hex(&hash[..4]), hex(&hash[4..6]), hex(&hash[10..16])];
+    href(&format!("urn:uuid:{a}-{b}-{}-{}-{c}", hex(&version), hex(&variant)), out)
+}
+
+/// RFC 5995 3.2.1: where new resources can be posted, which is the calendar itself.
+fn add_member(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Calendar(calendar) = node else { return false };
+    calendar.writable && href(&path::calendar(&scene.base, &calendar.owner, &calendar.slug), out)
+}
+
 /// The reports that are answered at `node`, and no others.
 fn supported_report_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let reports: &[&str] = match node {
@@ -415,6 +453,24 @@ fn supported_calendar_component_set(_: &Scene, node: &Node<'_>, out: &mut String
     true
 }
 
+/// What a new calendar may be asked to hold, of which MKCALENDAR takes any choice; those of one kind come first, because
+/// Apple's clients make such calendars.
+fn supported_calendar_component_sets(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Home(_) = node else { return false };
+    let kinds = [Kind::Event, Kind::Todo, Kind::Journal];
+    // As bits, by how many are set.
+    for set in [1, 2, 4, 3, 5, 6, 7] {
+        out.push_str("<C:supported-calendar-component-set>");
+        for (_, kind) in kinds.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
+            out.push_str("<C:comp name=\"");
+            out.push_str(kind.name());
+            out.push_str("\"/>");
+        }
+        out.push_str("</C:supported-calendar-component-set>");
+    }
+    true
+}
+
 fn supported_calendar_data(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let both = "<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>\
                 <C:calendar-data content-type=\"application/calendar+json\" version=\"2.0\"/>";
@@ -432,17 +488,20 @@ fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     on_calendar(node, "", out) && write!(out, "{}", scene.limits.object).is_ok()
 }
 
-/// The years that a DATE of RFC 5545 can be written with.
 fn min_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "00010101T000000Z", out)
+    on_calendar(node, limits::MIN_DATE_TIME, out)
 }
 
 fn max_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "99991231T235959Z", out)
+    on_calendar(node, limits::MAX_DATE_TIME, out)
 }
 
-fn max_instances(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", scene.limits.instances).is_ok()
+fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", limits::MAX_INSTANCES).is_ok()
+}
+
+fn max_attendees_per_instance(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.attendees).is_ok()
 }
 
 fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {

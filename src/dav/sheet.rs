@@ -122,7 +122,10 @@ impl Sheet {
         let on_calendar = matches!(node, Node::Calendar(_));
         for (at, column) in self.columns.iter().enumerate() {
             let kept = could_be_dead(&column.kind, &column.name, on_calendar);
+            // What a client calls a home is for itself to say; else it has the name of its owner.
+            let own = kept && !self.names && matches!(node, Node::Home(_));
             let there = match (&column.kind, data) {
+                (ColumnKind::Live(_), _) if own && write_dead(dead, &column.name, out) => true,
                 (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => true,
                 (ColumnKind::Data, Data::Text(text)) => {
                     out.push_str("<C:calendar-data>");
@@ -151,9 +154,8 @@ impl Sheet {
                 found += 1;
             }
         }
-        out.push_str("</D:prop>");
-        status_line(StatusCode::OK, out);
-        out.push_str("</D:propstat>");
+        // Written in one piece: this is where listings spend their time.
+        out.push_str("</D:prop><D:status>HTTP/1.1 200 OK</D:status></D:propstat>");
         let tell = !self.minimal && !self.missing.is_empty();
         if found == 0 && tell {
             out.truncate(start);

@@ -48,14 +48,14 @@ pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
     let (calendar, ask) = found.await?;
     let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
     let etag = Etag(secrets::hex(&hash[..16]));
-    let has = request::condition(asked.headers).none_match;
+    let has = request::condition(asked.headers, &asked.base)?.none_match;
     let mut answer = if has.is_some_and(|list| list.is_empty() || list.contains(&etag)) {
         response::empty(StatusCode::NOT_MODIFIED)
     } else {
         let (actor, opened) = (asked.actor.clone(), calendar.clone());
         // `None` before the first page.
         let mut export: Option<Export> = None;
-        let body = page::body(asked.app, move |tx, out| {
+        let body = page::body(asked.app, page::Pace::Slow, move |tx, out| {
             let calendar = calendars::open(tx, &actor, &opened.owner, &opened.slug, Need::Read)?;
             if calendar.epoch != opened.epoch {
                 return Err(Error::not_found());

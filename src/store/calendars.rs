@@ -177,7 +177,8 @@ macro_rules! select_calendar {
                     COALESCE(NULLIF(go.display_name, ''), go.name), go.addresses,
                     COALESCE(NULLIF(u.display_name, ''), u.name), u.addresses,
                     COALESCE(c.own_transparent, c.given_transparent),
-                    CASE WHEN c.source = 'unified' THEN COALESCE(w.schedules, 0) ELSE c.schedules END
+                    CASE WHEN c.source = 'unified' THEN COALESCE(w.schedules, 0) ELSE c.schedules END,
+                    (SELECT COUNT(*) FROM grants x WHERE x.owner_id = c.user_id AND x.slug = c.slug)
                FROM calendars c
                JOIN users u ON u.id = c.user_id
                LEFT JOIN accounts a ON a.id = c.account_id
@@ -246,14 +247,21 @@ pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need)
     if actor.name != owner {
         return Err(Denied::Missing);
     }
-    if need != Need::Read {
-        tx.lock_writer(actor.user)?;
+    match need {
+        Need::Read => {}
+        Need::Write => tx.lock_writer(actor.user)?,
+        Need::Remove => tx.lock_leaver(actor.user)?,
     }
     let found =
-        tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], from_row)?;
-    let mut calendar = found.ok_or(Denied::Missing)?;
+        tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], |row| {
+            Ok((from_row(row)?, row.bool(29)?))
+        })?;
+    let (mut calendar, granted) = found.ok_or(Denied::Missing)?;
     calendar.writable &= actor.may_write;
-    calendar.granted = grants::of_calendar(tx, actor.user, slug)?;
+    // Nearly always there are none, and every request comes by here.
+    if granted {
+        calendar.granted = grants::of_calendar(tx, actor.user, slug)?;
+    }
     may(&calendar, actor, need)?;
     Ok(calendar)
 }
@@ -292,19 +300,27 @@ pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>
         &[actor.user.into()],
         from_row,
     )?;
-    let granted = grants::given(tx, actor.user)?;
     for calendar in &mut calendars {
         calendar.writable &= actor.may_write;
-        calendar
-            .granted
-            .extend(granted.iter().filter(|g| g.slug == calendar.slug && calendar.share.is_none()).cloned());
     }
+    with_granted(tx, actor.user, &mut calendars)?;
     Ok(calendars)
 }
 
 /// Every calendar in the home of a user, by slug, with the owner's rights.
 pub(super) fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Calendar>> {
-    tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)
+    let mut calendars = tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)?;
+    with_granted(tx, user, &mut calendars)?;
+    Ok(calendars)
+}
+
+/// Says of each of a user's calendars who it is granted to.
+fn with_granted(tx: &mut Tx<'_>, user: UserId, calendars: &mut [Calendar]) -> Result<()> {
+    let granted = grants::given(tx, user)?;
+    for calendar in calendars.iter_mut().filter(|calendar| calendar.share.is_none()) {
+        calendar.granted.extend(granted.iter().filter(|grant| grant.slug == calendar.slug).cloned());
+    }
+    Ok(())
 }
 
 /// Stands in place of a zone's name where the text of `calendar-timezone` has rules of its own.
@@ -313,12 +329,8 @@ const OWN_RULES: &str = "=";
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct New {
-    pub display_name: Option<String>,
-    pub color: Option<String>,
-    pub order: Option<String>,
-    pub description: Option<String>,
-    pub timezone: Option<String>,
-    pub transparent: Option<bool>,
+    /// All that can be changed later can be said at once.
+    pub edit: Edit,
     /// `None`: VEVENT, VTODO and VJOURNAL.
     pub components: Option<Vec<Kind>>,
 }
@@ -367,15 +379,7 @@ pub fn create(
     }
     let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
     let calendar = for_engine(tx, id)?.ok_or_else(|| Error::Broken("a new calendar is not there".to_owned()))?;
-    let wanted = Edit {
-        display_name: new.display_name.clone(),
-        color: new.color.clone(),
-        order: new.order.clone(),
-        description: new.description.clone(),
-        timezone: new.timezone.clone(),
-        transparent: new.transparent.map(Some),
-    };
-    edit(tx, &calendar, &wanted)?;
+    edit(tx, &calendar, &new.edit)?;
     unified::reshape(tx, actor.user, now)?;
     for_engine(tx, id)?.ok_or(NotMade::Denied(Denied::Missing))
 }
@@ -437,7 +441,7 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
 /// alone. Declared, mirror and unified ones are refused.
 pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), Denied> {
     if let Some(share) = &calendar.share {
-        return grants::leave(tx, share, now);
+        return grants::leave(tx, share);
     }
     // Hidden first: unified calendars hear of what goes away while it is still known what that is.
     let hidden = tx.execute(
@@ -449,14 +453,14 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
         return Err(Denied::ReadOnly(why.to_owned()));
     }
     // Another calendar that is called so later is not what was granted.
-    grants::revoke(tx, calendar.user, &calendar.slug, now)?;
+    grants::revoke(tx, calendar.user, &calendar.slug)?;
     unified::reshape(tx, calendar.user, now)?;
     tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
     Ok(homes::settle(tx, calendar.user)?)
 }
 
 /// Shows a calendar in its home, or hides it.
-pub(super) fn show(tx: &mut Tx<'_>, id: CalendarId, active: bool, _now: Instant) -> Result<()> {
+pub(super) fn show(tx: &mut Tx<'_>, id: CalendarId, active: bool) -> Result<()> {
     let user = tx.one(
         "UPDATE calendars SET active = ?2 WHERE id = ?1 RETURNING user_id",
         &[id.into(), active.into()],
@@ -473,6 +477,17 @@ pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
 /// Takes the lock of the owner's clock, as `Need::Write` does: for the engine.
 pub fn lock(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<()> {
     lock_of(tx, calendar.user)
+}
+
+/// Takes the locks of all that the actor may write, as `Need::Write` does: for what begins by reading in one calendar and
+/// ends by writing in another.
+pub fn lock_writer(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
+    tx.lock_writer(actor.user)
+}
+
+/// Takes the locks of what belongs to either user: for the engine.
+pub fn lock_both(tx: &mut Tx<'_>, one: UserId, other: UserId) -> Result<()> {
+    if one == other { tx.lock_clock(one) } else { tx.lock_clocks() }
 }
 
 /// Takes the lock of a user's clock: before anything of that user's calendars is read that is to be changed.
@@ -526,7 +541,7 @@ pub fn mirror(
                 && let Source::Mirror { remote: Some(old), .. } = &calendar.source
                 && !same_place(old, remote)
             {
-                grants::revoke(tx, account.user, slug, now)?;
+                grants::revoke(tx, account.user, slug)?;
                 resources::forget_all(tx, &calendar, now)?;
             }
             found.id
@@ -566,7 +581,7 @@ pub(super) fn give_to(tx: &mut Tx<'_>, found: &Found, account: AccountId, now: I
     // By its old account, which may be hidden: the row says what there is to forget.
     tx.execute("UPDATE calendars SET account_id = ?2 WHERE id = ?1", &[found.id.into(), account.into()])?;
     if let Some(calendar) = for_engine(tx, found.id)? {
-        grants::revoke(tx, calendar.user, &calendar.slug, now)?;
+        grants::revoke(tx, calendar.user, &calendar.slug)?;
         resources::forget_all(tx, &calendar, now)?;
     }
     tx.execute("UPDATE calendars SET remote_id = NULL, asked = '' WHERE id = ?1", &[found.id.into()]).map(|_| ())

@@ -1,9 +1,11 @@
 //! The engine. Store + provider + plan; no HTTP, no SQL. Read `plan.rs` first.
 
 pub mod jobs;
+pub mod notify;
 pub mod plan;
 pub mod pull;
 pub mod push;
+pub mod relocate;
 pub mod write;
 
 use std::time::Duration;

@@ -39,6 +39,7 @@ use calgate::ids::{Etag, Name, RemoteId};
 use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
+use calgate::store::subscriptions::Subject;
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts, homes, unified};
 use calgate::{config, dav};
@@ -93,15 +94,23 @@ email = "ben@example.org"
 name = "cora"
 email = "cora@example.org"
 free_busy = "nobody"
+
+[[user.account]]
+name = "office"
+kind = "caldav"
+url = "https://dav.example.net/"
+username = "cora"
+password = "sealed"
 "##;
 
 /// 2026-06-01T08:00:00Z, a Monday.
 const NOW: Instant = Instant(1_780_300_800);
 
 /// Headers that are shown, and compared, when they are there.
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 12] = [
     "allow",
     "etag",
+    "content-location",
     "schedule-tag",
     "last-modified",
     "location",
@@ -131,7 +140,16 @@ async fn world() -> World {
 }
 
 async fn world_at(public_url: &str) -> World {
+    world_with(public_url, "").await
+}
+
+/// `more`: tables of the configuration besides those of [`CONFIG`], which has `[limits]` already.
+async fn world_with(public_url: &str, more: &str) -> World {
     let text = CONFIG.replace("https://cal.example.org", public_url);
+    let text = match more.strip_prefix("[limits]\n") {
+        Some(limits) => text.replace("[limits]\n", &format!("[limits]\n{limits}")),
+        None => text,
+    };
     let mut config = config::parse(&text, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{c:?}"));
     config.storage.url = "sqlite::memory:".to_owned();
     let app = App::open(config, Secrets::ephemeral(), Clock::held(NOW)).await.unwrap();
@@ -227,6 +245,16 @@ impl World {
         let user = self.anna.user;
         let home = self.app.store.read(move |tx| homes::home(tx, user)).await;
         home.map(|home: homes::Home| format!("{:x}", home.epoch)).unwrap_or_else(|e: store::Error| panic!("{e}"))
+    }
+
+    /// What is random in the properties of WebDAV-Push, and how that is written in the files.
+    async fn pushed(&self) -> Vec<(String, String)> {
+        let all = self.app.store.read(calendars::every).await.unwrap();
+        let Some(push) = self.app.push.load_full() else { return Vec::new() };
+        let key = (push.public_key().to_owned(), "{vapid}".to_owned());
+        let home = (push.topic(Subject::Home(self.anna.user)), "{topic:~}".to_owned());
+        let topics = all.iter().map(|c| (push.topic(Subject::Calendar(c.id)), format!("{{topic:{}}}", c.slug)));
+        topics.chain([key, home]).collect()
     }
 
     /// Slugs and epochs of the calendars there are now.
@@ -347,9 +375,21 @@ async fn play(world: &World, request: &str) -> String {
     for (slug, epoch) in world.epochs().await {
         body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
     }
+    // So are the identities that are made of epochs.
+    let mut at = 0;
+    while let Some(found) = body[at..].find("urn:uuid:") {
+        at += found + "urn:uuid:".len();
+        let end = at + body[at..].find('<').unwrap();
+        if end - at == 36 {
+            body.replace_range(at..end, "...");
+        }
+    }
     // What a mask makes of a UID is another one in every installation.
     for (masked, shown) in world.masked().await {
         body = body.replace(&masked, &shown);
+    }
+    for (random, shown) in world.pushed().await {
+        body = body.replace(&random, &shown);
     }
     if body.contains("<D:multistatus") && body.contains("}.ics</D:href>") {
         body = in_order(&body);
@@ -445,7 +485,8 @@ async fn every_href_has_the_path_of_public_url() {
             let answer = play(&world, &exchange.request).await;
             let elements =
                 answer.split("<D:href").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</").next());
-            let headers = answer.lines().filter_map(|line| line.strip_prefix("location: "));
+            let locations = ["location: ", "content-location: "];
+            let headers = answer.lines().filter_map(|line| locations.iter().find_map(|name| line.strip_prefix(name)));
             for href in elements.chain(headers) {
                 let ours = href.starts_with('/') || href.contains("cal.example.org");
                 // What can not be read is given back as it came.
@@ -465,6 +506,124 @@ async fn every_href_has_the_path_of_public_url() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Trap of many young servers: `calendar-auto-schedule` where nothing is sent keeps clients from sending themselves, and
+/// guests never hear; left out where an upstream sends, they hear twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_schedule_is_claimed_where_an_upstream_sends_invitations_and_nowhere_else() {
+    let world = world().await;
+    let mirror = async |name: &'static str, slug: &'static str, schedules: bool| {
+        let made = world.app.store.write(move |tx| {
+            let user = users::by_name(tx, name)?.unwrap();
+            let account = accounts::by_name(tx, user.id, "office")?.unwrap();
+            let given = Given { name: slug, writable: true, components: &[Kind::Event], schedules, ..Given::default() };
+            let remote = RemoteId(format!("/{slug}/"));
+            calendars::mirror(tx, &account, slug, &remote, slug, &given, NOW)?;
+            Ok::<_, store::Error>(Actor::of(&user))
+        });
+        made.await.unwrap()
+    };
+    let claims = async |actor: &Actor, path: &str| {
+        let request = Request::builder().method("PROPFIND").uri(path).header("depth", "0");
+        let answer = dav::handle(&world.app, actor, request.body(Bytes::new()).unwrap()).await;
+        let said = answer.headers()["dav"].to_str().unwrap();
+        assert!(said.split(", ").any(|token| token == "calendar-availability"), "{path}: {said}");
+        said.split(", ").any(|token| token == "calendar-auto-schedule")
+    };
+    let anna = mirror("anna", "sending", true).await;
+    for (path, expect) in [
+        ("/dav/anna/sending/", true),
+        ("/dav/anna/work/", false),
+        ("/dav/anna/team/", false),
+        ("/dav/anna/all/", false),
+        ("/dav/anna/", false),
+        ("/dav/anna/inbox/", false),
+        ("/dav/principals/anna/", false),
+        ("/dav/cora/", false),
+        ("/", false),
+    ] {
+        assert_eq!(claims(&anna, path).await, expect, "{path}");
+    }
+    // Whatever can be put into the home is sent: then the home says so too.
+    let cora = mirror("cora", "meetings", true).await;
+    for path in ["/dav/cora/meetings/", "/dav/cora/", "/dav/principals/cora/", "/dav/cora/inbox/", "/dav/cora/outbox/"]
+    {
+        assert!(claims(&cora, path).await, "{path}");
+    }
+    // One that is not sent from, and the home claims nothing any more.
+    mirror("cora", "notes", false).await;
+    assert!(claims(&cora, "/dav/cora/meetings/").await);
+    assert!(!claims(&cora, "/dav/cora/").await && !claims(&cora, "/dav/principals/cora/").await);
+}
+
+/// RFC 5842 3.1: no two collections have one identity, and each keeps its own.
+#[tokio::test]
+async fn each_collection_has_an_identity_of_its_own() {
+    let world = world_at("https://cal.example.org").await;
+    let ask = async || {
+        let body = b"<propfind xmlns='DAV:'><prop><resource-id/></prop></propfind>";
+        let answer = world.send("PROPFIND", "/dav/anna/", &[("Depth", "1")], body).await;
+        let text = std::str::from_utf8(answer.body()).unwrap().to_owned();
+        text.split("urn:uuid:").skip(1).map(|rest| rest[..36].to_owned()).collect::<Vec<_>>()
+    };
+    let first = ask().await;
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 6, "{first:?}");
+    world
+        .send(
+            "PROPPATCH",
+            "/dav/anna/work/",
+            &[],
+            b"<propertyupdate xmlns='DAV:'><set><prop><displayname>x</displayname></prop></set></propertyupdate>",
+        )
+        .await;
+    assert_eq!(ask().await, first);
+}
+
+/// What is full takes nothing more, and what is there can still be changed.
+#[tokio::test]
+async fn what_is_full_takes_no_more() {
+    let world = world_with("https://cal.example.org", "[limits]\nobjects = 6\ncalendars = 6\nattendees = 2\n").await;
+    let event = |uid: &str, guests: usize| {
+        let guests: String = (0..guests).map(|n| format!("ATTENDEE:mailto:{n}@example.org\r\n")).collect();
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n\
+             DTSTAMP:20260101T000000Z\r\nDTSTART:20260601T000000Z\r\n{guests}END:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let send = async |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let answer = world.send(method, path, headers, body.as_bytes()).await;
+        (answer.status().as_u16(), std::str::from_utf8(answer.body()).unwrap().to_owned())
+    };
+    let typed = [("Content-Type", "text/calendar")];
+    // Four are there already.
+    assert_eq!(send("PUT", "/dav/anna/work/5.ics", &[], &event("5", 2)).await.0, 201);
+    let (status, why) = send("PUT", "/dav/anna/work/6.ics", &[], &event("6", 3)).await;
+    assert_eq!(status, 403);
+    assert!(why.contains("<C:max-attendees-per-instance/>"), "{why}");
+    assert_eq!(send("POST", "/dav/anna/work/", &typed, &event("6", 0)).await.0, 201);
+    for (method, path, headers) in [
+        ("PUT", "/dav/anna/work/7.ics", &[][..]),
+        ("PUT", "/dav/anna/all/7.ics", &[][..]),
+        ("POST", "/dav/anna/work/", &typed[..]),
+    ] {
+        let (status, why) = send(method, path, headers, &event("7", 0)).await;
+        assert_eq!(status, 507, "{method} {path}");
+        assert!(why.contains("<D:quota-not-exceeded/>"), "{why}");
+    }
+    assert_eq!(send("PUT", "/dav/anna/home/7.ics", &[], &event("7", 0)).await.0, 201);
+    let to_work = [("Destination", "/dav/anna/work/7.ics")];
+    assert_eq!(send("MOVE", "/dav/anna/home/7.ics", &to_work, "").await.0, 507);
+    assert_eq!(send("COPY", "/dav/anna/home/7.ics", &to_work, "").await.0, 507);
+    assert_eq!(send("PUT", "/dav/anna/work/5.ics", &[], &event("5", 0)).await.0, 204);
+    assert_eq!(send("DELETE", "/dav/anna/work/5.ics", &[], "").await.0, 204);
+    assert_eq!(send("MOVE", "/dav/anna/home/7.ics", &to_work, "").await.0, 201);
+    assert_eq!(send("PUT", "/dav/anna/work/8.ics", &[], &event("8", 0)).await.0, 507);
+    // Five calendars are there already.
+    assert_eq!(send("MKCALENDAR", "/dav/anna/sixth/", &[], "").await.0, 201);
+    let (status, why) = send("MKCALENDAR", "/dav/anna/seventh/", &[], "").await;
+    assert_eq!(status, 507);
+    assert!(why.contains("<D:quota-not-exceeded/>"), "{why}");
 }
 
 /// Every row of the table is asked for in some exchange, and no two rows are of one name.
