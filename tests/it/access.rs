@@ -235,7 +235,7 @@ fn class(answer: &Response<Bytes>) -> char {
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_may_what_their_grant_says_and_nothing_else() {
     // Who, place in their home, and what comes of OPTIONS GET HEAD PROPFIND REPORT PROPPATCH POST PUT MKCALENDAR MKCOL
-    // COPY MOVE LOCK UNLOCK ACL DELETE.
+    // COPY MOVE LOCK UNLOCK ACL DELETE. A copy within one calendar has the UID of what is there, which is refused.
     let expected: &[(Who, &str, &str)] = &[
         (Who("anna", false), "calendar", "2222222533335553"),
         (Who("anna", true), "calendar", "2222233533335553"),

@@ -39,6 +39,7 @@ use calgate::ids::{Etag, Name, RemoteId};
 use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
+use calgate::store::subscriptions::Subject;
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts, homes, unified};
 use calgate::{config, dav};
@@ -199,6 +200,21 @@ async fn world_with(public_url: &str, more: &str) -> World {
 }
 
 impl World {
+    /// Upstream turns out to hold that object in a calendar that mirrors it.
+    async fn hold(&self, path: &str, text: &[u8]) -> Response<Bytes> {
+        let (anna, name) = (self.anna.clone(), Name::new(path.rsplit('/').next().unwrap()).unwrap());
+        let slug = path.rsplit('/').nth(1).unwrap().to_owned();
+        let object = Object::parse(std::str::from_utf8(text).unwrap()).unwrap();
+        let held = self.app.store.write(move |tx| {
+            let calendar = calendars::open(tx, &anna, "anna", &slug, calendars::Need::Read)?;
+            let (remote, etag) = (RemoteId(format!("/dav/{slug}/{name}")), Etag::from("1"));
+            let to = Version::Agreed { object: &object, remote: &remote, etag: &etag };
+            Ok::<_, calendars::Denied>(resources::save(tx, &calendar, &name, to, NOW).map(|_| ())?)
+        });
+        held.await.unwrap();
+        Response::new(Bytes::new())
+    }
+
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response<Bytes> {
         let lines = std::str::from_utf8(body).unwrap_or("").lines();
         self.uids.lock().unwrap().extend(lines.filter_map(|l| l.strip_prefix("UID:")).map(str::to_owned));
@@ -208,6 +224,8 @@ impl World {
             match *name {
                 // Not a header that is sent: what the password of this request may do.
                 "Test-Read-Only" => anna.may_write = false,
+                // Nor this: nobody asks, it is there.
+                "Test-Upstream" => return self.hold(path, body).await,
                 // Nor this: who asks.
                 "Test-User" => {
                     let name = (*value).to_owned();
@@ -227,6 +245,16 @@ impl World {
         let user = self.anna.user;
         let home = self.app.store.read(move |tx| homes::home(tx, user)).await;
         home.map(|home: homes::Home| format!("{:x}", home.epoch)).unwrap_or_else(|e: store::Error| panic!("{e}"))
+    }
+
+    /// What is random in the properties of WebDAV-Push, and how that is written in the files.
+    async fn pushed(&self) -> Vec<(String, String)> {
+        let all = self.app.store.read(calendars::every).await.unwrap();
+        let Some(push) = self.app.push.load_full() else { return Vec::new() };
+        let key = (push.public_key().to_owned(), "{vapid}".to_owned());
+        let home = (push.topic(Subject::Home(self.anna.user)), "{topic:~}".to_owned());
+        let topics = all.iter().map(|c| (push.topic(Subject::Calendar(c.id)), format!("{{topic:{}}}", c.slug)));
+        topics.chain([key, home]).collect()
     }
 
     /// Slugs and epochs of the calendars there are now.
@@ -359,6 +387,9 @@ async fn play(world: &World, request: &str) -> String {
     // What a mask makes of a UID is another one in every installation.
     for (masked, shown) in world.masked().await {
         body = body.replace(&masked, &shown);
+    }
+    for (random, shown) in world.pushed().await {
+        body = body.replace(&random, &shown);
     }
     if body.contains("<D:multistatus") && body.contains("}.ics</D:href>") {
         body = in_order(&body);
