@@ -4,12 +4,14 @@
 //! how an answer is written, `sheet.rs` how one is filled row by row, `page.rs` how a long one goes out page by page; the
 //! other files are one method each.
 
+pub mod acl;
 pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
 mod page;
 pub mod path;
+pub mod principals;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
@@ -18,6 +20,7 @@ pub mod report;
 pub mod request;
 pub mod response;
 pub mod schedule;
+pub mod share;
 pub mod sheet;
 pub mod xml;
 
@@ -160,7 +163,8 @@ async fn route(
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
-        "POST" => schedule::post(asked).await,
+        "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
+        "POST" => share::answer(asked).await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),

@@ -7,9 +7,11 @@ use http::header::{ALLOW, CONTENT_LENGTH, HeaderName};
 use super::path::Target;
 use super::response::{self, Answer};
 
-/// Compliance classes. No class 2 (there are no locks), no access-control, no scheduling: what is claimed here is
-/// believed (a client that reads `calendar-auto-schedule` sends no invitations itself).
-pub const DAV: &str = "1, 3, extended-mkcol, calendar-access";
+/// Compliance classes. No class 2 (there are no locks), no access-control (there is no ACL method, and who reads the token
+/// would offer to use it), no scheduling: what is claimed here is believed (a client that reads `calendar-auto-schedule`
+/// sends no invitations itself). By `calendarserver-sharing` Apple's clients show their dialog to share a calendar.
+pub const DAV: &str = "1, 3, extended-mkcol, calendar-access, calendarserver-sharing, calendarserver-principal-search, \
+                       calendarserver-principal-property-search";
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.
 pub const KNOWN: &[&str] = &[
@@ -51,7 +53,7 @@ pub fn allowed(target: &Target) -> &'static str {
         Target::Principal { .. } | Target::Home { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
         Target::Inbox { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
         Target::Outbox { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH",
-        Target::Calendar { .. } => "OPTIONS, GET, HEAD, DELETE, PROPFIND, PROPPATCH, REPORT",
+        Target::Calendar { .. } => "OPTIONS, GET, HEAD, POST, DELETE, PROPFIND, PROPPATCH, REPORT",
         Target::Resource { .. } => "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT",
     }
 }
@@ -63,7 +65,7 @@ fn offered(target: Option<&Target>) -> &'static str {
         None => "OPTIONS",
         Some(Target::Home { .. }) => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
         Some(Target::Calendar { .. }) => {
-            "OPTIONS, GET, HEAD, PUT, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
+            "OPTIONS, GET, HEAD, PUT, POST, DELETE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
         }
         Some(target) => allowed(target),
     }

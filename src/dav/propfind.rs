@@ -15,7 +15,7 @@ use crate::store::properties::Dead;
 use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
-use crate::store::{Tx, properties};
+use crate::store::{Tx, grants, properties};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
@@ -113,10 +113,13 @@ fn first(
                 sheet.respond(scene, (&href, ""), &Node::Principals, &[], &Data::None, out);
             }
             if deep {
-                // Others' principals are not listed: who has a login here is nobody's business.
-                let user = own_user(tx, scene)?;
-                let target = Target::Principal { user: user.name.clone() };
-                collection(tx, scene, sheet, &target, &Node::Principal(&user), out)?;
+                // Of others, those one shares something with: who else has a login here is nobody's business.
+                let mut users = vec![own_user(tx, scene)?];
+                users.extend(grants::acquainted(tx, scene.actor.user)?);
+                for user in &users {
+                    let target = Target::Principal { user: user.name.clone() };
+                    collection(tx, scene, sheet, &target, &Node::Principal(user), out)?;
+                }
             }
         }
         Target::Principal { user } => {
@@ -189,7 +192,7 @@ fn collection(
 }
 
 /// The dead properties of one node, if any are wanted.
-fn dead_at(
+pub fn dead_at(
     tx: &mut Tx<'_>,
     scene: &Scene,
     sheet: &Sheet,
@@ -208,13 +211,9 @@ pub fn access(may_write: bool) -> Access {
     if may_write { Access::Write } else { Access::Read }
 }
 
-/// The principal of that name: everybody sees their own.
+/// The principal of that name: everybody sees their own, and those of whom they share something with.
 pub fn principal(tx: &mut Tx<'_>, scene: &Scene, name: &str) -> Result<User, Error> {
-    let user = own_user(tx, scene)?;
-    if user.name != name {
-        return Err(Error::not_found());
-    }
-    Ok(user)
+    grants::principal(tx, scene.actor.user, name)?.ok_or_else(Error::not_found)
 }
 
 fn own_user(tx: &mut Tx<'_>, scene: &Scene) -> Result<User, Error> {

@@ -58,7 +58,10 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
     let mut calendar = None;
     match target {
         Target::Principal { user } => {
-            propfind::principal(tx, scene, user)?;
+            if propfind::principal(tx, scene, user)?.id != actor.user {
+                let why = "what another is called is theirs to say";
+                return Err(Error::read_only(&target.href(&scene.base), why).into());
+            }
         }
         Target::Home { owner } => {
             calendars::home(tx, actor, owner)?;

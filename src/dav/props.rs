@@ -5,7 +5,9 @@
 
 use std::fmt::Write;
 
+use super::acl;
 use super::path;
+use super::principals;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date};
 use super::xml::escape;
@@ -133,6 +135,20 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
     row(Dav, PRIVILEGES, current_user_privilege_set),
+    row(Dav, "group", acl::empty),
+    row(Dav, "supported-privilege-set", acl::supported_privilege_set),
+    row(Dav, "acl", acl::acl),
+    row(Dav, "acl-restrictions", acl::acl_restrictions),
+    row(Dav, "inherited-acl-set", acl::empty),
+    row(Dav, "alternate-URI-set", acl::alternate_uri_set),
+    row(Dav, "group-member-set", acl::empty_of_principal),
+    row(Dav, "group-membership", acl::empty_of_principal),
+    // CalendarServer's: sharing, and who acts for whom
+    row(CalendarServer, "invite", acl::invite),
+    row(CalendarServer, "allowed-sharing-modes", acl::allowed_sharing_modes),
+    row(CalendarServer, "email-address-set", acl::email_address_set),
+    row(CalendarServer, "calendar-proxy-read-for", acl::empty_of_oneself),
+    row(CalendarServer, "calendar-proxy-write-for", acl::empty_of_oneself),
     // RFC 3253, 6578
     row(Dav, "supported-report-set", supported_report_set),
     row(Dav, "sync-token", sync_token),
@@ -150,6 +166,7 @@ pub const PROPS: &[Prop] = &[
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
     // RFC 6638 2, 3.2.10 and 9
     row(CalDav, "calendar-user-address-set", calendar_user_address_set),
+    row(CalDav, "calendar-user-type", acl::calendar_user_type),
     row(CalDav, "schedule-inbox-URL", schedule_inbox_url),
     row(CalDav, "schedule-outbox-URL", schedule_outbox_url),
     Prop {
@@ -196,6 +213,11 @@ fn resourcetype(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
         Node::Calendar(_) => "<D:collection/><C:calendar/>",
         Node::Resource(..) => "",
     });
+    match node {
+        Node::Calendar(calendar) if calendar.share.is_some() => out.push_str("<CS:shared/>"),
+        Node::Calendar(calendar) if !calendar.granted.is_empty() => out.push_str("<CS:shared-owner/>"),
+        _ => {}
+    }
     true
 }
 
@@ -258,7 +280,9 @@ fn owner(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let name = match node {
         Node::Root | Node::Principals => return false,
         Node::Principal(user) | Node::Home(user) | Node::Inbox(user, _) | Node::Outbox(user, _) => &user.name,
-        Node::Calendar(calendar) | Node::Resource(calendar, ..) => &calendar.owner,
+        Node::Calendar(calendar) | Node::Resource(calendar, ..) => {
+            calendar.share.as_ref().map_or(&calendar.owner, |share| &share.owner_name)
+        }
     };
     href(&path::principal(&scene.base, name), out)
 }
@@ -269,6 +293,8 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
     let may = scene.actor.may_write;
     let (free_busy, rest): (bool, &[&str]) = match node {
         Node::Root | Node::Principals => (false, &[]),
+        // What another is called is theirs to say.
+        Node::Principal(user) if user.id != scene.actor.user => (false, &[]),
         Node::Principal(_) if may => (false, &["write-properties"]),
         Node::Home(_) if may => (false, &["write-properties", "bind", "unbind"]),
         Node::Inbox(..) | Node::Outbox(..) if may => (false, &["write-properties"]),
@@ -285,6 +311,9 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
         out.push_str("<D:privilege><D:");
         out.push_str(name);
         out.push_str("/></D:privilege>");
+    }
+    if acl::may_read_acl(scene, node) {
+        out.push_str("<D:privilege><D:read-acl/></D:privilege>");
     }
     if free_busy {
         out.push_str("<D:privilege><C:read-free-busy/></D:privilege>");
@@ -308,7 +337,7 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
 }
 
 /// The reports that are answered at `node`, and no others.
-fn supported_report_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn supported_report_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let reports: &[&str] = match node {
         Node::Calendar(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
         Node::Resource(..) => &["C:calendar-multiget", "C:calendar-query"],
@@ -316,7 +345,7 @@ fn supported_report_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
         Node::Inbox(..) => &["C:calendar-multiget", "C:calendar-query", "D:sync-collection"],
         _ => &[],
     };
-    for report in reports {
+    for report in reports.iter().copied().chain(principals::reports(scene, node)) {
         out.push_str("<D:supported-report><D:report><");
         out.push_str(report);
         out.push_str("/></D:report></D:supported-report>");
@@ -338,6 +367,9 @@ fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 fn calendar_home_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     // Exactly one: Apple and vdirsyncer read no second.
     let Node::Principal(user) = node else { return false };
+    if user.id != scene.actor.user {
+        return false;
+    }
     href(&path::home(&scene.base, &user.name), out)
 }
 
@@ -422,11 +454,17 @@ fn calendar_order(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 
 fn schedule_inbox_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Principal(user) = node else { return false };
+    if user.id != scene.actor.user {
+        return false;
+    }
     href(&path::calendar(&scene.base, &user.name, INBOX), out)
 }
 
 fn schedule_outbox_url(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let Node::Principal(user) = node else { return false };
+    if user.id != scene.actor.user {
+        return false;
+    }
     href(&path::calendar(&scene.base, &user.name, OUTBOX), out)
 }
 

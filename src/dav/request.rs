@@ -29,7 +29,7 @@ pub struct PropName {
 }
 
 impl PropName {
-    fn of(element: &Element<'_>) -> PropName {
+    pub(super) fn of(element: &Element<'_>) -> PropName {
         PropName { ns: element.ns.to_string(), name: element.name.to_owned() }
     }
 }
@@ -215,7 +215,7 @@ fn root(body: &[u8]) -> Result<Element<'_>, Error> {
 }
 
 /// `None`: none of the three is there.
-fn wanted(parent: &Element<'_>, limits: &Limits) -> Result<Option<Wanted>, Error> {
+pub(super) fn wanted(parent: &Element<'_>, limits: &Limits) -> Result<Option<Wanted>, Error> {
     let names = |e: &Element<'_>| -> Result<Vec<PropName>, Error> {
         let mut names: Vec<PropName> = Vec::new();
         for child in e.children() {

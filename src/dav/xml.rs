@@ -1,4 +1,4 @@
-//! XML bodies → a tree of elements, under limits. `request.rs` reads the tree; nothing else does.
+//! XML bodies → a tree of elements, under limits. `request.rs`, `principals.rs` and `share.rs` read the tree; nothing else does.
 //!
 //! quick-xml cuts the text; what it lets pass and a body must not have (a DTD, control characters, unbound prefixes, a
 //! second root …) is refused here, so that what is not well-formed is always a 400 and never half understood.

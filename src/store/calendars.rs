@@ -66,6 +66,10 @@ pub struct Calendar {
     pub user: UserId,
     /// The owner's name, as in URLs.
     pub owner: String,
+    /// What people call the owner; never empty.
+    pub owner_display_name: String,
+    /// The owner's preferred address.
+    pub owner_address: Option<String>,
     /// The calendar's segment in URLs.
     pub slug: String,
     pub source: Source,
@@ -136,6 +140,8 @@ macro_rules! select_calendar {
                     CASE WHEN c.zone = '' THEN u.zone ELSE c.zone END, c.components,
                     CASE WHEN c.source = 'unified' THEN COALESCE(w.writable, 0) ELSE c.writable END,
                     c.pulled_at, COALESCE(c.error, a.error), g.id, g.owner_id, go.name, g.may, g.declared,
+                    COALESCE(NULLIF(go.display_name, ''), go.name), go.addresses,
+                    COALESCE(NULLIF(u.display_name, ''), u.name), u.addresses,
                     COALESCE(c.own_transparent, c.given_transparent),
                     CASE WHEN c.source = 'unified' THEN COALESCE(w.schedules, 0) ELSE c.schedules END
                FROM calendars c
@@ -163,6 +169,8 @@ fn from_row(row: &Row<'_>) -> Result<Calendar> {
         id: CalendarId(row.int(0)?),
         user: UserId(row.int(1)?),
         owner: row.text(2)?,
+        owner_display_name: row.text(29)?,
+        owner_address: row.str(30)?.lines().next().map(str::to_owned),
         slug: row.text(3)?,
         source,
         epoch: row.int(8)?,
@@ -181,8 +189,8 @@ fn from_row(row: &Row<'_>) -> Result<Calendar> {
         error: row.opt_text(21)?,
         share,
         granted: Vec::new(),
-        transparent: row.bool(27)?,
-        schedules: row.bool(28)?,
+        transparent: row.bool(31)?,
+        schedules: row.bool(32)?,
     })
 }
 

@@ -63,12 +63,16 @@ pub struct Share {
     pub grant: GrantId,
     pub owner: UserId,
     pub owner_name: String,
+    /// What people call the owner; never empty.
+    pub owner_display_name: String,
+    /// The owner's preferred address.
+    pub owner_address: Option<String>,
     pub may: May,
     /// By `gateway.toml`.
     pub declared: bool,
 }
 
-/// Five columns from `at` on: id, owner_id, the owner's name, may, declared. `None`: the calendar is the user's own.
+/// Seven columns from `at` on: id, owner_id, the owner's name, may, declared, display name, addresses. `None`: the calendar is the user's own.
 pub(super) fn share_row(row: &Row<'_>, at: usize) -> Result<Option<Share>> {
     let Some(grant) = row.opt_int(at)?.map(GrantId) else { return Ok(None) };
     Ok(Some(Share {
@@ -77,6 +81,8 @@ pub(super) fn share_row(row: &Row<'_>, at: usize) -> Result<Option<Share>> {
         owner_name: row.text(at + 2)?,
         may: May::read(row.str(at + 3)?),
         declared: row.bool(at + 4)?,
+        owner_display_name: row.text(at + 5)?,
+        owner_address: row.str(at + 6)?.lines().next().map(str::to_owned),
     }))
 }
 

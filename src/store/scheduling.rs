@@ -119,7 +119,8 @@ impl Facts {
         Ok(Facts {
             default: default_calendar(&own, &settings).map(|c| c.slug.clone()),
             counting: own.iter().filter(counts).map(|c| c.slug.clone()).collect(),
-            schedules: all_schedule(&own),
+            // What others let the user write in stands in the home too.
+            schedules: all_schedule(calendars),
             settings,
         })
     }

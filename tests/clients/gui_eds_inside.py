@@ -42,15 +42,6 @@ class Desktop:
         self.registry.commit_source_sync(source, None)
         return None
 
-    def log_in(self, user, password):
-        """What the password dialog does when it is closed with OK."""
-        source = self.registry.ref_source(ACCOUNT)
-        given = EDataServer.NamedParameters.new()
-        given.set("username", user)
-        given.set("password", password)
-        source.invoke_authenticate_sync(given, None)
-        return None
-
     def calendars(self):
         """{address: what is known of it} of the account's calendars."""
         run_loop(0.1)
@@ -73,14 +64,13 @@ class Desktop:
         return {one.get_uid(): one.get_summary() for one in found}
 
     def create(self, uid, text):
-        (event,) = events(text)
-        _, key = self.clients[uid].create_object_sync(event, ECal.OperationFlags.NONE, None)
+        _, key = self.clients[uid].create_object_sync(event(text), ECal.OperationFlags.NONE, None)
         return key
 
     def rename(self, uid, key, title):
-        _, event = self.clients[uid].get_object_sync(key, None, None)
-        event.set_summary(title)
-        self.clients[uid].modify_object_sync(event, ECal.ObjModType.ALL, ECal.OperationFlags.NONE, None)
+        _, found = self.clients[uid].get_object_sync(key, None, None)
+        found.set_summary(title)
+        self.clients[uid].modify_object_sync(found, ECal.ObjModType.ALL, ECal.OperationFlags.NONE, None)
 
     def delete(self, uid, key):
         self.clients[uid].remove_object_sync(key, None, ECal.ObjModType.ALL, ECal.OperationFlags.NONE, None)
@@ -89,19 +79,12 @@ class Desktop:
         self.clients[uid].refresh_sync(None)
 
     def state(self, uid):
-        source = self.registry.ref_source(uid)
-        return {
-            "read_only": self.clients[uid].is_readonly(),
-            "online": self.clients[uid].is_online(),
-            "connection": source.get_connection_status().value_nick,
-            "capabilities": self.clients[uid].get_capabilities() if hasattr(self.clients[uid], "get_capabilities") else None,
-        }
+        return {"read_only": self.clients[uid].is_readonly(), "online": self.clients[uid].is_online()}
 
 
-def events(text):
+def event(text):
     whole = ICalGLib.Component.new_from_string(text)
-    one = whole.get_first_component(ICalGLib.ComponentKind.VEVENT_COMPONENT)
-    return [one.clone()]
+    return whole.get_first_component(ICalGLib.ComponentKind.VEVENT_COMPONENT).clone()
 
 
 def run_loop(seconds):

@@ -181,7 +181,8 @@ def creates_one(world, program):
 
     def there():
         text = world.upstream_text(made.uid, world.write_to)
-        assert value(text, "SUMMARY") == value(made.text, "SUMMARY"), text
+        for name in ("SUMMARY", "DTSTART"):
+            assert value(text, name) == value(made.text, name), f"{name} differs: {text}"
 
     servers.eventually("the new event upstream", there, 30)
     return f"arrived in {world.write_to}"

@@ -37,7 +37,7 @@ use calgate::dav::props::PROPS;
 use calgate::ical::{Instant, Kind, Object, redact};
 use calgate::ids::{Etag, Name, RemoteId};
 use calgate::secrets::Secrets;
-use calgate::store::calendars::{self, Given};
+use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts, unified};
@@ -191,6 +191,12 @@ impl World {
             match *name {
                 // Not a header that is sent: what the password of this request may do.
                 "Test-Read-Only" => anna.may_write = false,
+                // Nor this: who asks.
+                "Test-User" => {
+                    let name = (*value).to_owned();
+                    let user = self.app.store.read(move |tx| users::by_name(tx, &name)).await.unwrap().unwrap();
+                    anna = Actor { may_write: anna.may_write, ..Actor::of(&user) };
+                }
                 name => request = request.header(name, *value),
             }
         }
@@ -201,9 +207,10 @@ impl World {
 
     /// Slugs and epochs of the calendars there are now.
     async fn epochs(&self) -> Vec<(String, String)> {
-        let anna = self.anna.clone();
-        let home = self.app.store.read(move |tx| calendars::home(tx, &anna, "anna")).await.unwrap();
-        home.into_iter().map(|c| (c.slug, format!("{:x}", c.epoch))).collect()
+        let all = self.app.store.read(calendars::every).await.unwrap();
+        // Anna's by their names alone, Ben's with his before it.
+        let name = |c: &Calendar| if c.owner == "anna" { c.slug.clone() } else { format!("{}/{}", c.owner, c.slug) };
+        all.into_iter().map(|c| (name(&c), format!("{:x}", c.epoch))).collect()
     }
 
     /// What masks make of UIDs in `shown`, and how that is written in the files.

@@ -1,5 +1,6 @@
 //! The one integration-test binary. A test is a text wherever it can be; the texts are in `fixtures/`.
 
+mod access;
 mod attacks;
 mod commands;
 mod dav;

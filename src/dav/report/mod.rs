@@ -14,7 +14,7 @@ use super::propfind::{scene, with_preference};
 use super::request::{self, Fetch, Prefer, Report};
 use super::response::{self, Answer};
 use super::sheet::Sheet;
-use super::{Asked, Error, schedule};
+use super::{Asked, Error, principals, schedule};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let report = request::report(asked.body, &asked.limits)?;
@@ -41,6 +41,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             sync::body(&asked, writer(want), token, limit).await?
         }
         (Report::FreeBusy { window }, Target::Calendar { .. }) => return free_busy::answer(asked, window).await,
+        (Report::Other(name), _) if principals::has(&name) => return principals::answer(asked).await,
         (other, _) => return Err(unsupported(&other)),
     };
     Ok(with_preference(response::multistatus(body), prefer))
