@@ -2,6 +2,7 @@
 
 mod access;
 mod attacks;
+mod client;
 mod commands;
 mod dav;
 mod dav_pages;
