@@ -88,7 +88,7 @@ pub fn gather(
     now: Instant,
 ) -> Result<Answer, Error> {
     // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
-    let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+    let zone = calendar.time_zone();
     let members = members(tx, calendar, rules, now)?;
     gather_from(tx, members, calendar.members_of(), &zone, window)
 }

@@ -9,7 +9,8 @@ use crate::ical::file::{File, Form};
 use crate::ical::filter::{self, CompFilter};
 use crate::ical::recur::{self, Limits};
 use crate::ical::select::{self, Select};
-use crate::ical::{Component, Instant, Object, Property, Window, text, zone};
+use crate::ical::{Component, Instant, Object, Property, Window, text};
+use crate::ids::Name;
 use crate::store::calendars::Calendar;
 use crate::store::resources::{self, Resource};
 use crate::store::{self, Tx};
@@ -59,7 +60,7 @@ pub fn head(calendar: &Calendar) -> Vec<Property> {
     say("X-WR-CALNAME", &calendar.display_name);
     say("DESCRIPTION", &calendar.description);
     say("X-WR-CALDESC", &calendar.description);
-    say("X-WR-TIMEZONE", &calendar.zone);
+    say("X-WR-TIMEZONE", calendar.time_zone().iana_name().unwrap_or_default());
     // COLOR of RFC 7986 is one of CSS's names, which this is not.
     say("X-APPLE-CALENDAR-COLOR", &calendar.color);
     head.push(Property::new("REFRESH-INTERVAL", REFRESH).with_param("VALUE", "DURATION"));
@@ -100,75 +101,98 @@ pub fn version(calendar: &Calendar, ask: &Ask) -> String {
 }
 
 /// Writes the file piece by piece, each given to `out` as it is made; `false` from `out` ends it. Nothing is given before
-/// it is known that it can be written to the end. It holds a page of rows at a time, and the zones.
-///
-/// An object that can not be read any more is left out, and logged by name.
+/// it is known that it can be written to the end.
 pub fn write(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
     ask: &Ask,
     out: &mut dyn FnMut(String) -> bool,
 ) -> Result<(), Error> {
-    let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
-    let mut file = File::new(ask.form);
-    let (mut instances, mut octets) = (0, 0);
-    each(tx, calendar, ask, &zone, |shown, first| {
-        file.see(shown, first);
-        if ask.expand {
-            instances += shown.components.len();
-            octets += shown.print().len();
-        }
-        if instances > MOST_INSTANCES || octets > MOST_OCTETS { Err(Error::TooMany) } else { Ok(true) }
-    })?;
-    if !out(file.open(head(calendar), calendar.changed_at)) {
-        return Ok(());
-    }
-    let mut more = true;
-    each(tx, calendar, ask, &zone, |shown, first| {
-        more = out(file.put(shown.clone(), first));
-        Ok(more)
-    })?;
-    if more {
-        out(file.close().to_owned());
+    let (mut export, begin) = Export::open(tx, calendar, ask)?;
+    let mut go_on = out(begin);
+    while go_on {
+        let (piece, last) = export.next(tx, calendar)?;
+        go_on = out(piece) && !last;
     }
     Ok(())
 }
 
-/// Gives each object that belongs into the file, as it is to be there, with its first instant, until `f` has enough.
-fn each(
-    tx: &mut Tx<'_>,
-    calendar: &Calendar,
-    ask: &Ask,
-    zone: &TimeZone,
-    mut f: impl FnMut(&Component, Option<Instant>) -> Result<bool, Error>,
-) -> Result<(), Error> {
-    let in_window =
-        ask.window.map(|w| CompFilter { name: "VCALENDAR".to_owned(), time_range: Some(w), ..CompFilter::default() });
-    let expand = Select { expand: ask.window.filter(|_| ask.expand), ..Select::default() };
-    let mut after = None;
-    loop {
-        let page = resources::page(tx, calendar, after.as_ref(), ask.window.unwrap_or(Window::ALL), PAGE)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = Some(last.name.clone());
-        for resource in &page {
-            let Some(object) = read(resource) else { continue };
-            if in_window.as_ref().is_some_and(|filter| !filter::matches(filter, &object, zone)) {
+/// A file that is being written: it holds the zones, and a page of rows at a time.
+pub struct Export {
+    ask: Ask,
+    file: File,
+    after: Option<Name>,
+}
+
+impl Export {
+    /// Goes over everything once, and gives the beginning of the file.
+    pub fn open(tx: &mut Tx<'_>, calendar: &Calendar, ask: &Ask) -> Result<(Export, String), Error> {
+        let mut export = Export { ask: *ask, file: File::new(ask.form), after: None };
+        let (mut instances, mut octets) = (0, 0);
+        loop {
+            let (objects, last) = export.page(tx, calendar)?;
+            for (shown, first) in &objects {
+                export.file.see(shown, *first);
+                if ask.expand {
+                    instances += shown.components.len();
+                    octets += shown.print().len();
+                }
+            }
+            if instances > MOST_INSTANCES || octets > MOST_OCTETS {
+                return Err(Error::TooMany);
+            }
+            if last {
+                break;
+            }
+        }
+        export.after = None;
+        let begin = export.file.open(head(calendar), calendar.changed_at);
+        Ok((export, begin))
+    }
+
+    /// The next piece; true: it is the last one.
+    pub fn next(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(String, bool), Error> {
+        let (objects, last) = self.page(tx, calendar)?;
+        let mut out = String::new();
+        for (shown, first) in objects {
+            out.push_str(&self.file.put(shown, first));
+        }
+        if last {
+            out.push_str(self.file.close());
+        }
+        Ok((out, last))
+    }
+
+    /// The next objects that belong into the file, as they are to be there, with their first instants; true: there are no
+    /// more. An object that can not be read any more is left out, and logged by name.
+    fn page(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(Vec<Shown>, bool), Error> {
+        let zone = calendar.time_zone();
+        let window = self.ask.window;
+        let in_window =
+            window.map(|w| CompFilter { name: "VCALENDAR".to_owned(), time_range: Some(w), ..CompFilter::default() });
+        let expand = Select { expand: window.filter(|_| self.ask.expand), ..Select::default() };
+        let rows = resources::page(tx, calendar, self.after.as_ref(), window.unwrap_or(Window::ALL), PAGE)?;
+        let mut shown = Vec::with_capacity(rows.len());
+        for object in rows.iter().filter_map(read) {
+            if in_window.as_ref().is_some_and(|filter| !filter::matches(filter, &object, &zone)) {
                 continue;
             }
             let first = object.span().first;
-            let go_on = match expand.expand {
-                None => f(object.calendar(), first)?,
-                Some(_) => match expanded(&object, &expand, zone)? {
-                    Some(shown) => f(&shown, first)?,
-                    None => true,
-                },
-            };
-            if !go_on {
-                return Ok(());
+            match expand.expand {
+                None => shown.push((object.calendar().clone(), first)),
+                Some(_) => shown.extend(expanded(&object, &expand, &zone)?.map(|calendar| (calendar, first))),
             }
         }
+        let over = rows.len() < PAGE as usize;
+        if let Some(last) = rows.into_iter().next_back() {
+            self.after = Some(last.name);
+        }
+        Ok((shown, over))
     }
 }
+
+/// An object as it is to be in the file, and its first instant.
+type Shown = (Component, Option<Instant>);
 
 fn read(resource: &Resource) -> Option<Object> {
     Object::parse(&resource.body)

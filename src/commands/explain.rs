@@ -196,6 +196,7 @@ mod tests {
             error: None,
             verdict: None,
             origin: None,
+            moving: None,
             changed_at: Instant(0),
         };
         change(&mut held);

@@ -5,8 +5,8 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use calgate::export::{self, Ask};
+use calgate::ical::Window;
 use calgate::ical::file::Form;
-use calgate::ical::{Window, zone};
 use calgate::store::calendars::{self, Need};
 use calgate::store::users::Actor;
 use jiff::tz::TimeZone;
@@ -57,7 +57,7 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let here = Here::open(config)?;
     let target = calendar::find(&here, &arguments.calendar).await?;
     let user = here.user(&target.owner).await?;
-    let window = window(&arguments, &zone::named(&target.zone).unwrap_or(TimeZone::UTC))?;
+    let window = window(&arguments, &target.time_zone())?;
     let ask = Ask { form: if arguments.json { Form::Json } else { Form::Text }, window, expand: arguments.expand };
     let mut output: Box<dyn Write + Send> = match &arguments.output {
         Some(file) => match File::create_new(file) {

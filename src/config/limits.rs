@@ -26,7 +26,7 @@ pub struct Limits {
     pub filters: usize,
     /// Properties asked for, or changed, in one request.
     pub properties: usize,
-    /// Instances of one object that are expanded: `max-instances`.
+    /// Instances of one object that are expanded.
     pub instances: usize,
     /// Bytes of expanded or cut calendar data in one answer.
     pub expanded: usize,

@@ -3,43 +3,37 @@
 use http::StatusCode;
 
 use super::path::Target;
+use super::request::{self, Depth};
 use super::response::{self, Answer};
-use super::{Asked, Error, request};
-use crate::store::calendars::{self, Denied, Need};
+use super::{Asked, Error};
+use crate::store::calendars::{self, Need};
 use crate::store::properties;
-use crate::sync::write::{self, Place};
+use crate::sync::write::{self, Place, Refusal};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let refused = |e| asked.refused(e);
     match asked.target.clone() {
         Target::Resource { owner, slug, name } => {
-            let condition = request::condition(asked.headers);
+            let condition = request::condition(asked.headers, &asked.base)?;
             write::delete(asked.app, asked.actor, &Place { owner, slug, name }, &condition).await.map_err(refused)?;
-            forget(&asked).await;
         }
         Target::Calendar { owner, slug } => {
+            if !matches!(request::depth(asked.headers)?, None | Some(Depth::Infinity)) {
+                return Err(Error::bad("a calendar is removed with all that is in it: Depth can only be infinity"));
+            }
+            let condition = request::condition(asked.headers, &asked.base)?;
             let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
-            let removed = asked.app.store.write(move |tx| -> Result<(), Denied> {
+            let removed = asked.app.store.write(move |tx| -> Result<(), Refusal> {
                 let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Remove)?;
+                if !condition.holds_for_collection(tx, &actor)? {
+                    return Err(Refusal::Condition { current: None });
+                }
                 calendars::remove(tx, &calendar, now)?;
-                Ok(properties::forget(tx, &key)?)
+                Ok(properties::forget_below(tx, &key)?)
             });
-            removed.await.map_err(|e| asked.denied(e))?;
+            removed.await.map_err(refused)?;
         }
         target => return Err(Error::not_allowed(&target, "this can not be removed")),
     }
     Ok(response::empty(StatusCode::NO_CONTENT))
-}
-
-/// Drops the dead properties of a resource that is gone. Nearly always there are none, which costs a look and no write;
-/// what is left behind when this fails would be seen again only on a new resource of the same name.
-async fn forget(asked: &Asked<'_>) {
-    let (user, key) = (asked.actor.user, asked.target.key());
-    let look = key.clone();
-    let any = asked.app.store.read(move |tx| properties::list(tx, user, &look)).await;
-    if any.is_ok_and(|list| !list.is_empty())
-        && let Err(e) = asked.app.store.write(move |tx| properties::forget(tx, &key)).await
-    {
-        tracing::warn!(reason = %e, "the properties of a removed resource were not dropped");
-    }
 }

@@ -1,20 +1,30 @@
-//! GET and HEAD: a resource as it was stored, byte for byte; of a collection, a line of help for people.
+//! GET and HEAD: a resource as it was stored, byte for byte, or as jCal; a calendar as one file (`whole.rs`); of other
+//! collections, and for browsers, a line of help for people.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY};
 use http::{HeaderValue, Response, StatusCode};
+use jiff::tz::TimeZone;
 
 use super::path::{self, Target};
-use super::props::{CONTENT_TYPE as CALENDAR_TYPE, Scene};
+use super::props::Scene;
 use super::response::{self, Answer, http_date, quoted};
-use super::{Asked, Error, propfind, request, schedule};
+use super::{Asked, Error, propfind, request, schedule, whole};
 use crate::body::Body;
+use crate::ical::file::Form;
+use crate::ical::select::{self, Select};
+use crate::ical::{Component, Object, jcal, recur};
 use crate::store::calendars::{self, Need};
 use crate::store::{Tx, resources, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let Target::Resource { owner, slug, name } = asked.target.clone() else {
-        return help(asked).await;
+    let form = whole::wanted(asked.headers);
+    let (owner, slug, name) = match (asked.target.clone(), form) {
+        (Target::Resource { owner, slug, name }, _) => (owner, slug, name),
+        (Target::Calendar { .. }, Some(form)) => return whole::answer(asked, form).await,
+        _ => return help(asked).await,
     };
+    let form = form.unwrap_or(Form::Text);
+    let timezones = request::timezones(asked.headers)?;
     let actor = asked.actor.clone();
     let (resource, tag) = asked
         .app
@@ -26,7 +36,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             Ok::<_, Error>((resource, tag))
         })
         .await?;
-    let condition = request::condition(asked.headers);
+    let condition = request::condition(asked.headers, &asked.base)?;
     let holds = |list: &Vec<crate::ids::Etag>| list.is_empty() || list.contains(&resource.etag);
     if condition.matches.is_some_and(|list| !holds(&list)) {
         let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
@@ -37,10 +47,13 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let mut answer = if unchanged {
         response::empty(StatusCode::NOT_MODIFIED)
     } else {
-        let mut answer = Response::new(Body::from(resource.body));
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CALENDAR_TYPE));
+        let (form, text) = shown(resource.body, form, timezones);
+        let mut answer = Response::new(Body::from(text));
+        answer.headers_mut().insert(CONTENT_TYPE, whole::content_type(form));
         answer
     };
+    // The etag is the resource's in every form: a client puts under it what it read under it (RFC 7809 3.1).
+    response::header(&mut answer, VARY, "Accept, CalDAV-Timezones");
     response::header(&mut answer, ETAG, &etag);
     if let Some(tag) = tag {
         response::header(&mut answer, HeaderName::from_static("schedule-tag"), &format!("\"{tag}\""));
@@ -49,6 +62,20 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // For this user only, and asked for again each time: the etag makes that cheap.
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
     Ok(answer)
+}
+
+/// The body in the form that is wanted. What can not be read any more is given as it is.
+fn shown(body: String, form: Form, timezones: Option<bool>) -> (Form, String) {
+    if form == Form::Text && timezones.is_none() {
+        return (form, body);
+    }
+    let Ok(object) = Object::parse(&body) else { return (Form::Text, body) };
+    let ask = Select { timezones, ..Select::default() };
+    let text = select::select(&object, &ask, &TimeZone::UTC, recur::Limits::default()).unwrap_or(body);
+    match Component::parse(&text) {
+        Ok(calendar) if form == Form::Json => (form, jcal::print(&calendar)),
+        _ => (Form::Text, text),
+    }
 }
 
 /// Somebody opened a collection in a browser, or pasted its address somewhere: say what it is and where to put it.

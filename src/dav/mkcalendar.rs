@@ -6,7 +6,7 @@ use http::header::CACHE_CONTROL;
 use super::path::Target;
 use super::proppatch::{self, Fault, propstats};
 use super::props::{self, Setting};
-use super::request::{self, Patch, PropName};
+use super::request::{self, Patch, Prefer, PropName};
 use super::response::{self, Answer, Ns};
 use super::{Asked, Error};
 use crate::config::Limits;
@@ -31,11 +31,22 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         Err((at, fault, why)) => return Ok(refused(&patches, (at, fault, &why), mkcol)),
     };
     let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
-    let key = asked.target.key();
-    let made = asked.app.store.write(move |tx| make(tx, &actor, &owner, &slug, &key, &plan, &limits, now)).await;
-    match made {
+    let condition = request::condition(asked.headers, &asked.base)?;
+    let made = asked.app.store.write(move |tx| {
+        // Nothing is there, or else it is refused for that.
+        if condition.matches.is_some() || !condition.lists_hold(tx, &actor, None)? {
+            return Err(Failure::Condition);
+        }
+        make(tx, &actor, &owner, &slug, &plan, &limits, now)
+    });
+    match made.await {
         Ok(()) => {
             let mut answer = response::empty(StatusCode::CREATED);
+            // A success says nothing as it is (RFC 8144 2.3).
+            let prefer = Prefer { noroot: false, ..Prefer::read(asked.headers) };
+            if prefer.minimal {
+                answer = response::with_preference(answer, &prefer.applied(Prefer::SETTING));
+            }
             response::header(&mut answer, CACHE_CONTROL, "no-cache");
             Ok(answer)
         }
@@ -46,10 +57,14 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         Err(Failure::Taken) => Err(Error::refused(TAKEN, "there is a calendar at this place already")),
         Err(Failure::Denied(Denied::Missing)) => Err(wrong_place()),
         Err(Failure::Denied(denied)) => Err(asked.denied(denied)),
-        Err(Failure::Quota) => {
-            let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, "there is no room for it");
-            Err(Error { condition: "<D:quota-not-exceeded/>".into(), ..error })
+        Err(Failure::Condition) => {
+            Err(Error::new(StatusCode::PRECONDITION_FAILED, "the condition asks for something that is not there"))
         }
+        Err(Failure::TooMany) => {
+            let most = limits.calendars;
+            Err(Error::full(format!("there are {most} calendars in this home, and can be no more")))
+        }
+        Err(Failure::Quota) => Err(Error::full("there is no room for so many properties")),
     }
 }
 
@@ -65,6 +80,8 @@ pub fn wrong_place() -> Error {
 enum Failure {
     Taken,
     Denied(Denied),
+    Condition,
+    TooMany,
     Quota,
 }
 
@@ -104,7 +121,8 @@ struct Plan {
     dead: Vec<Dead>,
 }
 
-/// Only plain calendars can be made: no bare folders, no subscriptions (Apple's come as MKCALENDAR too).
+/// Only plain calendars can be made: no bare folders, and no subscriptions, as Apple's clients want to keep theirs: a
+/// calendar that nothing ever comes into would be worse than a word.
 fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), Error> {
     let wrong = || {
         Error::refused("<D:valid-resourcetype/>", "only a calendar can be made here: a collection with CALDAV:calendar")
@@ -113,6 +131,11 @@ fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), Error> {
         return if mkcol { Err(wrong()) } else { Ok(()) };
     };
     let types = patch.value.as_ref().map_or(&[][..], |v| &v.children);
+    if types.iter().any(|(t, _)| is(t, Ns::CalendarServer, "subscribed")) {
+        let why = "a subscription can not be kept here: keep it on the device, or add the calendar that is subscribed to \
+                   as an account in gateway.toml";
+        return Err(Error::refused("<D:valid-resourcetype/>", why));
+    }
     let calendar = types.iter().any(|(t, _)| is(t, Ns::CalDav, "calendar"));
     let others = types.iter().any(|(t, _)| !is(t, Ns::CalDav, "calendar") && !is(t, Ns::Dav, "collection"));
     if calendar && !others { Ok(()) } else { Err(wrong()) }
@@ -136,8 +159,12 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
             continue;
         }
         match props::setting(&patch.name, true, false, false) {
-            Setting::Live(set) => set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::Value, why))?,
-            Setting::LiveElement(set) => set(Some(value), &mut edit).map_err(|why| (at, Fault::Value, why))?,
+            Setting::Live(set) => {
+                set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?
+            }
+            Setting::LiveElement(set) => {
+                set(Some(value), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?
+            }
             Setting::Dead if value.xml.len() > limits.dead_property => {
                 return Err((at, Fault::Quota, "this property is too long".to_owned()));
             }
@@ -147,9 +174,7 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
             }
         }
     }
-    let Edit { display_name, color, order, description, timezone, transparent } = edit;
-    plan.new =
-        New { display_name, color, order, description, timezone, transparent: transparent.flatten(), ..plan.new };
+    plan.new.edit = edit;
     Ok(plan)
 }
 
@@ -158,17 +183,17 @@ fn make(
     actor: &Actor,
     owner: &str,
     slug: &str,
-    key: &str,
     plan: &Plan,
     limits: &Limits,
     now: Instant,
 ) -> Result<(), Failure> {
     if calendars::home(tx, actor, owner)?.len() >= limits.calendars {
-        return Err(Failure::Quota);
+        return Err(Failure::TooMany);
     }
     calendars::create(tx, actor, owner, slug, &plan.new, now)?;
+    let key = Target::Calendar { owner: owner.to_owned(), slug: slug.to_owned() }.key();
     for dead in &plan.dead {
-        properties::set(tx, actor.user, key, dead, limits.dead_properties)?;
+        properties::set(tx, actor.user, &key, dead, limits.dead_properties)?;
     }
     Ok(())
 }

@@ -5,12 +5,15 @@
 //! other files are one method each.
 
 pub mod acl;
+pub mod copy_move;
 pub mod delete;
 pub mod get;
+pub mod limits;
 pub mod mkcalendar;
 pub mod options;
 mod page;
 pub mod path;
+pub mod post;
 pub mod principals;
 pub mod propfind;
 pub mod proppatch;
@@ -22,6 +25,7 @@ pub mod response;
 pub mod schedule;
 pub mod share;
 pub mod sheet;
+pub mod whole;
 pub mod xml;
 
 use std::borrow::Cow;
@@ -53,6 +57,8 @@ pub struct Asked<'a> {
     pub limits: Limits,
     pub actor: &'a Actor,
     pub target: Target,
+    /// What stands behind the `?` of the URL.
+    pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
 }
@@ -80,7 +86,7 @@ impl Asked<'_> {
 pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Answer {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
-    let mut answer = match route(app, actor, &method, target, &request).await {
+    let mut answer = match route(app, actor, &method, target.clone(), &request).await {
         Ok(answer) => answer,
         Err(error) => {
             match &error.log {
@@ -93,9 +99,9 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
             response::error(&error)
         }
     };
-    if matches!(method.as_str(), "PROPFIND" | "REPORT" | "OPTIONS") {
-        // Apple's clients look for it in the answer to a PROPFIND too.
-        answer.headers_mut().insert(HeaderName::from_static("dav"), HeaderValue::from_static(options::DAV));
+    if !answer.headers().contains_key("dav") && matches!(method.as_str(), "PROPFIND" | "REPORT") {
+        // An error: what the calendar can do is not looked up for it.
+        response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(target.as_ref(), None));
     }
     if method == "HEAD" {
         // How long a streamed answer would be is only known when it has been made.
@@ -109,7 +115,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(_app: &Arc<App>, path: &str) -> Answer {
-    options::answer(Target::read(path).or_else(|| path::elsewhere(path)).as_ref())
+    options::say(Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), None, true)
 }
 
 async fn route(
@@ -119,14 +125,12 @@ async fn route(
     target: Option<Target>,
     request: &Request<Bytes>,
 ) -> Result<Answer, Error> {
-    if method == "OPTIONS" {
-        return Ok(options::answer(target.as_ref()));
-    }
     if !options::KNOWN.contains(&method) {
         return Err(Error::new(StatusCode::NOT_IMPLEMENTED, format!("the method {} is not known here", brief(method))));
     }
     let Some(target) = target else {
         return Err(match method {
+            "OPTIONS" => return Ok(options::say(None, None, actor.may_write)),
             "PUT" => no_parent(),
             "MKCALENDAR" | "MKCOL" => mkcalendar::wrong_place(),
             _ => Error::not_found(),
@@ -139,7 +143,12 @@ async fn route(
         return Err(error);
     }
     let possible = options::allowed(&target).split(", ").any(|m| m == method);
-    if !possible && !matches!(method, "MKCALENDAR" | "MKCOL") {
+    // And what becomes of a whole calendar for `copy_move.rs`.
+    let decided_there = match &target {
+        Target::Calendar { .. } => matches!(method, "MKCALENDAR" | "MKCOL" | "COPY" | "MOVE"),
+        _ => matches!(method, "MKCALENDAR" | "MKCOL"),
+    };
+    if !possible && !decided_there {
         return Err(Error::not_allowed(&target, format!("{method} is not possible here")));
     }
     let encoded =
@@ -151,24 +160,42 @@ async fn route(
     let (base, limits) = (config.server.public_url.clone(), config.limits);
     drop(config);
     // What is put is calendar data, and read by itself.
+    let adds = matches!(target, Target::Calendar { .. }) && post::is_calendar_data(request.headers());
     let body = match method {
         "PUT" => request.body().clone(),
+        "POST" if adds => request.body().clone(),
         _ => xml::utf8(request.body()).map_err(Error::bad)?,
     };
-    let asked = Asked { app, base, limits, actor, target, headers: request.headers(), body: &body };
-    match method {
+    let query = request.uri().query().unwrap_or_default();
+    let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: &body };
+    // Apple's clients look for what a calendar can do in the answer to a PROPFIND too.
+    let lists = matches!(method, "PROPFIND" | "REPORT");
+    let calendar = match lists && options::depends_on_calendar() {
+        true => options::calendar_of(&asked).await?,
+        false => None,
+    };
+    let dav = lists.then(|| options::dav(Some(&asked.target), calendar.as_ref()));
+    let answer = match method {
+        "OPTIONS" => options::answer(asked).await,
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
         "REPORT" => report::answer(asked).await,
         "GET" | "HEAD" => get::answer(asked).await,
         "PUT" => put::answer(asked).await,
-        "DELETE" => delete::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
+        "POST" if adds => post::answer(asked).await,
         "POST" => share::answer(asked).await,
+        "DELETE" => delete::answer(asked).await,
+        "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),
+    };
+    let mut answer = answer?;
+    if let Some(dav) = dav {
+        response::header(&mut answer, HeaderName::from_static("dav"), &dav);
     }
+    Ok(answer)
 }
 
 /// Enough of a text to recognise it by.
@@ -241,6 +268,12 @@ impl Error {
         self.log.map_or(self.message, String::from)
     }
 
+    /// 507: there is no room (RFC 4331 6).
+    pub fn full(message: impl Into<String>) -> Error {
+        let error = Error::new(StatusCode::INSUFFICIENT_STORAGE, message);
+        Error { condition: Cow::Borrowed("<D:quota-not-exceeded/>"), ..error }
+    }
+
     fn later(after: u32, message: impl Into<String>) -> Error {
         Error { retry_after: Some(after), ..Error::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
@@ -255,6 +288,10 @@ impl Error {
                     None => "the condition asks for something that is not there",
                 };
                 Error { etag: current, ..Error::new(StatusCode::PRECONDITION_FAILED, message) }
+            }
+            Refusal::Occupied { current } => {
+                let message = "there is something at the destination already, and Overwrite says to leave it";
+                Error { etag: Some(current), ..Error::new(StatusCode::PRECONDITION_FAILED, message) }
             }
             Refusal::UidTaken { name } => {
                 let there = match target {
@@ -277,6 +314,10 @@ impl Error {
                 "<C:valid-calendar-object-resource/>",
                 format!("the upstream calendar refused it: {why}"),
             ),
+            Refusal::Full => Error::full("this calendar has as many resources as it can have: remove some first"),
+            Refusal::NoParent => no_parent(),
+            Refusal::NotThere(why) => Error::read_only(&target.href(base), why),
+            Refusal::NotMovable(why) => Error::new(StatusCode::FORBIDDEN, why),
             Refusal::Missing => Error::not_found(),
             Refusal::Later(after) => Error::later(
                 u32::try_from(after.as_secs()).unwrap_or(u32::MAX).max(1),
@@ -355,6 +396,11 @@ mod tests {
         let taken = "<C:no-uid-conflict><D:href>/cal/dav/anna/work/b.ics</D:href></C:no-uid-conflict>";
         check(Refusal::UidTaken { name: other }, 403, taken, "");
         check(Refusal::UidChanged, 403, "</C:no-uid-conflict>", "");
+        check(Refusal::Occupied { current: "e".into() }, 412, "", "\"e\"");
+        check(Refusal::Full, 507, "<D:quota-not-exceeded/>", "");
+        check(Refusal::NoParent, 409, "", "");
+        check(Refusal::NotThere("no".to_owned()), 403, "</D:need-privileges>", "");
+        check(Refusal::NotMovable("no".to_owned()), 403, "", "");
         check(Refusal::Component, 403, "<C:supported-calendar-component/>", "");
         check(Refusal::Upstream("no".to_owned()), 403, "<C:valid-calendar-object-resource/>", "");
         check(Refusal::Missing, 404, "", "");

@@ -17,7 +17,7 @@ use super::sheet::{Data, Sheet};
 use crate::app::App;
 use crate::body::{Body, Cut, Rest};
 use crate::ical::select::{self, Select};
-use crate::ical::{Instant, Kind, Object, recur, scheduling, zone};
+use crate::ical::{Component, Instant, Kind, Object, jcal, recur, scheduling};
 use crate::ids::Seq;
 use crate::store::calendars::{self, Calendar, Need, Source};
 use crate::store::properties::Dead;
@@ -92,7 +92,7 @@ impl Place {
         Ok(Place {
             me,
             href: target.href(&scene.base),
-            zone: zone::named(&calendar.zone).unwrap_or(TimeZone::UTC),
+            zone: calendar.time_zone(),
             dead,
             access: sheet.wants_access() && matches!(calendar.source, Source::Unified { .. }),
             calendar,
@@ -119,6 +119,8 @@ pub struct Writer {
     pub scene: Scene,
     pub sheet: Sheet,
     pub select: Select,
+    /// Calendar data is given as jCal.
+    pub json: bool,
     /// Bytes of calendar data that were made for this answer.
     pub selected: usize,
 }
@@ -142,7 +144,7 @@ impl Writer {
 
     /// Whether objects have to be parsed to write their data.
     fn parses(&self) -> bool {
-        self.wants_data() && self.select != Select::default()
+        self.wants_data() && (self.json || self.select != Select::default())
     }
 
     /// Writes the next rows of a walk until the page is full; `most` of them at most, of which it gives the number, and
@@ -242,7 +244,7 @@ impl Writer {
         if !wants_data {
             return write(&Data::None);
         }
-        if self.select == Select::default() {
+        if !self.json && self.select == Select::default() {
             return write(&Data::Text(seen.body));
         }
         let parsed;
@@ -260,7 +262,10 @@ impl Writer {
         match select::select(object, &self.select, &place.zone, limits.expansion()) {
             Ok(text) if self.selected <= limits.expanded => {
                 self.selected += text.len();
-                write(&Data::Text(&text));
+                match self.json.then(|| Component::parse(&text)) {
+                    Some(Ok(calendar)) => write(&Data::Json(&jcal::print(&calendar))),
+                    Some(Err(_)) | None => write(&Data::Text(&text)),
+                }
             }
             // Of one object too many, or of all of them together.
             Ok(_) | Err(recur::Error::TooMany) => {

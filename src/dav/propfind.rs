@@ -1,7 +1,5 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
-use http::header::{HeaderName, VARY};
-
 use super::page::{self, Choice, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
@@ -15,14 +13,14 @@ use crate::store::properties::Dead;
 use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
-use crate::store::{Tx, grants, properties};
+use crate::store::{Tx, grants, homes, properties};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
     let depth = depth(request::depth(asked.headers)?, &asked.target)?;
     let prefer = Prefer::read(asked.headers);
     let sheet = Sheet::new(wanted, prefer.minimal, false);
-    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), selected: 0 };
+    let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), json: false, selected: 0 };
     let target = asked.target.clone();
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
@@ -55,16 +53,12 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits }
+    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits, home: None }
 }
 
-/// Says which preferences were followed.
-pub fn with_preference(mut answer: Answer, prefer: Prefer) -> Answer {
-    response::header(&mut answer, VARY, "Brief, Prefer");
-    if !prefer.applied().is_empty() {
-        response::header(&mut answer, HeaderName::from_static("preference-applied"), prefer.applied());
-    }
-    answer
+/// Says which preferences a listing followed.
+pub fn with_preference(answer: Answer, prefer: Prefer) -> Answer {
+    response::with_preference(answer, &prefer.applied(Prefer::LISTING))
 }
 
 /// How deep to go. Infinity is refused where it would walk through calendars (RFC 4918 9.1 allows that); a calendar has
@@ -92,6 +86,9 @@ fn first(
     noroot: bool,
     out: &mut String,
 ) -> Result<Option<Place>, Error> {
+    if matches!(target, Target::Root { .. } | Target::Home { .. }) {
+        writer.scene.home = Some(homes::home(tx, writer.scene.actor.user)?.token());
+    }
     let (scene, sheet) = (&writer.scene, &mut writer.sheet);
     let deep = depth == Depth::One;
     let this = !(deep && noroot);
@@ -178,7 +175,7 @@ fn first(
 }
 
 /// The response of one collection.
-fn collection(
+pub fn collection(
     tx: &mut Tx<'_>,
     scene: &Scene,
     sheet: &mut Sheet,

@@ -4,12 +4,13 @@ use http::StatusCode;
 
 use super::path::Target;
 use super::props::{self, Scene, Setting};
-use super::request::{self, Patch};
+use super::request::{self, Patch, Prefer, PropName};
 use super::response::{self, Answer, status_line, tags};
 use super::{Asked, Error, propfind, schedule};
 use crate::store::calendars::{self, Edit, Need};
 use crate::store::properties::{Dead, NotSet};
-use crate::store::{Tx, properties, resources};
+use crate::store::{Tx, homes, properties, resources};
+use crate::sync::write::{Condition, Refusal};
 
 /// Why a property was not changed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Fault {
     Protected,
     /// The value does not fit the property.
     Value,
+    /// There is no such time zone (RFC 7809 5.2).
+    Zone,
     /// A new calendar can not hold such components.
     Components,
     Quota,
@@ -24,6 +27,13 @@ pub enum Fault {
     Availability,
     /// New events can not go there.
     DefaultCalendar,
+}
+
+impl Fault {
+    /// Of a value that was refused for this property.
+    pub fn of_value(name: &PropName) -> Fault {
+        if name.name == "calendar-timezone-id" { Fault::Zone } else { Fault::Value }
+    }
 }
 
 /// Why nothing was changed.
@@ -43,8 +53,14 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let patches = request::proppatch(asked.body, &asked.limits)?;
     let href = asked.href();
     let (scene, target) = (propfind::scene(&asked), asked.target.clone());
+    let condition = request::condition(asked.headers, &asked.base)?;
+    let prefer = Prefer::read(asked.headers);
     let todo = patches.clone();
-    match asked.app.store.write(move |tx| apply(tx, &scene, &target, &todo)).await {
+    match asked.app.store.write(move |tx| apply(tx, &scene, &target, &condition, &todo)).await {
+        // RFC 8144 2.2: that all of it was done is all there is to say.
+        Ok(()) if prefer.minimal => {
+            Ok(response::with_preference(response::empty(StatusCode::OK), &prefer.applied(Prefer::SETTING)))
+        }
         Ok(()) => Ok(response::multistatus(report(&href, &patches, None))),
         Err(Failure::Patch(at, fault, why)) => {
             Ok(response::multistatus(report(&href, &patches, Some((at, fault, &why)))))
@@ -53,9 +69,15 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     }
 }
 
-fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> Result<(), Failure> {
+fn apply(
+    tx: &mut Tx<'_>,
+    scene: &Scene,
+    target: &Target,
+    condition: &Condition,
+    patches: &[Patch],
+) -> Result<(), Failure> {
     let actor = &scene.actor;
-    let mut calendar = None;
+    let (mut calendar, mut resource) = (None, None);
     match target {
         Target::Principal { user } => {
             if propfind::principal(tx, scene, user)?.id != actor.user {
@@ -72,14 +94,23 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
         Target::Calendar { owner, slug } => calendar = Some(calendars::open(tx, actor, owner, slug, Need::Read)?),
         Target::Resource { owner, slug, name } => {
             let calendar = calendars::open(tx, actor, owner, slug, Need::Read)?;
-            resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
+            let there = resources::get(tx, &calendar, name)?.ok_or_else(Error::not_found)?;
+            resource = Some((calendar, there));
         }
         Target::Root { .. } | Target::Principals => return Err(Error::not_found().into()),
     }
     if !actor.may_write {
         return Err(Error::read_only(&target.href(&scene.base), "this app password may only read").into());
     }
-    let on_principal = matches!(target, Target::Principal { .. } | Target::Home { .. });
+    let (holds, current) = match resource {
+        Some((calendar, there)) => (condition.holds(tx, actor, &calendar, Some(&there))?, Some(there.etag)),
+        None => (condition.holds_for_collection(tx, actor)?, None),
+    };
+    if !holds {
+        let refusal = Refusal::Condition { current };
+        return Err(Error::of_refusal(refusal, target, &scene.base).into());
+    }
+    let on_principal = matches!(target, Target::Principal { .. });
     let on_inbox = matches!(target, Target::Inbox { .. });
     let mut edit = Edit::default();
     for (at, patch) in patches.iter().enumerate() {
@@ -90,7 +121,7 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
             }
             Setting::Live(set) => {
                 let value = patch.value.as_ref().map(|v| v.text.as_str());
-                set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
+                set(value, &mut edit).map_err(|why| Failure::Patch(at, Fault::of_value(&patch.name), why))?;
             }
             Setting::LiveElement(set) => {
                 set(patch.value.as_ref(), &mut edit).map_err(|why| Failure::Patch(at, Fault::Value, why))?;
@@ -102,8 +133,13 @@ fn apply(tx: &mut Tx<'_>, scene: &Scene, target: &Target, patches: &[Patch]) -> 
             Setting::Dead => set_dead(tx, scene, &target.key(), patch, at)?,
         }
     }
-    if let Some(calendar) = calendar.filter(|_| edit != Edit::default()) {
-        calendars::edit(tx, &calendar, &edit)?;
+    if let Some(calendar) = calendar {
+        if edit != Edit::default() {
+            calendars::edit(tx, &calendar, &edit)?;
+        } else {
+            // What a client keeps with a calendar of its own accord is news for its other programs, too.
+            homes::touch(tx, &calendar)?;
+        }
     }
     Ok(())
 }
@@ -166,6 +202,7 @@ pub fn propstats(patches: &[Patch], failed: Option<(usize, Fault, &str)>, out: &
     let (status, condition) = match fault {
         Fault::Protected => (StatusCode::FORBIDDEN, "<D:cannot-modify-protected-property/>"),
         Fault::Value => (StatusCode::CONFLICT, ""),
+        Fault::Zone => (StatusCode::FORBIDDEN, "<C:valid-timezone/>"),
         Fault::Components => (StatusCode::FORBIDDEN, "<C:supported-calendar-component/>"),
         Fault::Availability => (StatusCode::FORBIDDEN, "<C:valid-calendar-data/>"),
         Fault::DefaultCalendar => (StatusCode::FORBIDDEN, "<C:valid-schedule-default-calendar-URL/>"),

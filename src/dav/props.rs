@@ -6,13 +6,15 @@
 use std::fmt::Write;
 
 use super::acl;
+use super::limits;
 use super::path;
 use super::principals;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date};
 use super::xml::escape;
+use crate::busy;
 use crate::config::{Limits, PublicUrl};
-use crate::ical::{Component, Instant, Kind};
+use crate::ical::{Component, Instant, Kind, zone};
 use crate::store::calendars::{Calendar, Edit};
 use crate::store::scheduling::{Facts, INBOX, OUTBOX};
 use crate::store::users::{Actor, User};
@@ -70,6 +72,8 @@ pub struct Scene {
     /// What every href begins with.
     pub base: PublicUrl,
     pub limits: Limits,
+    /// The sync token of the actor's home, where a home may be shown.
+    pub home: Option<String>,
 }
 
 /// One property.
@@ -135,6 +139,9 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
     row(Dav, PRIVILEGES, current_user_privilege_set),
+    // RFC 5842, 5995
+    row(Dav, "resource-id", resource_id),
+    row(Dav, "add-member", add_member),
     row(Dav, "group", acl::empty),
     row(Dav, "supported-privilege-set", acl::supported_privilege_set),
     row(Dav, "acl", acl::acl),
@@ -156,14 +163,18 @@ pub const PROPS: &[Prop] = &[
     // RFC 4791 5.2 and 6.2
     row(CalDav, "calendar-home-set", calendar_home_set),
     row(CalDav, "supported-calendar-component-set", supported_calendar_component_set),
+    row(CalDav, "supported-calendar-component-sets", supported_calendar_component_sets),
     row(CalDav, "supported-calendar-data", supported_calendar_data),
     row(CalDav, "supported-collation-set", supported_collation_set),
     row(CalDav, "max-resource-size", max_resource_size),
     row(CalDav, "min-date-time", min_date_time),
     row(CalDav, "max-date-time", max_date_time),
     row(CalDav, "max-instances", max_instances),
+    row(CalDav, "max-attendees-per-instance", max_attendees_per_instance),
     Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
+    // RFC 7809 5.2; there is no service for zones here, so `timezone-service-set` is nowhere
+    Prop { set: Set::Calendar(set_timezone_id), ..row(CalDav, "calendar-timezone-id", calendar_timezone_id) },
     // RFC 6638 2, 3.2.10 and 9
     row(CalDav, "calendar-user-address-set", calendar_user_address_set),
     row(CalDav, "calendar-user-type", acl::calendar_user_type),
@@ -336,12 +347,35 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
     true
 }
 
+/// RFC 5842 3.1: the same for ever, whatever the collection is called; another one when it is made anew. Resources have
+/// none: their rows are not known where they are listed.
+fn resource_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let what = match node {
+        Node::Principal(user) => format!("principal {}", user.id),
+        Node::Home(user) => format!("home {}", user.id),
+        Node::Calendar(calendar) => format!("calendar {} {}", calendar.id, calendar.epoch),
+        _ => return false,
+    };
+    let hash = crate::secrets::sha256(what.as_bytes());
+    let hex = |part: &[u8]| part.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    // RFC 9562 5.8: a UUID of our own making.
+    let (version, variant) = ([hash[6] & 0x0F | 0x80, hash[7]], [hash[8] & 0x3F | 0x80, hash[9]]);
+    let [a, b, c] = [hex(&hash[..4]), hex(&hash[4..6]), hex(&hash[10..16])];
+    href(&format!("urn:uuid:{a}-{b}-{}-{}-{c}", hex(&version), hex(&variant)), out)
+}
+
+/// RFC 5995 3.2.1: where new resources can be posted, which is the calendar itself.
+fn add_member(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Calendar(calendar) = node else { return false };
+    calendar.writable && href(&path::calendar(&scene.base, &calendar.owner, &calendar.slug), out)
+}
+
 /// The reports that are answered at `node`, and no others.
 fn supported_report_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let reports: &[&str] = match node {
         Node::Calendar(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
         Node::Resource(..) => &["C:calendar-multiget", "C:calendar-query"],
-        Node::Home(_) => &["C:calendar-multiget"],
+        Node::Home(_) => &["C:calendar-multiget", "C:calendar-query", "C:free-busy-query", "D:sync-collection"],
         Node::Inbox(..) => &["C:calendar-multiget", "C:calendar-query", "D:sync-collection"],
         _ => &[],
     };
@@ -356,10 +390,12 @@ fn supported_report_set(scene: &Scene, node: &Node<'_>, out: &mut String) -> boo
 /// The sync token of every inbox, in which nothing ever changes. No calendar takes it for one of its own.
 pub const INBOX_TOKEN: &str = "urn:calgate:inbox:0";
 
-fn sync_token(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+fn sync_token(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     match node {
         Node::Calendar(calendar) => text(&calendar.token(), out),
         Node::Inbox(..) => text(INBOX_TOKEN, out),
+        // Apple's clients trust in sync reports where the home has one.
+        Node::Home(_) => scene.home.as_ref().is_some_and(|token| text(token, out)),
         _ => false,
     }
 }
@@ -408,8 +444,28 @@ fn supported_calendar_component_set(_: &Scene, node: &Node<'_>, out: &mut String
     true
 }
 
+/// What a new calendar may be asked to hold, of which MKCALENDAR takes any choice; those of one kind come first, because
+/// Apple's clients make such calendars.
+fn supported_calendar_component_sets(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let Node::Home(_) = node else { return false };
+    let kinds = [Kind::Event, Kind::Todo, Kind::Journal];
+    // As bits, by how many are set.
+    for set in [1, 2, 4, 3, 5, 6, 7] {
+        out.push_str("<C:supported-calendar-component-set>");
+        for (_, kind) in kinds.iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1) {
+            out.push_str("<C:comp name=\"");
+            out.push_str(kind.name());
+            out.push_str("\"/>");
+        }
+        out.push_str("</C:supported-calendar-component-set>");
+    }
+    true
+}
+
 fn supported_calendar_data(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>", out)
+    let both = "<C:calendar-data content-type=\"text/calendar\" version=\"2.0\"/>\
+                <C:calendar-data content-type=\"application/calendar+json\" version=\"2.0\"/>";
+    on_calendar(node, both, out)
 }
 
 fn supported_collation_set(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -423,17 +479,20 @@ fn max_resource_size(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     on_calendar(node, "", out) && write!(out, "{}", scene.limits.object).is_ok()
 }
 
-/// The years that a DATE of RFC 5545 can be written with.
 fn min_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "00010101T000000Z", out)
+    on_calendar(node, limits::MIN_DATE_TIME, out)
 }
 
 fn max_date_time(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "99991231T235959Z", out)
+    on_calendar(node, limits::MAX_DATE_TIME, out)
 }
 
-fn max_instances(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
-    on_calendar(node, "", out) && write!(out, "{}", scene.limits.instances).is_ok()
+fn max_instances(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", limits::MAX_INSTANCES).is_ok()
+}
+
+fn max_attendees_per_instance(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    on_calendar(node, "", out) && write!(out, "{}", scene.limits.attendees).is_ok()
 }
 
 fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -442,6 +501,10 @@ fn calendar_description(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
 
 fn calendar_timezone(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     matches!(node, Node::Calendar(c) if text(&c.timezone, out))
+}
+
+fn calendar_timezone_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    matches!(node, Node::Calendar(c) if c.own_zone().is_some_and(|zone| text(zone, out)))
 }
 
 fn calendar_color(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
@@ -547,14 +610,34 @@ fn set_timezone(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
     Ok(())
 }
 
+/// RFC 7809 5.2: the name stands for its rules, which `calendar-timezone` then has.
+fn set_timezone_id(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
+    let id = value.unwrap_or("").trim();
+    if id.is_empty() {
+        edit.timezone = Some(String::new());
+        return Ok(());
+    }
+    let zone = zone::named(id).and_then(|zone| Some((zone.iana_name()?.to_owned(), zone)));
+    let (name, zone) = zone.ok_or_else(|| format!("there is no time zone of the name {id:?}"))?;
+    // The rules as they now are: who reads them alone is right in the present.
+    let rules = zone::vtimezone(&name, &zone, NEW_RULES, NEW_RULES);
+    edit.timezone = Some(Component::new("VCALENDAR").with(busy::head(None)).with_components([rules]).print_new());
+    Ok(())
+}
+
+/// 2026-01-01: the rules of a zone that is only named are given from there on.
+const NEW_RULES: Instant = Instant(1_767_225_600);
+
 /// RFC 4791 5.2.2: one VCALENDAR with one VTIMEZONE and nothing else.
 fn check_timezone(zone: &str) -> Result<(), String> {
     let wrong = "a time zone is one VCALENDAR with one VTIMEZONE in it";
     let calendar = Component::parse(zone.trim_start()).map_err(|e| format!("{wrong}: {e}"))?;
     match calendar.components.as_slice() {
-        [one] if one.name() == "VTIMEZONE" && one.value("TZID").is_some() => Ok(()),
-        _ => Err(wrong.to_owned()),
+        [one] if one.name() == "VTIMEZONE" && one.value("TZID").is_some() => {}
+        _ => return Err(wrong.to_owned()),
     }
+    let known = zone::of_calendar_text(zone.trim_start()).is_some();
+    known.then_some(()).ok_or_else(|| "the rules of this time zone can not be followed".to_owned())
 }
 
 fn short(value: Option<&str>, most: usize) -> Result<String, String> {

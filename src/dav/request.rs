@@ -1,20 +1,21 @@
 //! Bodies and headers → what is asked. Pure, and tolerant: an element that is not known is passed over (RFC 4918 17),
 //! only what can not be understood at all is an error.
 
-use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{ACCEPT, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use jiff::civil;
 use jiff::tz::TimeZone;
 
-use super::Error;
+use super::path::Target;
 use super::response::Ns;
 use super::xml::{self, Element};
-use crate::config::Limits;
+use super::{Error, no_parent};
+use crate::config::{Limits, PublicUrl};
 use crate::ical::filter::{Collation, CompFilter, MatchType, ParamFilter, PropFilter, Test, TextMatch};
 use crate::ical::select::{CompSelect, PropSelect, Select};
 use crate::ical::{Instant, Reading, Window};
 use crate::ids::Etag;
-use crate::sync::write::Condition;
+use crate::sync::write::{About, Check, Condition, List, Place};
 
 /// Octets of one text-match.
 const MAX_TEXT: usize = 4096;
@@ -78,6 +79,8 @@ pub enum Report {
         want: Fetch,
         token: String,
         limit: Option<u32>,
+        /// `sync-level` is infinite.
+        deep: bool,
     },
     FreeBusy {
         window: Window,
@@ -92,6 +95,8 @@ pub struct Fetch {
     pub wanted: Wanted,
     /// How `calendar-data`, if it is wanted, is to be given.
     pub select: Select,
+    /// As jCal.
+    pub json: bool,
 }
 
 /// The zone for floating times that a query brings along.
@@ -193,12 +198,11 @@ fn sync(root: &Element<'_>, limits: &Limits) -> Result<Report, Error> {
     let token = root.child(DAV, "sync-token").map(|e| e.text().trim().to_owned());
     let token =
         token.ok_or_else(|| Error::bad("a sync-collection needs a sync-token, which is empty the first time"))?;
-    if let Some(level) = root.child(DAV, "sync-level") {
-        // A calendar has no collections in it, so both levels say the same.
-        if !matches!(level.text().trim(), "1" | "infinite") {
-            return Err(Error::bad("sync-level must be 1 or infinite"));
-        }
-    }
+    let deep = match root.child(DAV, "sync-level").map(|level| level.text().trim().to_owned()).as_deref() {
+        None | Some("1") => false,
+        Some("infinite") => true,
+        Some(_) => return Err(Error::bad("sync-level must be 1 or infinite")),
+    };
     let limit = match root.child(DAV, "limit").and_then(|l| l.child(DAV, "nresults")) {
         None => None,
         Some(n) => match n.text().trim().parse::<u32>() {
@@ -207,7 +211,7 @@ fn sync(root: &Element<'_>, limits: &Limits) -> Result<Report, Error> {
             Err(_) => return Err(Error::bad("nresults must be a number")),
         },
     };
-    Ok(Report::Sync { want: fetch(root, limits)?, token, limit })
+    Ok(Report::Sync { want: fetch(root, limits)?, token, limit, deep })
 }
 
 fn root(body: &[u8]) -> Result<Element<'_>, Error> {
@@ -243,7 +247,8 @@ pub(super) fn wanted(parent: &Element<'_>, limits: &Limits) -> Result<Option<Wan
 fn fetch(report: &Element<'_>, limits: &Limits) -> Result<Fetch, Error> {
     let wanted = wanted(report, limits)?.unwrap_or(Wanted::Named(Vec::new()));
     let data = report.child(DAV, "prop").and_then(|p| p.child(CALDAV, "calendar-data"));
-    Ok(Fetch { wanted, select: data.map(|data| select(data, limits)).transpose()?.unwrap_or_default() })
+    let json = data.map(is_json).transpose()?.unwrap_or(false);
+    Ok(Fetch { wanted, select: data.map(|data| select(data, limits)).transpose()?.unwrap_or_default(), json })
 }
 
 fn patches(root: &Element<'_>, limits: &Limits) -> Result<Vec<Patch>, Error> {
@@ -272,11 +277,6 @@ fn patches(root: &Element<'_>, limits: &Limits) -> Result<Vec<Patch>, Error> {
 
 /// RFC 4791 9.6.
 fn select(data: &Element<'_>, limits: &Limits) -> Result<Select, Error> {
-    let type_ = data.attribute("content-type").unwrap_or("text/calendar");
-    let version = data.attribute("version").unwrap_or("2.0");
-    if !type_.eq_ignore_ascii_case("text/calendar") || version != "2.0" {
-        return Err(Error::refused("<C:supported-calendar-data/>", "only text/calendar of version 2.0 is given"));
-    }
     let expand = data.child(CALDAV, "expand").map(|range| bounded(range, limits)).transpose()?;
     let window = |name: &str| data.child(CALDAV, name).map(time_range).transpose();
     Ok(Select {
@@ -284,7 +284,19 @@ fn select(data: &Element<'_>, limits: &Limits) -> Result<Select, Error> {
         expand,
         limit_recurrence_set: window("limit-recurrence-set")?,
         limit_freebusy_set: window("limit-freebusy-set")?,
+        timezones: None,
     })
+}
+
+/// RFC 4791 9.6: the type and version that calendar data is asked for in. True: jCal.
+fn is_json(data: &Element<'_>) -> Result<bool, Error> {
+    let kind = data.attribute("content-type").unwrap_or("text/calendar").trim();
+    let json = kind.eq_ignore_ascii_case("application/calendar+json");
+    if !json && !kind.eq_ignore_ascii_case("text/calendar") || data.attribute("version").unwrap_or("2.0") != "2.0" {
+        let message = "calendar data is given as text/calendar and as application/calendar+json, of version 2.0";
+        return Err(Error::refused("<C:supported-calendar-data/>", message));
+    }
+    Ok(json)
 }
 
 fn comp_select(comp: &Element<'_>, limits: &Limits) -> Result<CompSelect, Error> {
@@ -477,76 +489,148 @@ pub fn depth(headers: &HeaderMap) -> Result<Option<Depth>, Error> {
     }
 }
 
-/// What the client would like of the answer (RFC 8144; `Brief` is what came before it).
+/// What the client would like of the answer (RFC 7240, RFC 8144; `Brief` is what came before them).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prefer {
-    /// Leave out what is not there.
+    /// Leave out what is not there, or need not be said.
     pub minimal: bool,
+    /// Give what was written.
+    pub representation: bool,
     /// Leave out the collection itself.
     pub noroot: bool,
+    /// Put nothing right.
+    pub strict: bool,
 }
 
 impl Prefer {
+    /// What a method that lists can do.
+    pub const LISTING: Prefer = Prefer { minimal: true, representation: false, noroot: true, strict: false };
+    /// What a method can do that changes properties.
+    pub const SETTING: Prefer = Prefer { noroot: false, ..Prefer::LISTING };
+    /// What a method can do that writes a resource.
+    pub const WRITING: Prefer = Prefer { minimal: false, representation: true, noroot: false, strict: true };
+    /// What a method can do that carries a resource from one place to another.
+    pub const CARRYING: Prefer = Prefer { strict: false, ..Prefer::WRITING };
+
+    /// Of two that say the opposite the first holds (RFC 7240 2).
     pub fn read(headers: &HeaderMap) -> Prefer {
         let mut prefer = Prefer::default();
+        let (mut returns, mut handling) = (false, false);
         for value in headers.get_all(HeaderName::from_static("prefer")) {
-            for one in value.to_str().unwrap_or("").split([',', ';']).map(str::trim) {
-                prefer.minimal |=
-                    one.eq_ignore_ascii_case("return=minimal") || one.eq_ignore_ascii_case("return-minimal");
-                prefer.noroot |= one.eq_ignore_ascii_case("depth-noroot");
+            for one in value.to_str().unwrap_or("").split([',', ';']) {
+                let (name, value) = one.split_once('=').unwrap_or((one, ""));
+                let name = name.trim().to_ascii_lowercase();
+                match (name.as_str(), value.trim().trim_matches('"').to_ascii_lowercase().as_str()) {
+                    ("return", how @ ("minimal" | "representation")) if !returns => {
+                        returns = true;
+                        prefer.minimal = how == "minimal";
+                        prefer.representation = how == "representation";
+                    }
+                    ("return-minimal", _) if !returns => (returns, prefer.minimal) = (true, true),
+                    ("handling", how @ ("strict" | "lenient")) if !handling => {
+                        (handling, prefer.strict) = (true, how == "strict");
+                    }
+                    ("depth-noroot", _) => prefer.noroot = true,
+                    _ => {}
+                }
             }
         }
         let brief = headers.get(HeaderName::from_static("brief"));
-        prefer.minimal |= brief.is_some_and(|b| b.as_bytes().trim_ascii().eq_ignore_ascii_case(b"t"));
+        prefer.minimal |= !returns && brief.is_some_and(|b| b.as_bytes().trim_ascii().eq_ignore_ascii_case(b"t"));
         prefer
     }
 
-    /// The value of `Preference-Applied`; empty: none was.
-    pub fn applied(self) -> &'static str {
-        match (self.minimal, self.noroot) {
-            (false, false) => "",
-            (true, false) => "return=minimal",
-            (false, true) => "depth-noroot",
-            (true, true) => "return=minimal, depth-noroot",
-        }
+    /// The value of `Preference-Applied` of a method that can do `possible`; empty: none was.
+    pub fn applied(self, possible: Prefer) -> String {
+        let all = [
+            (self.minimal && possible.minimal, "return=minimal"),
+            (self.representation && possible.representation, "return=representation"),
+            (self.noroot && possible.noroot, "depth-noroot"),
+            (self.strict && possible.strict, "handling=strict"),
+        ];
+        let applied: Vec<&str> = all.into_iter().filter(|(was, _)| *was).map(|(_, name)| name).collect();
+        applied.join(", ")
+    }
+
+    /// How much of calendar data is put right: all that good clients put right, or nothing (RFC 7240 4.4).
+    pub fn reading(self) -> Reading {
+        if self.strict { Reading::Strict } else { Reading::Tolerant }
     }
 }
 
-/// How much of calendar data is put right: all that good clients put right, or nothing with `Prefer: handling=strict`
-/// (RFC 7240 4.4).
-pub fn reading(headers: &HeaderMap) -> Reading {
-    let mut said = headers.get_all(HeaderName::from_static("prefer")).into_iter();
-    let strict = said.any(|value| {
-        let mut parts = value.to_str().unwrap_or("").split([',', ';']).map(str::trim);
-        parts.any(|one| one.eq_ignore_ascii_case("handling=strict"))
-    });
-    if strict { Reading::Strict } else { Reading::Tolerant }
+/// `CalDAV-Timezones` (RFC 7809 3.1): whether the rules of zones are wanted that everybody knows by name.
+pub fn timezones(headers: &HeaderMap) -> Result<Option<bool>, Error> {
+    let Some(value) = headers.get(HeaderName::from_static("caldav-timezones")) else { return Ok(None) };
+    match value.to_str().unwrap_or("").trim() {
+        "T" | "t" => Ok(Some(true)),
+        "F" | "f" => Ok(Some(false)),
+        _ => Err(Error::bad("CalDAV-Timezones must be T or F")),
+    }
 }
 
-/// `If-Match` and `If-None-Match`.
-pub fn condition(headers: &HeaderMap) -> Condition {
-    Condition { matches: etags(headers, IF_MATCH), none_match: etags(headers, IF_NONE_MATCH) }
+/// Which of `offers`, types with the one that is given by default first, `Accept` likes best (RFC 9110 12.5.1); `None`:
+/// it wants none of them.
+pub fn accepted<'o>(headers: &HeaderMap, offers: &[&'o str]) -> Option<&'o str> {
+    let mut ranges: Vec<(String, u32)> = Vec::new();
+    for value in headers.get_all(ACCEPT) {
+        for range in value.to_str().unwrap_or("").split(',').filter(|range| !range.trim().is_empty()) {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or("").to_ascii_lowercase();
+            let quality = parts.find_map(|p| p.strip_prefix("q=").or(p.strip_prefix("Q=")));
+            // In thousandths; what is no number is as good as not said.
+            let quality = quality.and_then(|q| q.trim().parse::<f32>().ok()).unwrap_or(1.0).clamp(0.0, 1.0);
+            ranges.push((kind, (quality * 1000.0) as u32));
+        }
+    }
+    if ranges.is_empty() {
+        return offers.first().copied();
+    }
+    let quality = |offer: &str| {
+        let whole = offer.split('/').next().unwrap_or("").to_owned() + "/*";
+        // The range that says most is the one that holds.
+        let said = [offer, &whole, "*/*"].into_iter().find_map(|name| ranges.iter().find(|(range, _)| range == name));
+        said.map_or(0, |(_, quality)| *quality)
+    };
+    // Of two that are liked as much, the first.
+    let best = offers.iter().rev().max_by_key(|offer| quality(offer))?;
+    (quality(best) > 0).then_some(*best)
+}
+
+/// `If-Match`, `If-None-Match`, `If-Schedule-Tag-Match` and `If`. The error is that `If` can not be read.
+pub fn condition(headers: &HeaderMap, base: &PublicUrl) -> Result<Condition, Error> {
+    // An empty one is none: Apple's clients send that.
+    let tag = etags(headers, HeaderName::from_static("if-schedule-tag-match"), false);
+    Ok(Condition {
+        matches: etags(headers, IF_MATCH, false),
+        none_match: etags(headers, IF_NONE_MATCH, true),
+        schedule_tag: tag.map(|tags| tags.into_iter().next().unwrap_or_else(|| Etag("*".to_owned()))),
+        lists: lists(headers, base)?,
+    })
 }
 
 /// The etags of a header; an empty list is `*`; `None`: there is no such header, or it is empty (Apple sends that).
 ///
-/// Ours are strong, and a weak form of one is taken for it: proxies that compress weaken an etag on its way down, and the
-/// client would otherwise never be able to write again. Backslashes before quotes are Evolution's of old.
-fn etags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<Etag>> {
+/// Compared `weak`ly, a weak etag is taken for the strong one that it was made of, as a proxy does that compresses; else it
+/// never matches (RFC 9110 8.8.3.2). Backslashes before quotes are Evolution's of old.
+fn etags(headers: &HeaderMap, name: HeaderName, weak: bool) -> Option<Vec<Etag>> {
     let mut etags = Vec::new();
     let mut star = false;
     for value in headers.get_all(name) {
         let text = value.to_str().unwrap_or("").replace("\\\"", "\"");
         let mut rest = text.trim_matches([' ', '\t', ',']);
         while !rest.is_empty() {
-            rest = rest.strip_prefix("W/").or(rest.strip_prefix("w/")).unwrap_or(rest);
+            let strong = rest.strip_prefix("W/").or(rest.strip_prefix("w/"));
+            let is_weak = strong.is_some();
+            rest = strong.unwrap_or(rest);
             let (etag, after) = match rest.strip_prefix('"') {
                 Some(inside) => inside.split_once('"').unwrap_or((inside, "")),
                 // Without quotes: up to the next comma.
                 None => rest.split_once(',').unwrap_or((rest, "")),
             };
             star |= etag == "*" && !rest.starts_with('"');
-            etags.push(Etag(etag.trim().to_owned()));
+            let etag = etag.trim();
+            // None of ours has a slash.
+            etags.push(Etag(if is_weak && !weak { format!("W/{etag}") } else { etag.to_owned() }));
             rest = after.trim_start_matches([' ', '\t', ',']);
         }
     }
@@ -554,6 +638,92 @@ fn etags(headers: &HeaderMap, name: HeaderName) -> Option<Vec<Etag>> {
         return Some(Vec::new());
     }
     (!etags.is_empty()).then_some(etags)
+}
+
+/// The lists of `If` (RFC 4918 10.4).
+fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Error> {
+    let name = HeaderName::from_static("if");
+    if !headers.contains_key(&name) {
+        return Ok(None);
+    }
+    let wrong = || Error::bad("If must be lists such as (<urn:x> [\"etag\"]), each after its <URL> or none");
+    let values: Vec<&str> = headers.get_all(&name).iter().map(|v| v.to_str().unwrap_or("?")).collect();
+    let text = values.join(" ");
+    let mut rest = text.trim();
+    let mut lists = Vec::new();
+    let mut about = About::This;
+    // Lists with a URL and lists without are not mixed.
+    let tagged = rest.starts_with('<');
+    while !rest.is_empty() {
+        if let Some(inside) = rest.strip_prefix('<').filter(|_| tagged) {
+            let (url, after) = inside.split_once('>').ok_or_else(wrong)?;
+            about = match Target::read_href(url, base) {
+                Some(Target::Resource { owner, slug, name }) => About::Resource(Place { owner, slug, name }),
+                _ => About::Nothing,
+            };
+            rest = after.trim_start();
+            if !rest.starts_with('(') {
+                return Err(wrong());
+            }
+        }
+        let mut inside = rest.strip_prefix('(').ok_or_else(wrong)?.trim_start();
+        let mut checks = Vec::new();
+        while !inside.starts_with(')') {
+            let not = inside.get(..3).is_some_and(|n| n.eq_ignore_ascii_case("not"));
+            inside = if not { inside[3..].trim_start() } else { inside };
+            let (etag, after) = match inside.as_bytes().first() {
+                Some(b'<') => (None, inside.split_once('>').ok_or_else(wrong)?.1),
+                Some(b'[') => {
+                    let (etag, after) = inside[1..].split_once(']').ok_or_else(wrong)?;
+                    let etag = etag.trim();
+                    let plain = etag.strip_prefix('"').and_then(|e| e.strip_suffix('"'));
+                    // A weak one never matches.
+                    (Some(Etag(plain.unwrap_or(etag).to_owned())), after)
+                }
+                _ => return Err(wrong()),
+            };
+            checks.push(Check { not, etag });
+            inside = after.trim_start();
+        }
+        if checks.is_empty() || lists.len() == MAX_LISTS {
+            return Err(wrong());
+        }
+        lists.push(List { about: about.clone(), checks });
+        rest = inside[1..].trim_start();
+    }
+    if lists.is_empty() { Err(wrong()) } else { Ok(Some(lists)) }
+}
+
+/// Lists of one `If` header.
+const MAX_LISTS: usize = 100;
+
+/// `Destination` (RFC 4918 10.3), by its path alone: our own host may have another name on the client's side of a proxy.
+pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Error> {
+    let sent = headers.get(HeaderName::from_static("destination"));
+    let sent = sent.ok_or_else(|| Error::bad("a Destination header must say where it goes to"))?;
+    // Clients send it with characters that should have been escaped.
+    let sent = std::str::from_utf8(sent.as_bytes()).unwrap_or("").trim();
+    let path = match sent.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => sent,
+    };
+    if !path.starts_with('/') {
+        return Err(Error::bad("Destination must be a URL, or the path of one"));
+    }
+    match Target::read_href(sent, base) {
+        Some(target) => Ok(target),
+        None if base.inside(path).starts_with("/dav/") => Err(no_parent()),
+        None => Err(Error::new(StatusCode::BAD_GATEWAY, "Destination is not on this server")),
+    }
+}
+
+/// `Overwrite` (RFC 4918 10.6): whether what is at the destination may be replaced.
+pub fn overwrite(headers: &HeaderMap) -> Result<bool, Error> {
+    match headers.get(HeaderName::from_static("overwrite")).map(|v| v.as_bytes().trim_ascii()) {
+        None | Some(b"T" | b"t") => Ok(true),
+        Some(b"F" | b"f") => Ok(false),
+        Some(_) => Err(Error::bad("Overwrite must be T or F")),
+    }
 }
 
 #[cfg(test)]
@@ -576,7 +746,7 @@ mod tests {
     fn etags_are_read_in_every_form_that_is_sent() {
         let check = |sent: &'static str, expect: Option<&[&str]>| {
             let expect = expect.map(|list| list.iter().map(|e| Etag::from(*e)).collect());
-            assert_eq!(etags(&headers(&[("if-match", sent)]), IF_MATCH), expect, "{sent}");
+            assert_eq!(etags(&headers(&[("if-match", sent)]), IF_MATCH, true), expect, "{sent}");
         };
         check("\"abc\"", Some(&["abc"]));
         check("*", Some(&[]));
@@ -591,19 +761,114 @@ mod tests {
         check("\"open", Some(&["open"]));
         check("\"\"", Some(&[""]));
         check(",,,", None);
+        let strong = |sent| etags(&headers(&[("if-match", sent)]), IF_MATCH, false);
+        assert_eq!(strong("W/\"a\", \"b\""), Some(vec!["W/a".into(), "b".into()]), "a weak one is nothing of ours");
+    }
+
+    /// Each list as `resource: checks`, `!` for Not, `-` for a state that nothing is in.
+    #[test]
+    fn lists_of_if_are_read() {
+        let check = |sent: &'static str, expect: &str| {
+            let base = PublicUrl::example("https://example.org/cal");
+            let said = match lists(&headers(&[("if", sent)]), &base) {
+                Err(error) => error.status.as_str().to_owned(),
+                Ok(lists) => {
+                    let one = |list: &List| {
+                        let about = match &list.about {
+                            About::This => "this".to_owned(),
+                            About::Nothing => "nothing".to_owned(),
+                            About::Resource(place) => format!("{}/{}", place.slug, place.name),
+                        };
+                        let one = |c: &Check| {
+                            format!("{}{}", if c.not { "!" } else { "" }, c.etag.as_ref().map_or("-", Etag::as_str))
+                        };
+                        let checks: Vec<String> = list.checks.iter().map(one).collect();
+                        format!("{about}: {}", checks.join(" "))
+                    };
+                    lists.unwrap().iter().map(one).collect::<Vec<_>>().join("; ")
+                }
+            };
+            assert_eq!(said, expect, "{sent}");
+        };
+        check("([\"a\"])", "this: a");
+        check("(<urn:uuid:1> [\"a\"]) ([W/\"b\"])", "this: - a; this: W/\"b\"");
+        check("(Not <DAV:no-lock> not [\"a\"])", "this: !- !a");
+        check("<https://x/cal/dav/anna/work/a.ics> ([\"a\"]) (<b>)", "work/a.ics: a; work/a.ics: -");
+        check("</dav/anna/work/> ([\"a\"]) <http://elsewhere/> (<b>)", "nothing: a; nothing: -");
+        for wrong in ["", "()", "(", "([\"a\"", "[\"a\"]", "<urn:x>", "([\"a\"]) </dav/> (<b>)", "(a)", "(Not)", "(<a)"]
+        {
+            check(wrong, "400");
+        }
+    }
+
+    #[test]
+    fn a_destination_is_known_by_its_path() {
+        let check = |sent: &'static str, expect: &str| {
+            let base = PublicUrl::example("https://example.org/cal");
+            let said = match destination(&headers(&[("destination", sent)]), &base) {
+                Ok(target) => target.href(&base),
+                Err(error) => error.status.as_str().to_owned(),
+            };
+            assert_eq!(said, expect, "{sent}");
+        };
+        check("https://example.org/cal/dav/anna/work/a.ics", "/cal/dav/anna/work/a.ics");
+        check("http://internal:8080/dav/anna/work/a%20b.ics", "/cal/dav/anna/work/a%20b.ics");
+        check("/dav/anna/work/a.ics", "/cal/dav/anna/work/a.ics");
+        check("https://example.org/other/a.ics", "502");
+        check("https://example.org", "/cal/");
+        check("/dav/anna/work/a/b/c.ics", "409");
+        check("/dav/anna/../x", "409");
+        check("a.ics", "400");
+        assert_eq!(destination(&headers(&[]), &PublicUrl::example("https://e.org")).unwrap_err().status, 400);
     }
 
     #[test]
     fn preferences_are_read_from_prefer_and_brief() {
+        let all = Prefer { minimal: true, representation: true, noroot: true, strict: true };
         let check = |name: &'static str, value: &'static str, applied: &str| {
-            assert_eq!(Prefer::read(&headers(&[(name, value)])).applied(), applied, "{name}: {value}");
+            assert_eq!(Prefer::read(&headers(&[(name, value)])).applied(all), applied, "{name}: {value}");
         };
         check("prefer", "return=minimal", "return=minimal");
         check("prefer", "return=minimal, depth-noroot", "return=minimal, depth-noroot");
         check("prefer", "respond-async; wait=10, depth-noroot", "depth-noroot");
-        check("prefer", "return=representation", "");
+        check("prefer", "return=representation", "return=representation");
+        check("prefer", "Return = \"representation\", return=minimal", "return=representation");
+        check("prefer", "handling=strict; foo, handling=lenient", "handling=strict");
+        check("prefer", "handling=lenient, handling=strict", "");
+        check("prefer", "return=other", "");
         check("brief", "t", "return=minimal");
         check("brief", "f", "");
+        let both = headers(&[("prefer", "return=representation"), ("brief", "t")]);
+        assert_eq!(Prefer::read(&both).applied(all), "return=representation");
+        let one = Prefer::read(&headers(&[("prefer", "return=minimal, handling=strict")]));
+        assert_eq!(
+            (one.applied(Prefer::LISTING), one.applied(Prefer::WRITING)),
+            ("return=minimal".into(), "handling=strict".into())
+        );
+    }
+
+    #[test]
+    fn the_best_liked_type_is_chosen() {
+        const OFFERS: [&str; 2] = ["text/calendar", "application/calendar+json"];
+        let check = |sent: &'static str, expect: Option<&str>| {
+            assert_eq!(accepted(&headers(&[("accept", sent)]), &OFFERS), expect, "{sent}");
+        };
+        let (text, json) = (Some(OFFERS[0]), Some(OFFERS[1]));
+        assert_eq!(accepted(&headers(&[]), &OFFERS), text);
+        check("", text);
+        check("*/*", text);
+        check("text/calendar", text);
+        check("application/calendar+json", json);
+        check("APPLICATION/Calendar+JSON;q=0.5", json);
+        check("application/calendar+json, text/calendar", text);
+        check("application/calendar+json;q=0.9, text/calendar;q=0.8", json);
+        check("application/calendar+json;q=0.9, */*;q=0.95", text);
+        check("application/*", json);
+        check("application/json", None);
+        check("text/html, */*;q=0.1", text);
+        check("text/calendar;q=0, */*", json);
+        check("text/calendar;q=0", None);
+        check("text/calendar;q=much", text);
     }
 
     #[test]

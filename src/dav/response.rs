@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, RETRY_AFTER};
+use http::header::{ALLOW, CONTENT_TYPE, ETAG, HeaderName, RETRY_AFTER, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimePrinter;
@@ -145,6 +145,15 @@ pub fn header(answer: &mut Answer, name: HeaderName, value: &str) {
     if let Ok(value) = HeaderValue::from_str(value) {
         answer.headers_mut().insert(name, value);
     }
+}
+
+/// Says which preferences were followed (RFC 7240 3), and that they make a difference.
+pub fn with_preference(mut answer: Answer, applied: &str) -> Answer {
+    header(&mut answer, VARY, "Brief, Prefer");
+    if !applied.is_empty() {
+        header(&mut answer, HeaderName::from_static("preference-applied"), applied);
+    }
+    answer
 }
 
 /// An etag in its quotes.

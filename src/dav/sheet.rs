@@ -39,6 +39,8 @@ pub enum Data<'a> {
     /// This is no REPORT, or the node has none.
     None,
     Text(&'a str),
+    /// jCal.
+    Json(&'a str),
     /// Why it can not be given as it was asked.
     Failed(StatusCode, &'static str),
 }
@@ -120,10 +122,19 @@ impl Sheet {
         let on_calendar = matches!(node, Node::Calendar(_));
         for (at, column) in self.columns.iter().enumerate() {
             let kept = could_be_dead(&column.kind, &column.name, on_calendar);
+            // What a client calls a home is for itself to say; else it has the name of its owner.
+            let own = kept && !self.names && matches!(node, Node::Home(_));
             let there = match (&column.kind, data) {
+                (ColumnKind::Live(_), _) if own && write_dead(dead, &column.name, out) => true,
                 (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => true,
                 (ColumnKind::Data, Data::Text(text)) => {
                     out.push_str("<C:calendar-data>");
+                    escape(text, out);
+                    out.push_str("</C:calendar-data>");
+                    true
+                }
+                (ColumnKind::Data, Data::Json(text)) => {
+                    out.push_str("<C:calendar-data content-type=\"application/calendar+json\" version=\"2.0\">");
                     escape(text, out);
                     out.push_str("</C:calendar-data>");
                     true

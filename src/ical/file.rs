@@ -66,10 +66,19 @@ impl File {
         text
     }
 
-    /// The components of an object that was seen; its VTIMEZONEs stand at the beginning.
+    /// The components of an object; its VTIMEZONEs stand at the beginning, or, should it be another one by now than was
+    /// seen, before it.
     pub fn put(&mut self, calendar: Component, first: Option<Instant>) -> String {
         let mut out = String::new();
-        for component in self.take(calendar, first) {
+        let (defined, named): (usize, HashSet<String>) = (self.order.len(), self.named.keys().cloned().collect());
+        let rest = self.take(calendar, first);
+        let mut components: Vec<Component> = Vec::new();
+        components.extend(self.order[defined..].iter().filter_map(|id| self.defined.get(id)).cloned());
+        for (id, first) in self.named.iter().filter(|(id, _)| !named.contains(*id)) {
+            components.extend(zone::named(id).map(|z| zone::vtimezone(id, &z, *first, first.plus(AHEAD))));
+        }
+        components.extend(rest);
+        for component in components {
             match self.form {
                 Form::Text => out.push_str(&component.print_new()),
                 Form::Json => {

@@ -11,8 +11,7 @@ use super::vtimezone::MAX_OBSERVANCES;
 use super::zone::Zones;
 use super::{Component, Error, Instant, Property, change, mend, read, recur};
 
-/// Attendees of one component, alarms of one component (RFC 4791 5.2.9, and a limit of ours).
-const MAX_ATTENDEES: usize = 2_000;
+/// Alarms of one component. Attendees are as many as a component can have properties: what a client may put is `dav`'s.
 const MAX_ALARMS: usize = 100;
 
 /// What an object is made of.
@@ -563,9 +562,6 @@ fn blamed<'a>(component: &'a Component, name: &'a str) -> Option<&'a Property> {
 type Complaint = (&'static str, String);
 
 fn check_sizes(component: &Component) -> Result<(), Complaint> {
-    if component.all("ATTENDEE").nth(MAX_ATTENDEES).is_some() {
-        return Err(("ATTENDEE", format!("there are more than {MAX_ATTENDEES} attendees; invite a group")));
-    }
     if component.components.iter().filter(|c| c.name() == "VALARM").nth(MAX_ALARMS).is_some() {
         return Err(("", format!("there are more than {MAX_ALARMS} alarms; keep fewer")));
     }
@@ -860,7 +856,6 @@ mod tests {
                 "line 10: a second override of the same instance",
             ),
             (event("DTSTART:tomorrow"), "line 5: DTSTART:tomorrow is no time"),
-            (event(&"ATTENDEE:mailto:a@example.org\n".repeat(2_001)), "line 5: there are more than 2000 attendees"),
             (
                 event(&format!("DTSTART:20260105{}", "\nBEGIN:VALARM\nEND:VALARM".repeat(101))),
                 "line 3: there are more than 100 alarms",

@@ -2,10 +2,11 @@
 //!
 //! Lines that are not touched keep their octets, and an object that nothing is taken from is its own text.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::tz::TimeZone;
 
+use super::object::zone_names;
 use super::range::{self, Times};
 use super::recur::{self, Error, Instance, Limits};
 use super::time::{self, Duration, Written};
@@ -43,6 +44,9 @@ pub struct Select {
     pub limit_recurrence_set: Option<Window>,
     /// Only the FREEBUSY periods in a window (RFC 4791 9.6.7).
     pub limit_freebusy_set: Option<Window>,
+    /// Whether the VTIMEZONEs of zones that the tz database names are put in where they are missing, or left out
+    /// (RFC 7809 3.1); `None`: they are as they came.
+    pub timezones: Option<bool>,
 }
 
 /// The text of `object` as `select` asks for it; `object.text()` itself when that takes nothing away.
@@ -63,6 +67,16 @@ pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: Limits)
     }
     if let Some(window) = select.limit_freebusy_set {
         changed |= limit_freebusy_set(&mut calendar, window);
+    }
+    match select.timezones {
+        Some(true) => changed |= with_zones(&mut calendar, object.span().first, object.span().last),
+        Some(false) => {
+            let before = calendar.components.len();
+            let known = |c: &Component| c.name() == "VTIMEZONE" && c.value("TZID").is_some_and(zone::is_iana);
+            calendar.components.retain(|c| !known(c));
+            changed |= calendar.components.len() < before;
+        }
+        None => {}
     }
     if let Some(comp) = &select.comp {
         changed |= if comp.name.eq_ignore_ascii_case(calendar.name()) {
@@ -112,6 +126,21 @@ fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits) ->
         }));
     }
     Ok(out)
+}
+
+/// Puts in the VTIMEZONEs of zones that are named, known, and not there. True: one was put in.
+fn with_zones(calendar: &mut Component, first: Option<Instant>, last: Option<Instant>) -> bool {
+    let mut named = Vec::new();
+    calendar.components.iter().for_each(|c| zone_names(c, &mut named));
+    let named: BTreeSet<String> = named.into_iter().map(|id| id.into_owned()).collect();
+    let there = |id: &str| calendar.components.iter().any(|c| c.name() == "VTIMEZONE" && c.value("TZID") == Some(id));
+    let (first, last) = (first.unwrap_or(Instant(0)), last.unwrap_or(Instant::MAX));
+    let missing = named.iter().filter(|id| zone::is_iana(id) && !there(id));
+    let zones: Vec<Component> =
+        missing.filter_map(|id| Some(zone::vtimezone(id, &zone::named(id)?, first, last))).collect();
+    let any = !zones.is_empty();
+    calendar.components.splice(0..0, zones);
+    any
 }
 
 /// Of expanded data: a long component many times over is looked at before it is written.

@@ -27,6 +27,12 @@ pub fn named(name: &str) -> Option<TimeZone> {
     zone_names::certain(name).or_else(|| zone_names::likely(name))
 }
 
+/// Whether a TZID is a name of the tz database, of which nobody needs to be told the rules.
+pub fn is_iana(id: &str) -> bool {
+    let name = |zone: TimeZone| zone.iana_name().map(str::to_owned);
+    (id.contains('/') || id == "UTC") && named(id).and_then(name).is_some_and(|name| name == id)
+}
+
 /// The zone that the text of a `calendar-timezone` property (a VCALENDAR with one VTIMEZONE) means.
 pub fn of_calendar_text(text: &str) -> Option<TimeZone> {
     let calendar = Component::parse(text).ok()?;

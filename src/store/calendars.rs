@@ -7,6 +7,8 @@ use super::scheduling::RESERVED;
 use super::tx::{Row, Value};
 use super::users::Actor;
 use super::{Error, Result, Tx, accounts::Account, homes, resources, unified};
+use jiff::tz::TimeZone;
+
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Kind, zone};
 use crate::ids::{AccountId, CalendarId, Cursor, RemoteId, Seq, UserId};
@@ -89,7 +91,8 @@ pub struct Calendar {
     pub description: String,
     /// The text of `calendar-timezone`; empty: the user's zone holds.
     pub timezone: String,
-    /// IANA name of the zone that floating and all-day times have here: from `timezone`, else the owner's.
+    /// IANA name of the zone that floating and all-day times have here: from `timezone`, else the owner's. See
+    /// [`Calendar::time_zone`].
     pub zone: String,
     pub components: Vec<Kind>,
     /// Whether this actor may put objects here.
@@ -114,20 +117,51 @@ impl Calendar {
         self.share.as_ref().map_or(self.user, |share| share.owner)
     }
 
+    /// The zone that floating and all-day times have here.
+    pub fn time_zone(&self) -> TimeZone {
+        match self.zone.as_str() {
+            OWN_RULES => zone::of_calendar_text(&self.timezone),
+            name => zone::named(name),
+        }
+        .unwrap_or(TimeZone::UTC)
+    }
+
+    /// The name of the zone that was set for this calendar itself; `None`: there is none, or it has rules of its own.
+    pub fn own_zone(&self) -> Option<&str> {
+        (!self.timezone.is_empty() && self.zone != OWN_RULES).then_some(&self.zone)
+    }
+
     /// The sync token of this snapshot: a URI.
     pub fn token(&self) -> String {
         format!("urn:calgate:{:x}:{}", self.epoch, self.seq)
     }
 
-    /// The seq of a token that this calendar gave; `None`: malformed, another calendar's, from the future, or so old that
-    /// the tombstones since are gone.
-    pub fn read_token(&self, token: &str) -> Option<Seq> {
-        let (epoch, seq) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
-        let digits = !seq.is_empty() && seq.bytes().all(|b| b.is_ascii_digit());
-        let seq = Seq(seq.parse().ok().filter(|_| digits)?);
-        let ours = format!("{:x}", self.epoch) == epoch && (self.floor..=self.seq).contains(&seq);
-        ours.then_some(seq)
+    /// The sync token of whoever has seen so much.
+    pub fn token_of(&self, seen: Token) -> String {
+        let seq = Calendar { seq: seen.seq, ..self.clone() }.token();
+        seen.begun.map_or(seq.clone(), |begun| format!("{seq}-{begun}"))
     }
+
+    /// What a token says that this calendar gave; `None`: malformed, another calendar's, from the future, or so old that
+    /// the tombstones since are gone.
+    pub fn read_token(&self, token: &str) -> Option<Token> {
+        let (_, numbers) = token.strip_prefix("urn:calgate:")?.split_once(':')?;
+        let (seq, begun) = numbers.split_once('-').map_or((numbers, None), |(seq, begun)| (seq, Some(begun)));
+        let seen = Token { seq: Seq(seq.parse().ok()?), begun: begun.map(|b| b.parse().map(Seq)).transpose().ok()? };
+        // Of what was deleted before a first listing began, nobody who is in the middle of it needs to hear.
+        let since = seen.begun.unwrap_or(seen.seq);
+        let past = seen.seq.0 >= 0 && seen.seq <= since && (self.floor..=self.seq).contains(&since);
+        (past && self.token_of(seen) == token).then_some(seen)
+    }
+}
+
+/// What a client has seen of a calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// All changes up to there.
+    pub seq: Seq,
+    /// In the middle of a first listing that a limit cut: where the calendar stood when it began.
+    pub begun: Option<Seq>,
 }
 
 /// One SELECT for every way to find a calendar: the texts differ in their WHERE alone.
@@ -273,15 +307,14 @@ pub(super) fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Calendar>> {
     tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)
 }
 
+/// Stands in place of a zone's name where the text of `calendar-timezone` has rules of its own.
+const OWN_RULES: &str = "=";
+
 /// What MKCALENDAR may say of a new local calendar.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct New {
-    pub display_name: Option<String>,
-    pub color: Option<String>,
-    pub order: Option<String>,
-    pub description: Option<String>,
-    pub timezone: Option<String>,
-    pub transparent: Option<bool>,
+    /// All that can be changed later can be said at once.
+    pub edit: Edit,
     /// `None`: VEVENT, VTODO and VJOURNAL.
     pub components: Option<Vec<Kind>>,
 }
@@ -330,15 +363,7 @@ pub fn create(
     }
     let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
     let calendar = for_engine(tx, id)?.ok_or_else(|| Error::Broken("a new calendar is not there".to_owned()))?;
-    let wanted = Edit {
-        display_name: new.display_name.clone(),
-        color: new.color.clone(),
-        order: new.order.clone(),
-        description: new.description.clone(),
-        timezone: new.timezone.clone(),
-        transparent: new.transparent.map(Some),
-    };
-    edit(tx, &calendar, &wanted)?;
+    edit(tx, &calendar, &new.edit)?;
     unified::reshape(tx, actor.user, now)?;
     for_engine(tx, id)?.ok_or(NotMade::Denied(Denied::Missing))
 }
@@ -356,7 +381,7 @@ pub struct Edit {
 }
 
 /// Changes what the user sees of a calendar (kept here, never sent upstream; a calendar need not be writable for it).
-/// A timezone text that names no zone we know is kept, and the user's zone goes on to hold.
+/// A timezone text whose rules are those of no zone that has a name holds as it is.
 pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
     tx.lock_clock(calendar.user)?;
     let id = Value::from(calendar.id);
@@ -379,7 +404,10 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
         )?;
     }
     if let Some(text) = &edit.timezone {
-        let zone = zone::of_calendar_text(text).and_then(|z| z.iana_name().map(str::to_owned)).unwrap_or_default();
+        let zone = match zone::of_calendar_text(text) {
+            Some(zone) => zone.iana_name().filter(|name| !name.is_empty()).unwrap_or(OWN_RULES).to_owned(),
+            None => String::new(),
+        };
         let params = [id, text.into(), (&zone).into()];
         tx.execute("UPDATE calendars SET timezone = ?2, zone = ?3 WHERE id = ?1", &params)?;
     }
@@ -433,6 +461,17 @@ pub fn for_engine(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<Calendar>> {
 /// Takes the lock of the owner's clock, as `Need::Write` does: for the engine.
 pub fn lock(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<()> {
     lock_of(tx, calendar.user)
+}
+
+/// Takes the locks of all that the actor may write, as `Need::Write` does: for what begins by reading in one calendar and
+/// ends by writing in another.
+pub fn lock_writer(tx: &mut Tx<'_>, actor: &Actor) -> Result<()> {
+    tx.lock_writer(actor.user)
+}
+
+/// Takes the locks of what belongs to either user: for the engine.
+pub fn lock_both(tx: &mut Tx<'_>, one: UserId, other: UserId) -> Result<()> {
+    if one == other { tx.lock_clock(one) } else { tx.lock_clocks() }
 }
 
 /// Takes the lock of a user's clock: before anything of that user's calendars is read that is to be changed.

@@ -156,6 +156,7 @@ pub fn settle(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
 
 /// Notes that a client keeps something else of its own with a calendar than before.
 pub fn touch(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<()> {
+    tx.lock_clock(calendar.user)?;
     settle(tx, calendar.user)?;
     let looks = tick(tx, calendar.user)?;
     let params = [calendar.user.into(), (&calendar.slug).into(), looks.into()];

@@ -1,7 +1,8 @@
 //! Dead properties (RFC 4918 4): what a client wanted us to keep and we do not understand.
 
+use super::calendars::Calendar;
 use super::{Error, Result, Tx};
-use crate::ids::UserId;
+use crate::ids::{Name, UserId};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dead {
@@ -69,11 +70,38 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, path: &str, ns: &str, name: &str) -
     .map(|_| ())
 }
 
-/// Everybody's properties at `path` and below it, when it goes away.
+/// The path of a resource, as properties are kept under it.
+pub fn path_of(calendar: &Calendar, name: &Name) -> String {
+    format!("/dav/{}/{}/{name}", calendar.owner, calendar.slug)
+}
+
+/// Everybody's properties at `path`, when it goes away.
 pub fn forget(tx: &mut Tx<'_>, path: &str) -> Result<()> {
+    tx.execute("DELETE FROM properties WHERE path = ?1", &[path.into()]).map(|_| ())
+}
+
+/// The same for a collection and everything below it.
+pub fn forget_below(tx: &mut Tx<'_>, path: &str) -> Result<()> {
     tx.execute(
-        "DELETE FROM properties WHERE path = ?1 OR SUBSTR(path, 1, LENGTH(CAST(?1 AS TEXT))) = ?1 AND SUBSTR(CAST(?1 AS TEXT), LENGTH(CAST(?1 AS TEXT)), 1) = '/'",
+        "DELETE FROM properties WHERE SUBSTR(path, 1, LENGTH(CAST(?1 AS TEXT))) = CAST(?1 AS TEXT)",
         &[path.into()],
+    )
+    .map(|_| ())
+}
+
+/// Everybody's properties at `from` become those at `to`, in place of what was there.
+pub fn take_along(tx: &mut Tx<'_>, from: &str, to: &str) -> Result<()> {
+    forget(tx, to)?;
+    tx.execute("UPDATE properties SET path = ?2 WHERE path = ?1", &[from.into(), to.into()]).map(|_| ())
+}
+
+/// What `user` keeps at `from` is kept at `to` as well, in place of what was there.
+pub fn copy(tx: &mut Tx<'_>, user: UserId, from: &str, to: &str) -> Result<()> {
+    tx.execute("DELETE FROM properties WHERE user_id = ?1 AND path = ?2", &[user.into(), to.into()])?;
+    tx.execute(
+        "INSERT INTO properties (user_id, path, ns, name, xml)
+         SELECT user_id, CAST(?3 AS TEXT), ns, name, xml FROM properties WHERE user_id = ?1 AND path = ?2",
+        &[user.into(), from.into(), to.into()],
     )
     .map(|_| ())
 }

@@ -1,8 +1,9 @@
 //! Resources: the rows of every calendar. `save` is the one function that changes them.
 
 use super::calendars::{Calendar, Source};
+use super::jobs::{self, Duty};
 use super::tx::Row;
-use super::{Error, Result, Tx, instances, unified};
+use super::{Error, Result, Tx, instances, properties, unified};
 use crate::ical::{Instant, Kind, Object, Window, change, object};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
@@ -224,6 +225,19 @@ pub struct Held {
     pub verdict: Option<(Seq, Verdict)>,
     pub origin: Option<ResourceId>,
     pub changed_at: Instant,
+    /// It was moved to another calendar and has not arrived there yet: its removal is not sent before that.
+    pub moving: Option<Moving>,
+}
+
+/// A move that is not settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moving {
+    /// The row that it goes to.
+    pub to: ResourceId,
+    /// What is given back should it be refused there.
+    pub text: String,
+    /// It was refused there.
+    pub back: bool,
 }
 
 /// What became of a version that a client put.
@@ -259,7 +273,7 @@ macro_rules! select_held {
     ($end:literal) => {
         concat!(
             "SELECT id, calendar_id, name, uid, seq, etag, live, body, base, remote_id, remote_etag, dirty, refused, error,
-                    verdict_seq, verdict, origin_id, changed_at, sent
+                    verdict_seq, verdict, origin_id, changed_at, sent, moved_to, moved, moved_back
                FROM resources WHERE ",
             $end
         )
@@ -296,6 +310,10 @@ fn held_row(row: &Row<'_>) -> Result<Held> {
         verdict: row.opt_int(14)?.map(Seq).zip(verdict),
         origin: row.opt_int(16)?.map(ResourceId),
         changed_at: row.instant(17)?,
+        moving: match (row.opt_int(19)?, row.opt_text(20)?) {
+            (Some(to), Some(text)) => Some(Moving { to: ResourceId(to), text, back: row.bool(21)? }),
+            _ => None,
+        },
     })
 }
 
@@ -329,7 +347,7 @@ pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Op
 pub fn unsent(tx: &mut Tx<'_>, calendar: CalendarId, limit: u32) -> Result<Vec<Held>> {
     tx.query(
         select_held!(
-            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL
+            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL AND moved_to IS NULL
                ORDER BY CASE WHEN error IS NULL THEN 0 ELSE 1 END, seq LIMIT ?2"
         ),
         &[calendar.into(), i64::from(limit).into()],
@@ -415,10 +433,19 @@ pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, 
         let Some(old) = &old else { return Ok(calendar.seq) };
         // What a client sees is the same; what the engine knows may not be.
         set_agreement(tx, old.id, &agreement)?;
+        if object.is_none() && !agreement.dirty {
+            properties::forget(tx, &properties::path_of(calendar, name))?;
+        }
         return Ok(old.seq);
     }
     let id = write(tx, calendar, name, old.as_ref(), object, now)?;
     set_agreement(tx, id, &agreement)?;
+    if old.as_ref().is_some_and(|o| o.moving.is_some()) {
+        stay(tx, id)?;
+    }
+    if object.is_none() && !agreement.dirty {
+        properties::forget(tx, &properties::path_of(calendar, name))?;
+    }
     let uid = object.map(Object::uid).or(old.as_ref().map(|o| o.uid.as_str())).unwrap_or_default();
     unified::refresh(tx, calendar, uid, now)?;
     if let Some(old) = &old
@@ -486,7 +513,7 @@ fn write(
             "UPDATE resources SET live = 0, body = NULL, seq = ?2, changed_at = ?3, dense = 0 WHERE id = ?1",
             &[old.id.into(), seq.into(), now.into()],
         )?;
-        changed(tx, calendar.id, seq, now)?;
+        changed(tx, calendar.id, seq, -1, now)?;
         return Ok(old.id);
     };
     let index = instances::index_of(tx, calendar, object)?;
@@ -518,7 +545,8 @@ fn write(
     )?;
     let id = id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))?;
     instances::replace(tx, calendar.id, id, &index.entries)?;
-    changed(tx, calendar.id, seq, now)?;
+    let more = i64::from(old.is_none_or(|o| o.body.is_none()));
+    changed(tx, calendar.id, seq, more, now)?;
     Ok(id)
 }
 
@@ -530,13 +558,116 @@ pub(super) fn tick(tx: &mut Tx<'_>, user: UserId) -> Result<Seq> {
     seq.ok_or_else(|| Error::Broken("a user has no clock".to_owned()))
 }
 
-/// Notes the number of a calendar's last change.
-pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, now: Instant) -> Result<()> {
+/// Notes the number of a calendar's last change, and how many live resources it has `more`.
+pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, more: i64, now: Instant) -> Result<()> {
     tx.execute(
-        "UPDATE calendars SET seq = ?2, changed_at = ?3 WHERE id = ?1",
-        &[calendar.into(), seq.into(), now.into()],
+        "UPDATE calendars SET seq = ?2, changed_at = ?3, held = held + ?4 WHERE id = ?1",
+        &[calendar.into(), seq.into(), now.into(), more.into()],
     )
     .map(|_| ())
+}
+
+/// How many live resources a local calendar or a mirror has.
+pub fn count(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<i64> {
+    let held = tx.one("SELECT held FROM calendars WHERE id = ?1", &[calendar.id.into()], |row| row.int(0))?;
+    Ok(held.unwrap_or(0))
+}
+
+// Another name, another calendar.
+
+/// Gives the live resource `from` the name `to`, where no live one is; `from` is gone then. Upstream hears nothing of it:
+/// our names are our own. False: one of the two rows waits for what its create upstream has come to, which is known by its
+/// name; nothing was changed.
+pub fn rename(tx: &mut Tx<'_>, calendar: &Calendar, from: &Name, to: &Name, now: Instant) -> Result<bool> {
+    let Some(row) = held(tx, calendar, from)? else { return Ok(false) };
+    let other = held(tx, calendar, to)?;
+    let unheard = |row: &Held| row.dirty && row.remote.is_none();
+    if unheard(&row) || other.as_ref().is_some_and(unheard) {
+        return Ok(false);
+    }
+    let gone = tick(tx, calendar.user)?;
+    let there = tick(tx, calendar.user)?;
+    let set = "UPDATE resources SET name = ?2, seq = ?3, changed_at = ?4 WHERE id = ?1";
+    // A slash is in no name, so this one is free while the two change places.
+    tx.execute(set, &[row.id.into(), "/".into(), there.into(), now.into()])?;
+    match &other {
+        Some(tombstone) => {
+            tx.execute(set, &[tombstone.id.into(), from.as_str().into(), gone.into(), now.into()])?;
+        }
+        None => {
+            tx.execute(
+                "INSERT INTO resources (calendar_id, name, uid, kind, live, seq, etag, size, changed_at, dense, dirty)
+                 VALUES (?1, ?2, ?3, 0, 0, ?4, '', 0, ?5, 0, 0)",
+                &[calendar.id.into(), from.as_str().into(), (&row.uid).into(), gone.into(), now.into()],
+            )?;
+        }
+    }
+    tx.execute(set, &[row.id.into(), to.as_str().into(), there.into(), now.into()])?;
+    changed(tx, calendar.id, there, 0, now)?;
+    unified::refresh(tx, calendar, &row.uid, now)?;
+    Ok(true)
+}
+
+/// Tells of a live resource once more, though it is as it was: somebody believes it gone.
+pub fn tell_again(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, now: Instant) -> Result<()> {
+    let seq = tick(tx, calendar.user)?;
+    tx.execute(
+        "UPDATE resources SET seq = ?3 WHERE calendar_id = ?1 AND name = ?2",
+        &[calendar.id.into(), name.as_str().into(), seq.into()],
+    )?;
+    changed(tx, calendar.id, seq, 0, now)
+}
+
+/// The removal of the row `id`, just saved, waits until the row `to` has arrived upstream; `text` is given back should it
+/// be refused there.
+pub fn moved_to(tx: &mut Tx<'_>, id: ResourceId, to: ResourceId, text: &str) -> Result<()> {
+    let params = [id.into(), to.into(), text.into()];
+    tx.execute("UPDATE resources SET moved_to = ?2, moved = ?3, moved_back = 0 WHERE id = ?1", &params).map(|_| ())
+}
+
+/// Ends the move of a row: it waits for nothing any more.
+pub fn stay(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
+    tx.execute("UPDATE resources SET moved_to = NULL, moved = NULL, moved_back = 0 WHERE id = ?1", &[id.into()])
+        .map(|_| ())
+}
+
+/// Rows that were moved to one of `calendar` and refused there.
+pub fn moved_back(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<ResourceId>> {
+    tx.query(
+        "SELECT s.id FROM resources t JOIN resources s ON s.moved_to = t.id
+          WHERE t.calendar_id = ?1 AND s.moved_back = 1 ORDER BY s.id",
+        &[calendar.into()],
+        |row| row.int(0).map(ResourceId),
+    )
+}
+
+/// What became of the row `to` decides what becomes of a row that was moved there.
+fn settle_moved(tx: &mut Tx<'_>, to: ResourceId, verdict: Verdict) -> Result<()> {
+    match verdict {
+        Verdict::Away => return Ok(()),
+        Verdict::Conflict | Verdict::Refused => {
+            // A later version of it may still be taken: then `refused` is not set.
+            let back = "UPDATE resources SET moved_back = 1 WHERE moved_to = ?1
+                AND EXISTS (SELECT 1 FROM resources t WHERE t.id = ?1 AND (t.dirty = 0 OR t.refused IS NOT NULL))";
+            if tx.execute(back, &[to.into()])? > 0
+                && let Some(row) = held_by_id(tx, to)?
+            {
+                jobs::due_now(tx, Duty::Push(row.calendar), Instant(0))?;
+            }
+            return Ok(());
+        }
+        Verdict::Sent | Verdict::Altered => {}
+    }
+    let arrived = tx.query(
+        "UPDATE resources SET moved_to = NULL, moved = NULL, moved_back = 0 WHERE moved_to = ?1
+         RETURNING calendar_id, dirty",
+        &[to.into()],
+        |row| Ok((CalendarId(row.int(0)?), row.bool(1)?)),
+    )?;
+    for (calendar, _) in arrived.into_iter().filter(|(_, dirty)| *dirty) {
+        jobs::due_now(tx, Duty::Push(calendar), Instant(0))?;
+    }
+    Ok(())
 }
 
 fn set_agreement(tx: &mut Tx<'_>, id: ResourceId, agreement: &Agreement<'_>) -> Result<()> {
@@ -564,7 +695,14 @@ pub fn agree(tx: &mut Tx<'_>, row: &Held, base: Option<&str>, remote: Option<(&R
         true => Agreement::clean(remote),
         false => Agreement { remote, dirty: true, base, sent: row.sent.clone() },
     };
-    set_agreement(tx, row.id, &agreement)
+    set_agreement(tx, row.id, &agreement)?;
+    if row.body.is_none()
+        && !agreement.dirty
+        && let Some(calendar) = super::calendars::for_engine(tx, row.calendar)?
+    {
+        properties::forget(tx, &properties::path_of(&calendar, &row.name))?;
+    }
+    Ok(())
 }
 
 /// Notes what became of the version `seq` of a row, for whoever waits for it.
@@ -574,8 +712,8 @@ pub fn judge(tx: &mut Tx<'_>, id: ResourceId, seq: Seq, verdict: Verdict, why: O
                 refused = CASE WHEN ?3 = 'refused' AND seq = ?2 THEN CAST(?4 AS TEXT) ELSE NULL END
           WHERE id = ?1",
         &[id.into(), seq.into(), verdict.name().into(), why.into()],
-    )
-    .map(|_| ())
+    )?;
+    settle_moved(tx, id, verdict)
 }
 
 /// Something moved upstream: what was refused is worth another try.
@@ -638,6 +776,12 @@ pub(super) fn forget_all(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> 
             keep(tx, &row, body, "its calendar was given another upstream calendar before it was sent", now)?;
         }
         save(tx, calendar, &row.name, Version::Gone, now)?;
+    }
+    // What was on its way here from another calendar goes back there.
+    let back = "UPDATE resources SET moved_back = 1
+                 WHERE moved_to IN (SELECT id FROM resources WHERE calendar_id = ?1)";
+    if tx.execute(back, &[calendar.id.into()])? > 0 {
+        jobs::due_now(tx, Duty::Push(calendar.id), now)?;
     }
     tx.execute("DELETE FROM set_aside WHERE calendar_id = ?1", &[calendar.id.into()])?;
     super::calendars::forget_cursor(tx, calendar.id)?;

@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_grants.sql"),
     include_str!("migrations/0005_homes.sql"),
     include_str!("migrations/0006_scheduling.sql"),
+    include_str!("migrations/0007_moves.sql"),
 ];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.

@@ -254,7 +254,7 @@ fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> R
             origin.last.into(),
         ],
     )?;
-    resources::changed(tx, unified.id, seq, now)
+    resources::changed(tx, unified.id, seq, 0, now)
 }
 
 /// Makes a row a tombstone.
@@ -264,7 +264,12 @@ fn bury(tx: &mut Tx<'_>, unified: &Unified, id: ResourceId, now: Instant) -> Res
         "UPDATE resources SET live = 0, body = NULL, origin_id = NULL, seq = ?2, changed_at = ?3 WHERE id = ?1",
         &[id.into(), seq.into(), now.into()],
     )?;
-    resources::changed(tx, unified.id, seq, now)
+    tx.execute(
+        "DELETE FROM properties WHERE path = (SELECT '/dav/' || u.name || '/' || c.slug || '/' || r.name
+           FROM resources r JOIN calendars c ON c.id = r.calendar_id JOIN users u ON u.id = c.user_id WHERE r.id = ?1)",
+        &[id.into()],
+    )?;
+    resources::changed(tx, unified.id, seq, 0, now)
 }
 
 /// The first member's row of a UID; of several in one member the first by name.

@@ -7,7 +7,7 @@ use super::calendars::{Calendar, Source};
 use super::resources::kind;
 use super::tx::Row;
 use super::{Error, Result, Tx, instances};
-use crate::ical::{Instant, Kind, Window, recur, zone};
+use crate::ical::{Instant, Kind, Window, recur};
 use crate::ids::{Name, ResourceId, Seq};
 
 /// A row as it is looked at: its texts are the statement's own, and nothing is copied.
@@ -63,7 +63,7 @@ impl Walk {
             }
             decided = decided && !instances::has_dense_event(tx, *member, window)?;
         }
-        let zone = zone::named(&calendar.zone).unwrap_or(TimeZone::UTC);
+        let zone = calendar.time_zone();
         for member in members {
             instances::each_overlapping(tx, member, window, |entry, id| {
                 if !decided || overlaps(entry, window, &zone) {

@@ -4,6 +4,7 @@ pub mod jobs;
 pub mod plan;
 pub mod pull;
 pub mod push;
+pub mod relocate;
 pub mod write;
 
 use std::time::Duration;

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 
 use super::Trouble;
 use super::plan::{Step, plan};
+use super::relocate;
 use crate::app::App;
 use crate::ical::{Object, change};
 use crate::ids::{CalendarId, RemoteId, ResourceId, Seq};
@@ -49,6 +50,11 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
     let (mut tried, mut failed) = (HashSet::new(), None);
     loop {
         let id = sender.calendar.id;
+        // What was moved here and refused goes back to where it came from.
+        let back = app.store.read(move |tx| resources::moved_back(tx, id)).await?;
+        for row in back {
+            relocate::give_back(app, row).await?;
+        }
         let waiting = app.store.read(move |tx| resources::unsent(tx, id, BATCH)).await?;
         // What was tried a moment ago waits for the next run: it holds up nothing else.
         let waiting: Vec<Held> = waiting.into_iter().filter(|row| !tried.contains(&(row.id, row.seq))).collect();
@@ -318,7 +324,7 @@ impl Sender {
             let Some(current) = resources::held_by_id(tx, row.id)? else { return Ok(None) };
             change(tx, &calendar, &row, &current, now)?;
             let left = resources::held_by_id(tx, row.id)?;
-            Ok(left.filter(|left| left.dirty && left.refused.is_none()))
+            Ok(left.filter(|left| left.dirty && left.refused.is_none() && left.moving.is_none()))
         };
         self.app.store.write(write).await
     }

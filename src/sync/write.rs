@@ -1,4 +1,4 @@
-//! The one way a client's change enters: put, delete.
+//! The one way a client's change enters: put, delete, and from one calendar to another: see `relocate.rs`.
 
 use std::time::Duration;
 
@@ -13,15 +13,43 @@ use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
-use crate::store::{self, Tx, unified, users::Actor};
+use crate::store::{self, Tx, scheduling, unified, users::Actor};
 
-/// What the client says must hold (RFC 9110 13.1). Decided inside the writing transaction.
+/// What the client says must hold (RFC 9110 13.1, RFC 4918 10.4, RFC 6638 8.3). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     /// `If-Match`: one of these; an empty list is `*`: something must be there.
     pub matches: Option<Vec<Etag>>,
     /// `If-None-Match`: none of these; an empty list is `*`: nothing may be there.
     pub none_match: Option<Vec<Etag>>,
+    /// `If-Schedule-Tag-Match`.
+    pub schedule_tag: Option<Etag>,
+    /// `If`: one of these lists must hold.
+    pub lists: Option<Vec<List>>,
+}
+
+/// One list of an `If` header: all of it must hold, of the resource that it is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List {
+    pub about: About,
+    pub checks: Vec<Check>,
+}
+
+/// What a list of an `If` header is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    /// The URL of the request.
+    This,
+    Resource(Place),
+    /// A URL where nothing of ours has an etag.
+    Nothing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Check {
+    pub not: bool,
+    /// `None`: a lock token, or another state; there are no locks, so nothing is ever in it.
+    pub etag: Option<Etag>,
 }
 
 /// Which resource.
@@ -51,6 +79,10 @@ pub enum Refusal {
     Condition {
         current: Option<Etag>,
     },
+    /// 412: something is there that is not to be replaced.
+    Occupied {
+        current: Etag,
+    },
     /// 403 `no-uid-conflict`: another resource of this calendar has that UID.
     UidTaken {
         name: Name,
@@ -59,6 +91,14 @@ pub enum Refusal {
     UidChanged,
     /// 403 `supported-calendar-component`.
     Component,
+    /// 507: the calendar is full.
+    Full,
+    /// 409: there is no calendar to put it into.
+    NoParent,
+    /// 403: it can not be put there.
+    NotThere(String),
+    /// 403: it may not go from there to here; why.
+    NotMovable(String),
     /// 403: the upstream will never take it; its words.
     Upstream(String),
     /// 404: there is nothing to delete.
@@ -68,10 +108,71 @@ pub enum Refusal {
     Store(store::Error),
 }
 
+impl Done {
+    /// For an answer that is not at the URL of what was written.
+    pub fn without_etag(self) -> Done {
+        Done { etag: None, ..self }
+    }
+}
+
 impl Condition {
-    fn holds(&self, there: Option<&Etag>) -> bool {
-        let one_of = |list: &[Etag]| there.is_some_and(|t| list.is_empty() || list.contains(t));
-        self.matches.as_deref().is_none_or(one_of) && !self.none_match.as_deref().is_some_and(one_of)
+    /// Whether it holds where `there` is what `calendar` has at the URL of the request.
+    pub fn holds(
+        &self,
+        tx: &mut Tx<'_>,
+        actor: &Actor,
+        calendar: &Calendar,
+        there: Option<&Resource>,
+    ) -> Result<bool, store::Error> {
+        let etag = there.map(|t| &t.etag);
+        let one_of = |list: &[Etag]| etag.is_some_and(|t| list.is_empty() || list.contains(t));
+        if !self.matches.as_deref().is_none_or(one_of) || self.none_match.as_deref().is_some_and(one_of) {
+            return Ok(false);
+        }
+        if let Some(tag) = &self.schedule_tag {
+            let there = there.map(|there| scheduling::tag_of(tx, calendar, &there.body)).transpose()?.flatten();
+            if there.as_deref() != Some(tag.as_str()) {
+                return Ok(false);
+            }
+        }
+        self.lists_hold(tx, actor, etag)
+    }
+
+    /// The same for a collection, which is there and has no etag.
+    pub fn holds_for_collection(&self, tx: &mut Tx<'_>, actor: &Actor) -> Result<bool, store::Error> {
+        Ok(self.matches.as_deref().is_none_or(<[Etag]>::is_empty)
+            && !self.none_match.as_deref().is_some_and(<[Etag]>::is_empty)
+            && self.schedule_tag.is_none()
+            && self.lists_hold(tx, actor, None)?)
+    }
+
+    /// Whether its `If` holds, `this` being the etag of what is at the URL of the request.
+    pub fn lists_hold(&self, tx: &mut Tx<'_>, actor: &Actor, this: Option<&Etag>) -> Result<bool, store::Error> {
+        let Some(lists) = &self.lists else { return Ok(true) };
+        for list in lists {
+            let other;
+            let etag = match &list.about {
+                About::This => this,
+                About::Nothing => None,
+                About::Resource(place) => {
+                    other = etag_at(tx, actor, place)?;
+                    other.as_ref()
+                }
+            };
+            if list.checks.iter().all(|check| (check.etag.is_some() && check.etag.as_ref() == etag) != check.not) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// What the actor sees there has this etag.
+fn etag_at(tx: &mut Tx<'_>, actor: &Actor, place: &Place) -> Result<Option<Etag>, store::Error> {
+    match calendars::open(tx, actor, &place.owner, &place.slug, Need::Read) {
+        Ok(calendar) => Ok(resources::get(tx, &calendar, &place.name)?.map(|r| r.etag)),
+        Err(Denied::Store(e)) => Err(e),
+        Err(_) => Ok(None),
     }
 }
 
@@ -102,7 +203,8 @@ pub async fn put(
     let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
     // Whoever waits has to listen before there is something to hear.
     let settled = app.settled.subscribe();
-    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, now)).await?;
+    let most = app.config.load().limits.objects;
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, most, now)).await?;
     wait(app, entered, settled).await
 }
 
@@ -111,7 +213,8 @@ pub async fn put(
 pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> {
     let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
     let settled = app.settled.subscribe();
-    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, now)).await?;
+    let most = app.config.load().limits.objects;
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, most, now)).await?;
     wait(app, entered, settled).await.map(|_| ())
 }
 
@@ -129,13 +232,15 @@ pub enum Taken {
 
 /// Enters the objects of a file, each where its UID is, or else under a name made of the UID. The rules are those of
 /// [`put`], but nothing is waited for: an upstream hears of them as of what was written while it was away.
-/// The error is one of all of them: the calendar can not be written, or the store.
+/// The error is one of all of them: the calendar can not be written, or the store. `most`: resources of one calendar.
+#[allow(clippy::too_many_arguments)]
 pub fn take(
     tx: &mut Tx<'_>,
     actor: &Actor,
     (owner, slug): (&str, &str),
     objects: &[Object],
     replace: bool,
+    most: usize,
     now: Instant,
 ) -> Result<Vec<Taken>, Refusal> {
     let calendar = calendars::open(tx, actor, owner, slug, Need::Write)?;
@@ -155,7 +260,7 @@ pub fn take(
             None => (resources::free_name(tx, &calendar, None, object.uid())?, Taken::New),
         };
         let place = Place { owner: owner.to_owned(), slug: slug.to_owned(), name };
-        all.push(match enter(tx, actor, &place, Some(object), &Condition::default(), now) {
+        all.push(match enter(tx, actor, &place, Some(object), &Condition::default(), most, now) {
             Ok(_) => done,
             Err(Refusal::Store(e)) => return Err(e.into()),
             Err(refusal) => Taken::Refused(refusal),
@@ -174,20 +279,22 @@ fn says_as_much(here: &str, object: &Object) -> bool {
 }
 
 /// A change that is stored here.
-struct Entered {
-    row: ResourceId,
-    seq: Seq,
-    created: bool,
+#[derive(Clone)]
+pub(super) struct Entered {
+    pub(super) row: ResourceId,
+    pub(super) seq: Seq,
+    pub(super) created: bool,
     /// What GET gives now; `None`: nothing, it was deleted.
-    etag: Option<Etag>,
+    pub(super) etag: Option<Etag>,
     /// True: an upstream has to take it.
-    sent: bool,
+    pub(super) sent: bool,
     /// What was here before and had still to be sent itself: somebody was told that it is kept.
-    before: Option<Pending>,
+    pub(super) before: Option<Pending>,
 }
 
 /// A version that waits to be sent: its text, or that it was deleted.
-struct Pending(Option<String>);
+#[derive(Clone)]
+pub(super) struct Pending(Option<String>);
 
 /// Decides and stores, in one transaction: nobody can change what was decided on.
 fn enter(
@@ -196,44 +303,85 @@ fn enter(
     place: &Place,
     object: Option<&Object>,
     condition: &Condition,
+    most: usize,
     now: Instant,
 ) -> Result<Entered, Refusal> {
     let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
     let there = resources::get(tx, &calendar, &place.name)?;
-    if !condition.holds(there.as_ref().map(|t| &t.etag)) {
+    if !condition.holds(tx, actor, &calendar, there.as_ref())? {
         return Err(Refusal::Condition { current: there.map(|t| t.etag) });
     }
     if object.is_none() && there.is_none() {
         return Err(Refusal::Missing);
     }
-    let (target, name) = match calendar.source {
-        Source::Unified { .. } => route(tx, &calendar, there.as_ref(), &place.name, object)?,
-        _ => (calendar.clone(), place.name.clone()),
-    };
+    let (target, name) = goes_to(tx, &calendar, there.as_ref(), &place.name, object)?;
     if let Some(object) = object {
-        may_hold(tx, &calendar, &target, there.as_ref(), object)?;
-        if there.is_none() && matches!(calendar.source, Source::Unified { .. }) {
-            unified::reserve(tx, &calendar, &place.name, object.uid(), now)?;
+        may_hold(tx, &calendar, &target, there.as_ref(), object, None, most)?;
+        if there.is_none() {
+            if matches!(calendar.source, Source::Unified { .. }) {
+                unified::reserve(tx, &calendar, &place.name, object.uid(), now)?;
+            }
+            revive(tx, &target, object.uid(), &name, now)?;
         }
     }
-    let before = resources::held(tx, &target, &name)?.filter(|row| row.dirty).map(|row| Pending(row.body));
-    let seq = resources::save(tx, &target, &name, Version::Client(object), now)?;
-    let row = resources::held(tx, &target, &name)?;
+    store_in(tx, &target, &name, object, there.is_none(), now)
+}
+
+/// The calendar and the name that a change of `name` in `calendar` goes to.
+pub(super) fn goes_to(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    there: Option<&Resource>,
+    name: &Name,
+    object: Option<&Object>,
+) -> Result<(Calendar, Name), Refusal> {
+    match calendar.source {
+        Source::Unified { .. } => route(tx, calendar, there, name, object),
+        _ => Ok((calendar.clone(), name.clone())),
+    }
+}
+
+/// Saves a client's version where it was decided that it goes, and sees to it that upstream hears of it.
+pub(super) fn store_in(
+    tx: &mut Tx<'_>,
+    target: &Calendar,
+    name: &Name,
+    object: Option<&Object>,
+    created: bool,
+    now: Instant,
+) -> Result<Entered, Refusal> {
+    let before = resources::held(tx, target, name)?.filter(|row| row.dirty).map(|row| Pending(row.body));
+    let seq = resources::save(tx, target, name, Version::Client(object), now)?;
+    let row = resources::held(tx, target, name)?;
     let row = row.ok_or_else(|| store::Error::Broken("a saved row is not there".to_owned()))?;
     if row.dirty {
         jobs::due_now(tx, Duty::Push(target.id), now)?;
     }
     let etag = object.map(|_| row.etag.clone());
-    Ok(Entered { row: row.id, seq, created: there.is_none(), etag, sent: row.dirty, before })
+    Ok(Entered { row: row.id, seq, created, etag, sent: row.dirty, before })
 }
 
-/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID.
-fn may_hold(
+/// The row of a UID that was moved away from here and waits for that goes on under its new name: were it made anew beside
+/// it, upstream would be told to make what it has, and then to remove it.
+pub(super) fn revive(tx: &mut Tx<'_>, target: &Calendar, uid: &str, name: &Name, now: Instant) -> Result<(), Refusal> {
+    let Some(old) = resources::unsent_tombstone(tx, target, uid)?.filter(|old| old != name) else { return Ok(()) };
+    let moving = resources::held(tx, target, &old)?.is_some_and(|row| row.moving.is_some());
+    if moving && !resources::rename(tx, target, &old, name, now)? {
+        return Err(Refusal::Later(Duration::from_secs(30)));
+    }
+    Ok(())
+}
+
+/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID; and at most `most` resources in the
+/// target. `leaving`: a row that will be gone.
+pub(super) fn may_hold(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
     target: &Calendar,
     there: Option<&Resource>,
     object: &Object,
+    leaving: Option<ResourceId>,
+    most: usize,
 ) -> Result<(), Refusal> {
     if !target.components.contains(&object.kind()) {
         return Err(Refusal::Component);
@@ -241,10 +389,18 @@ fn may_hold(
     match there {
         Some(there) if there.uid != object.uid() => Err(Refusal::UidChanged),
         Some(_) => Ok(()),
-        None => match resources::by_uid(tx, calendar, object.uid())? {
-            Some(other) => Err(Refusal::UidTaken { name: other.name }),
-            None => Ok(()),
-        },
+        None => {
+            // Of a unified calendar the row in front may be the one that leaves, and the target have another.
+            let also = leaving.is_some() && calendar.id != target.id;
+            for at in [Some(calendar), also.then_some(target)].into_iter().flatten() {
+                let Some(other) = resources::by_uid(tx, at, object.uid())? else { continue };
+                let shown = resources::held_by_id(tx, other.id)?.map_or(other.id, |row| row.origin.unwrap_or(row.id));
+                if leaving != Some(shown) {
+                    return Err(Refusal::UidTaken { name: other.name });
+                }
+            }
+            if resources::count(tx, target)? >= most as i64 { Err(Refusal::Full) } else { Ok(()) }
+        }
     }
 }
 
@@ -297,49 +453,18 @@ fn route(
 /// Waits until the upstream has judged the change, and says what the client is to hear.
 async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<ResourceId>) -> Result<Done, Refusal> {
     let done = |etag: Option<Etag>, pending| Ok(Done { created: entered.created, etag, pending });
-    if !entered.sent {
-        return done(entered.etag.clone(), false);
-    }
-    app.wake.notify_one();
     let sync = app.config.load().sync.clone();
-    let deadline = Moment::now() + sync.write_wait;
-    loop {
-        let row = app.store.read({
-            let id = entered.row;
-            move |tx| resources::held_by_id(tx, id)
-        });
-        let Some(row) = row.await? else { return Err(Refusal::Missing) };
-        match row.verdict {
-            Some((seq, verdict)) if seq == entered.seq => match verdict {
-                Verdict::Sent => return done(entered.etag.clone(), false),
-                Verdict::Altered => return done(None, false),
-                Verdict::Conflict => {
-                    return Err(Refusal::Condition { current: row.body.is_some().then_some(row.etag) });
-                }
-                Verdict::Refused => {
-                    let why = row.refused.clone().unwrap_or_default();
-                    revert(app, entered).await?;
-                    return Err(Refusal::Upstream(why));
-                }
-                Verdict::Away => break,
-            },
-            // Somebody else changed it meanwhile: what is sent is theirs, which was made of ours.
-            _ if row.seq != entered.seq => return done(None, true),
-            // Upstream holds it, and a pull that saw so has cleared the verdict.
-            _ if !row.dirty => return done(entered.etag.clone(), false),
-            _ => {}
+    match until_settled(app, &entered, &mut settled, Moment::now() + sync.write_wait).await? {
+        Settled::Sent => return done(entered.etag.clone(), false),
+        Settled::Altered => return done(None, false),
+        Settled::Changed => return done(None, true),
+        Settled::Conflict(current) => return Err(Refusal::Condition { current }),
+        Settled::Refused(why) => {
+            revert(app, entered).await?;
+            return Err(Refusal::Upstream(why));
         }
-        let rest = deadline.saturating_duration_since(Moment::now());
-        if rest.is_zero() {
-            break;
-        }
-        // Another node may be the one that sends: it can not call here, so look now and then.
-        let look = Moment::now() + rest.min(Duration::from_millis(250));
-        while let Ok(Ok(id)) = tokio::time::timeout_at(look, settled.recv()).await {
-            if id == entered.row {
-                break;
-            }
-        }
+        Settled::Gone => return Err(Refusal::Missing),
+        Settled::Away => {}
     }
     match sync.upstream_away {
         UpstreamAway::Keep => done(entered.etag.clone(), true),
@@ -354,31 +479,107 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
     }
 }
 
+/// What became of a change.
+pub(super) enum Settled {
+    /// Upstream holds it, or there is none.
+    Sent,
+    /// Upstream took it and made something else of it.
+    Altered,
+    /// Somebody else changed it meanwhile: what is sent is theirs, which was made of ours.
+    Changed,
+    /// Upstream had moved on; with the etag of what is here now, if anything is.
+    Conflict(Option<Etag>),
+    Refused(String),
+    /// Upstream can not be asked, or takes longer than we wait.
+    Away,
+    /// The row is no more: its calendar was removed.
+    Gone,
+}
+
+/// Waits until the upstream has judged a change, at most until `deadline`.
+pub(super) async fn until_settled(
+    app: &App,
+    entered: &Entered,
+    settled: &mut broadcast::Receiver<ResourceId>,
+    deadline: Moment,
+) -> Result<Settled, Refusal> {
+    if !entered.sent {
+        return Ok(Settled::Sent);
+    }
+    app.wake.notify_one();
+    loop {
+        let row = app.store.read({
+            let id = entered.row;
+            move |tx| resources::held_by_id(tx, id)
+        });
+        let Some(row) = row.await? else { return Ok(Settled::Gone) };
+        match row.verdict {
+            Some((seq, verdict)) if seq == entered.seq => {
+                return Ok(match verdict {
+                    Verdict::Sent => Settled::Sent,
+                    Verdict::Altered => Settled::Altered,
+                    Verdict::Conflict => Settled::Conflict(row.body.is_some().then_some(row.etag)),
+                    Verdict::Refused => Settled::Refused(row.refused.unwrap_or_default()),
+                    Verdict::Away => Settled::Away,
+                });
+            }
+            _ if row.seq != entered.seq => return Ok(Settled::Changed),
+            // Upstream holds it, and a pull that saw so has cleared the verdict.
+            _ if !row.dirty => return Ok(Settled::Sent),
+            _ => {}
+        }
+        let rest = deadline.saturating_duration_since(Moment::now());
+        if rest.is_zero() {
+            return Ok(Settled::Away);
+        }
+        // Another node may be the one that sends: it can not call here, so look now and then.
+        let look = Moment::now() + rest.min(Duration::from_millis(250));
+        while let Ok(Ok(id)) = tokio::time::timeout_at(look, settled.recv()).await {
+            if id == entered.row {
+                break;
+            }
+        }
+    }
+}
+
 /// Takes a change back that the client is told was not made. Should the upstream have taken it all the same (it was asked,
 /// and its answer was lost), the next pull brings it, as it brings any change made there. False: there was nothing to take
 /// back any more, it was settled or changed again.
 async fn revert(app: &App, entered: Entered) -> Result<bool, Refusal> {
-    let (id, seq, now) = (entered.row, entered.seq, app.clock.now());
-    let before = entered.before;
+    let (id, now) = (entered.row, app.clock.now());
     let undo = move |tx: &mut Tx<'_>| -> Result<bool, store::Error> {
         let Some(row) = resources::held_by_id(tx, id)? else { return Ok(false) };
         let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(false) };
         calendars::lock(tx, &calendar)?;
-        let Some(row) = resources::held_by_id(tx, id)?.filter(|row| row.seq == seq && row.dirty) else {
-            return Ok(false);
-        };
-        // Back to what somebody was told is kept, or else to what both sides agreed on.
-        let Some(Pending(text)) = &before else { return to_base(tx, &calendar, &row, now).map(|()| true) };
-        let object = text.as_deref().map(Object::parse).transpose();
-        let object = object.map_err(|e| store::Error::Broken(format!("a stored object can not be read: {e}")))?;
-        resources::save(tx, &calendar, &row.name, Version::Client(object.as_ref()), now)?;
-        jobs::due_now(tx, Duty::Push(calendar.id), now).map(|()| true)
+        undo_in(tx, &calendar, &entered, now)
     };
     Ok(app.store.write(undo).await?)
 }
 
+/// The same inside a transaction that has the clock's lock.
+pub(super) fn undo_in(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    entered: &Entered,
+    now: Instant,
+) -> Result<bool, store::Error> {
+    let Some(row) = resources::held_by_id(tx, entered.row)?.filter(|row| row.seq == entered.seq && row.dirty) else {
+        return Ok(false);
+    };
+    // Back to what somebody was told is kept, or else to what both sides agreed on.
+    let Some(Pending(text)) = &entered.before else { return to_base(tx, calendar, &row, now).map(|()| true) };
+    let object = text.as_deref().map(stored).transpose()?;
+    resources::save(tx, calendar, &row.name, Version::Client(object.as_ref()), now)?;
+    jobs::due_now(tx, Duty::Push(calendar.id), now).map(|()| true)
+}
+
+/// An object that we stored.
+pub(super) fn stored(text: &str) -> Result<Object, store::Error> {
+    Object::parse(text).map_err(|e| store::Error::Broken(format!("a stored object can not be read: {e}")))
+}
+
 /// Makes a row what both sides last agreed on.
-fn to_base(tx: &mut Tx<'_>, calendar: &Calendar, row: &Held, now: Instant) -> Result<(), store::Error> {
+pub(super) fn to_base(tx: &mut Tx<'_>, calendar: &Calendar, row: &Held, now: Instant) -> Result<(), store::Error> {
     let base = row.base.as_deref().and_then(|text| Object::parse(text).ok());
     let to = match (&base, &row.remote, &row.remote_etag) {
         (Some(object), Some(remote), Some(etag)) => Version::Agreed { object, remote, etag },

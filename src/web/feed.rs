@@ -22,7 +22,7 @@ use crate::config;
 use crate::export;
 use crate::ical::file::{self, File};
 use crate::ical::redact::Viewer;
-use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact, zone};
+use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::resources::{self, Resource};
@@ -173,7 +173,7 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
     if asked.form == Form::Events && feed.kind == FeedKind::FreeBusy {
         return Ok(Found::Nothing);
     }
-    let zone = zone::named(&feed.calendar.zone).unwrap_or(TimeZone::UTC);
+    let zone = feed.calendar.time_zone();
     let chosen = asked.start.is_some() || asked.end.is_some();
     let from = match asked.form {
         Form::FreeBusy => Instant(now.0.div_euclid(QUARTER) * QUARTER),

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -52,7 +52,9 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         // Before login and Depth: clients come here with any method, and without knowing either (RFC 6764 section 5).
         "/.well-known/caldav" | "/.well-known/caldav/" => moved(web, &Target::Root { bare: false }),
         // Thunderbird and GNOME ask OPTIONS of paths we do not have, and without login.
-        _ if head.method == Method::OPTIONS => dav::options(&web.app, url),
+        _ if head.method == Method::OPTIONS && !(is_dav(url) && head.headers.contains_key(AUTHORIZATION)) => {
+            dav::options(&web.app, url)
+        }
         "/" if !reads => return dav(web, peer, head, body).await,
         "/dav" => return dav(web, peer, head, body).await,
         _ if url.starts_with("/dav/") => return dav(web, peer, head, body).await,
@@ -79,6 +81,10 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
     answer
 }
 
+fn is_dav(path: &str) -> bool {
+    matches!(path, "/" | "/dav") || path.starts_with("/dav/")
+}
+
 fn is_ours(path: &str) -> bool {
     matches!(path, "/healthz" | "/readyz" | "/robots.txt") || path.starts_with(FEED) || setup::is_here(path)
 }
@@ -93,7 +99,7 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
         }
     };
     // It has done its work; what is not there can not be logged or sent on.
-    head.headers.remove(http::header::AUTHORIZATION);
+    head.headers.remove(AUTHORIZATION);
     let limits = web.app.config.load().limits;
     let mut answer = match read(&head, body, limits.body, &limits).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,

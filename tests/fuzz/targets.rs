@@ -111,6 +111,7 @@ pub fn filters(octets: &[u8]) {
         expand: (next().is_multiple_of(3)).then_some(YEAR),
         limit_recurrence_set: (next().is_multiple_of(3)).then_some(YEAR),
         limit_freebusy_set: (next().is_multiple_of(3)).then_some(YEAR),
+        timezones: Some(true),
     };
     if let Ok(part) = select(&object, &wanted, &zone, Limits { instances: 500, steps: 20_000 }) {
         Component::parse(&part).expect("a part is a calendar");

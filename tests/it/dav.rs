@@ -19,7 +19,7 @@
 //! and `home`, the upstream calendar `team` that she can only read, `all` over `work` and `team`, and `shown`, where
 //! `work` is masked as busy and `team` to titles. What is in them are the files of `fixtures/dav/world/`. Ben has nothing.
 //!
-//! Epochs are random: `{work}` stands for the calendar's. In requests, `{token:1}` is the first sync token that an answer
+//! Epochs are random: `{work}` stands for the calendar's, and `{~}` for that of a home (in requests: Anna's). In requests, `{token:1}` is the first sync token that an answer
 //! of the file had, and `{etag:work/x.ics}` the present etag of that resource. `{masked:shown/UID}` is what a mask in
 //! `shown` makes of a UID; because names made of it sort in no order that lasts, answers with such names are shown in the
 //! order of their texts.
@@ -40,7 +40,7 @@ use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, accounts, unified};
+use calgate::store::{self, accounts, homes, unified};
 use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -99,9 +99,10 @@ free_busy = "nobody"
 const NOW: Instant = Instant(1_780_300_800);
 
 /// Headers that are shown, and compared, when they are there.
-const HEADERS: [&str; 11] = [
+const HEADERS: [&str; 12] = [
     "allow",
     "etag",
+    "content-location",
     "schedule-tag",
     "last-modified",
     "location",
@@ -131,7 +132,16 @@ async fn world() -> World {
 }
 
 async fn world_at(public_url: &str) -> World {
+    world_with(public_url, "").await
+}
+
+/// `more`: tables of the configuration besides those of [`CONFIG`], which has `[limits]` already.
+async fn world_with(public_url: &str, more: &str) -> World {
     let text = CONFIG.replace("https://cal.example.org", public_url);
+    let text = match more.strip_prefix("[limits]\n") {
+        Some(limits) => text.replace("[limits]\n", &format!("[limits]\n{limits}")),
+        None => text,
+    };
     let mut config = config::parse(&text, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{c:?}"));
     config.storage.url = "sqlite::memory:".to_owned();
     let app = App::open(config, Secrets::ephemeral(), Clock::held(NOW)).await.unwrap();
@@ -211,6 +221,13 @@ impl World {
         Response::from_parts(head, body.collect().await.unwrap().to_bytes())
     }
 
+    /// The epoch of anna's home: `{~}`.
+    async fn home_epoch(&self) -> String {
+        let user = self.anna.user;
+        let home = self.app.store.read(move |tx| homes::home(tx, user)).await;
+        home.map(|home: homes::Home| format!("{:x}", home.epoch)).unwrap_or_else(|e: store::Error| panic!("{e}"))
+    }
+
     /// Slugs and epochs of the calendars there are now.
     async fn epochs(&self) -> Vec<(String, String)> {
         let all = self.app.store.read(calendars::every).await.unwrap();
@@ -237,6 +254,7 @@ impl World {
         for (slug, epoch) in self.epochs().await {
             text = text.replace(&format!("{{{slug}}}"), &epoch);
         }
+        text = text.replace("{~}", &self.home_epoch().await);
         for (at, token) in self.tokens.lock().unwrap().iter().enumerate() {
             text = text.replace(&format!("{{token:{}}}", at + 1), token);
         }
@@ -299,7 +317,10 @@ async fn play(world: &World, request: &str) -> String {
             let value = value.to_str().unwrap();
             let plain =
                 value == "application/xml; charset=utf-8" || value == "Brief, Prefer" || value == "private, no-cache";
-            if !plain {
+            if name == "etag" && path.split('?').next().is_some_and(|path| path.ends_with('/')) {
+                // Made of the epoch, which is random.
+                writeln!(shown, "etag: of this state").unwrap();
+            } else if !plain {
                 writeln!(shown, "{name}: {value}").unwrap();
             }
         }
@@ -316,8 +337,23 @@ async fn play(world: &World, request: &str) -> String {
         world.tokens.lock().unwrap().extend(rest.split_once("</D:sync-token>").map(|(token, _)| token.to_owned()));
     }
     let mut body = body.replace("\r\n", "\n");
+    let mut homes = body.split("urn:calgate:home:");
+    let mut steady = homes.next().unwrap_or_default().to_owned();
+    for rest in homes {
+        steady += &format!("urn:calgate:home:{{~}}{}", &rest[rest.find(':').unwrap_or(0)..]);
+    }
+    body = steady;
     for (slug, epoch) in world.epochs().await {
         body = body.replace(&format!("urn:calgate:{epoch}:"), &format!("urn:calgate:{{{slug}}}:"));
+    }
+    // So are the identities that are made of epochs.
+    let mut at = 0;
+    while let Some(found) = body[at..].find("urn:uuid:") {
+        at += found + "urn:uuid:".len();
+        let end = at + body[at..].find('<').unwrap();
+        if end - at == 36 {
+            body.replace_range(at..end, "...");
+        }
     }
     // What a mask makes of a UID is another one in every installation.
     for (masked, shown) in world.masked().await {
@@ -417,7 +453,8 @@ async fn every_href_has_the_path_of_public_url() {
             let answer = play(&world, &exchange.request).await;
             let elements =
                 answer.split("<D:href").skip(1).filter_map(|rest| rest.split_once('>')?.1.split("</").next());
-            let headers = answer.lines().filter_map(|line| line.strip_prefix("location: "));
+            let locations = ["location: ", "content-location: "];
+            let headers = answer.lines().filter_map(|line| locations.iter().find_map(|name| line.strip_prefix(name)));
             for href in elements.chain(headers) {
                 let ours = href.starts_with('/') || href.contains("cal.example.org");
                 // What can not be read is given back as it came.
@@ -437,6 +474,75 @@ async fn every_href_has_the_path_of_public_url() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// RFC 5842 3.1: no two collections have one identity, and each keeps its own.
+#[tokio::test]
+async fn each_collection_has_an_identity_of_its_own() {
+    let world = world_at("https://cal.example.org").await;
+    let ask = async || {
+        let body = b"<propfind xmlns='DAV:'><prop><resource-id/></prop></propfind>";
+        let answer = world.send("PROPFIND", "/dav/anna/", &[("Depth", "1")], body).await;
+        let text = std::str::from_utf8(answer.body()).unwrap().to_owned();
+        text.split("urn:uuid:").skip(1).map(|rest| rest[..36].to_owned()).collect::<Vec<_>>()
+    };
+    let first = ask().await;
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 6, "{first:?}");
+    world
+        .send(
+            "PROPPATCH",
+            "/dav/anna/work/",
+            &[],
+            b"<propertyupdate xmlns='DAV:'><set><prop><displayname>x</displayname></prop></set></propertyupdate>",
+        )
+        .await;
+    assert_eq!(ask().await, first);
+}
+
+/// What is full takes nothing more, and what is there can still be changed.
+#[tokio::test]
+async fn what_is_full_takes_no_more() {
+    let world = world_with("https://cal.example.org", "[limits]\nobjects = 6\ncalendars = 6\nattendees = 2\n").await;
+    let event = |uid: &str, guests: usize| {
+        let guests: String = (0..guests).map(|n| format!("ATTENDEE:mailto:{n}@example.org\r\n")).collect();
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n\
+             DTSTAMP:20260101T000000Z\r\nDTSTART:20260601T000000Z\r\n{guests}END:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let send = async |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let answer = world.send(method, path, headers, body.as_bytes()).await;
+        (answer.status().as_u16(), std::str::from_utf8(answer.body()).unwrap().to_owned())
+    };
+    let typed = [("Content-Type", "text/calendar")];
+    // Four are there already.
+    assert_eq!(send("PUT", "/dav/anna/work/5.ics", &[], &event("5", 2)).await.0, 201);
+    let (status, why) = send("PUT", "/dav/anna/work/6.ics", &[], &event("6", 3)).await;
+    assert_eq!(status, 403);
+    assert!(why.contains("<C:max-attendees-per-instance/>"), "{why}");
+    assert_eq!(send("POST", "/dav/anna/work/", &typed, &event("6", 0)).await.0, 201);
+    for (method, path, headers) in [
+        ("PUT", "/dav/anna/work/7.ics", &[][..]),
+        ("PUT", "/dav/anna/all/7.ics", &[][..]),
+        ("POST", "/dav/anna/work/", &typed[..]),
+    ] {
+        let (status, why) = send(method, path, headers, &event("7", 0)).await;
+        assert_eq!(status, 507, "{method} {path}");
+        assert!(why.contains("<D:quota-not-exceeded/>"), "{why}");
+    }
+    assert_eq!(send("PUT", "/dav/anna/home/7.ics", &[], &event("7", 0)).await.0, 201);
+    let to_work = [("Destination", "/dav/anna/work/7.ics")];
+    assert_eq!(send("MOVE", "/dav/anna/home/7.ics", &to_work, "").await.0, 507);
+    assert_eq!(send("COPY", "/dav/anna/home/7.ics", &to_work, "").await.0, 507);
+    assert_eq!(send("PUT", "/dav/anna/work/5.ics", &[], &event("5", 0)).await.0, 204);
+    assert_eq!(send("DELETE", "/dav/anna/work/5.ics", &[], "").await.0, 204);
+    assert_eq!(send("MOVE", "/dav/anna/home/7.ics", &to_work, "").await.0, 201);
+    assert_eq!(send("PUT", "/dav/anna/work/8.ics", &[], &event("8", 0)).await.0, 507);
+    // Five calendars are there already.
+    assert_eq!(send("MKCALENDAR", "/dav/anna/sixth/", &[], "").await.0, 201);
+    let (status, why) = send("MKCALENDAR", "/dav/anna/seventh/", &[], "").await;
+    assert_eq!(status, 507);
+    assert!(why.contains("<D:quota-not-exceeded/>"), "{why}");
 }
 
 /// Every row of the table is asked for in some exchange, and no two rows are of one name.

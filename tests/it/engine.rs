@@ -12,7 +12,7 @@ use calgate::ids::{Etag, Name};
 use calgate::store::calendars::{self, Need};
 use calgate::store::resources;
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, accounts};
+use calgate::store::{self, accounts, properties};
 use calgate::sync::jobs;
 use calgate::sync::pull::{self, Quiet};
 use calgate::sync::write::{self, Condition, Done, Place, Refusal};
@@ -24,6 +24,7 @@ use crate::kit::{self, Folder, event, event_text, on_both_engines};
 on_both_engines! {
     what_is_put_arrives_where_it_belongs,
     a_change_upstream_arrives_here,
+    what_upstream_removes_takes_its_properties_along,
     a_write_while_upstream_is_away_is_kept_and_sent_later,
     a_write_while_upstream_is_away_is_refused_where_that_is_wished,
     a_create_whose_answer_was_lost_makes_one_object,
@@ -50,22 +51,22 @@ on_both_engines! {
     what_may_not_be_written_is_refused,
 }
 
-const NOON: &str = "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z\nSUMMARY:Noon";
+pub const NOON: &str = "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z\nSUMMARY:Noon";
 
-struct House {
-    app: Arc<App>,
-    work: Server,
-    home: Server,
+pub struct House {
+    pub app: Arc<App>,
+    pub work: Server,
+    pub home: Server,
     stop: watch::Sender<bool>,
     _folder: Folder,
 }
 
-const WORK: &str = "/calendars/anna/work/";
-const HOME: &str = "/calendars/anna/home/";
+pub const WORK: &str = "/calendars/anna/work/";
+pub const HOME: &str = "/calendars/anna/home/";
 
 impl House {
     /// Anna has a calendar at each of two servers, and one over both that writes to work.
-    async fn new(url: &str, sync: &str) -> House {
+    pub async fn new(url: &str, sync: &str) -> House {
         let folder = Folder::new();
         let password = folder.path().join("password");
         std::fs::write(&password, "secret").expect("a password file");
@@ -96,46 +97,46 @@ impl House {
         house
     }
 
-    async fn discover(&self) {
+    pub async fn discover(&self) {
         let accounts = self.app.store.read(|tx| accounts::list(tx, None)).await.expect("accounts");
         for account in accounts {
             pull::discover(&self.app, account.id).await.expect("a discovery");
         }
     }
 
-    async fn actor(&self) -> Actor {
+    pub async fn actor(&self) -> Actor {
         let user = self.app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
         Actor::of(&user.expect("anna is there"))
     }
 
-    async fn calendar(&self, slug: &str) -> calendars::Calendar {
+    pub async fn calendar(&self, slug: &str) -> calendars::Calendar {
         let (actor, slug) = (self.actor().await, slug.to_owned());
         let opened = self.app.store.read(move |tx| calendars::open(tx, &actor, "anna", &slug, Need::Read)).await;
         opened.unwrap_or_else(|e| panic!("{e}"))
     }
 
-    async fn pull(&self, slug: &str) -> Result<pull::Report, String> {
+    pub async fn pull(&self, slug: &str) -> Result<pull::Report, String> {
         pull::pull(&self.app, self.calendar(slug).await.id, &Quiet).await
     }
 
-    fn place(slug: &str, name: &str) -> Place {
+    pub fn place(slug: &str, name: &str) -> Place {
         Place { owner: "anna".to_owned(), slug: slug.to_owned(), name: Name::new(name).expect("a name") }
     }
 
-    async fn put(&self, slug: &str, name: &str, uid: &str, lines: &str) -> Result<Done, Refusal> {
+    pub async fn put(&self, slug: &str, name: &str, uid: &str, lines: &str) -> Result<Done, Refusal> {
         self.put_if(slug, name, uid, lines, &Condition::default()).await
     }
 
-    async fn put_if(&self, slug: &str, name: &str, uid: &str, lines: &str, c: &Condition) -> Result<Done, Refusal> {
+    pub async fn put_if(&self, slug: &str, name: &str, uid: &str, lines: &str, c: &Condition) -> Result<Done, Refusal> {
         write::put(&self.app, &self.actor().await, &House::place(slug, name), event(uid, lines), c).await
     }
 
-    async fn delete(&self, slug: &str, name: &str) -> Result<(), Refusal> {
+    pub async fn delete(&self, slug: &str, name: &str) -> Result<(), Refusal> {
         write::delete(&self.app, &self.actor().await, &House::place(slug, name), &Condition::default()).await
     }
 
     /// name → body.
-    async fn here(&self, slug: &str) -> BTreeMap<String, String> {
+    pub async fn here(&self, slug: &str) -> BTreeMap<String, String> {
         let calendar = self.calendar(slug).await;
         let all = self.app.store.read(move |tx| resources::all(tx, &calendar)).await;
         let all: Vec<resources::Resource> = all.unwrap_or_else(|e: store::Error| panic!("{e}"));
@@ -143,11 +144,11 @@ impl House {
     }
 
     /// name → body, as the server holds it.
-    fn there(server: &Server, path: &str) -> BTreeMap<String, String> {
+    pub fn there(server: &Server, path: &str) -> BTreeMap<String, String> {
         server.objects(path).into_iter().map(|(name, stored)| (name, stored.text)).collect()
     }
 
-    async fn kept(&self, uid: &str) -> Vec<String> {
+    pub async fn kept(&self, uid: &str) -> Vec<String> {
         let (actor, uid) = (self.actor().await, uid.to_owned());
         let found = self.app.store.read(move |tx| resources::explain(tx, actor.user, &uid)).await;
         let found: Vec<resources::Explained> = found.unwrap_or_else(|e: store::Error| panic!("{e}"));
@@ -155,7 +156,7 @@ impl House {
     }
 
     /// Lets the time pass after which what failed is tried again, and waits until nothing is left to send.
-    async fn settle(&self) {
+    pub async fn settle(&self) {
         for _ in 0..60 {
             self.app.clock.advance(3600);
             self.app.wake.notify_one();
@@ -224,6 +225,40 @@ async fn a_change_upstream_arrives_here(url: String) {
     let all = house.here("all").await;
     assert_eq!(all.keys().collect::<Vec<_>>(), ["a.ics"]);
     assert!(all["a.ics"].contains("Moved"));
+}
+
+/// Dead properties go with the resource, whoever removes it, and stay when its removal is refused.
+async fn what_upstream_removes_takes_its_properties_along(url: String) {
+    let house = House::new(&url, "").await;
+    let user = house.actor().await.user;
+    let paths = ["/dav/anna/work/a.ics", "/dav/anna/all/a.ics"];
+    let keep = async || {
+        house.put("work", "a.ics", "a", NOON).await.expect("a create");
+        house.pull("work").await.expect("a pull");
+        let kept = house.app.store.write(move |tx| -> Result<(), properties::NotSet> {
+            let dead =
+                properties::Dead { ns: "x:".to_owned(), name: "p".to_owned(), xml: "<p xmlns=\"x:\"/>".to_owned() };
+            paths.iter().try_for_each(|path| properties::set(tx, user, path, &dead, 1 << 20))
+        });
+        kept.await.expect("it is kept");
+    };
+    let left = async || {
+        let counted = house.app.store.read(move |tx| -> Result<usize, store::Error> {
+            Ok(properties::list(tx, user, paths[0])?.len() + properties::list(tx, user, paths[1])?.len())
+        });
+        counted.await.expect("a count")
+    };
+    keep().await;
+    house.work.remove(WORK, "a.ics");
+    assert_eq!(house.pull("work").await.expect("a pull").removed, 1);
+    assert_eq!(left().await, 0);
+    keep().await;
+    house.delete("work", "a.ics").await.expect("a delete");
+    assert_eq!(left().await, 0);
+    keep().await;
+    house.work.fault("DELETE", "a.ics", 1, Fault::Status(403, "no".to_owned()));
+    assert!(matches!(house.delete("work", "a.ics").await, Err(Refusal::Upstream(_))));
+    assert!(left().await > 0);
 }
 
 async fn a_write_while_upstream_is_away_is_kept_and_sent_later(url: String) {
@@ -667,7 +702,7 @@ async fn what_can_not_be_read_is_set_aside(url: String) {
 async fn preconditions_hold_one_winner(url: String) {
     let house = Arc::new(House::new(&url, "").await);
     let done = house.put("work", "a.ics", "a", NOON).await.expect("a create");
-    let matches = Condition { matches: Some(vec![done.etag.expect("an etag")]), none_match: None };
+    let matches = Condition { matches: Some(vec![done.etag.expect("an etag")]), ..Condition::default() };
     let writers: Vec<_> = (0..20)
         .map(|n| {
             let (house, matches) = (house.clone(), matches.clone());
@@ -685,13 +720,13 @@ async fn preconditions_hold_one_winner(url: String) {
         }
     }
     assert_eq!(won, 1);
-    let nothing = Condition { matches: None, none_match: Some(vec![]) };
+    let nothing = Condition { none_match: Some(vec![]), ..Condition::default() };
     let taken = house.put_if("all", "a.ics", "a", NOON, &nothing).await;
     assert!(matches!(taken, Err(Refusal::Condition { current: Some(_) })), "{taken:?}");
-    let something = Condition { matches: Some(vec![]), none_match: None };
+    let something = Condition { matches: Some(vec![]), ..Condition::default() };
     let absent = house.put_if("all", "b.ics", "b", NOON, &something).await;
     assert_eq!(absent, Err(Refusal::Condition { current: None }));
-    let stale = Condition { matches: Some(vec![Etag::from("stale")]), none_match: None };
+    let stale = Condition { matches: Some(vec![Etag::from("stale")]), ..Condition::default() };
     assert!(house.put_if("all", "a.ics", "a", NOON, &stale).await.is_err());
 }
 

@@ -17,6 +17,7 @@ mod ical_jcal;
 mod ical_redact;
 mod ical_rules;
 mod kit;
+mod moves;
 mod provider;
 mod store;
 mod tidy;

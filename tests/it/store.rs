@@ -6,7 +6,7 @@ use std::sync::Arc;
 use calgate::app::App;
 use calgate::ical::{Instant, Kind, Mask, Window, redact};
 use calgate::ids::{CalendarId, Etag, Name, RemoteId, Seq};
-use calgate::store::calendars::{self, Calendar, Denied, Given, Need};
+use calgate::store::calendars::{self, Calendar, Denied, Given, Need, Token};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
@@ -206,7 +206,7 @@ async fn a_token_is_read_by_its_own_calendar_alone(url: String) {
     put(&app, "two", "b.ics", "b", AT_NOON).await;
     let (one, two) = (token(&app, "one").await, token(&app, "two").await);
     with(&app, "one", move |_, calendar| {
-        assert_eq!(calendar.read_token(&one), Some(calendar.seq));
+        assert_eq!(calendar.read_token(&one), Some(Token { seq: calendar.seq, begun: None }));
         let (epoch, seq) = one.rsplit_once(':').expect("a colon");
         let future = format!("{epoch}:{}", calendar.seq.0 + 1);
         for wrong in [two.as_str(), &future, "", "urn:calgate:", "urn:calgate:0:0", &format!("{epoch}:-1"), seq] {
@@ -796,7 +796,7 @@ async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
         assert!(!properties::any_below(tx, user, "/dav/anna/two/")?, "a calendar is not below itself");
         properties::forget(tx, "/dav/anna/one/a.ics")?;
         let left = properties::list(tx, user, "/dav/anna/one/a.ics2")?.len();
-        properties::forget(tx, "/dav/anna/one/")?;
+        properties::forget_below(tx, "/dav/anna/one/")?;
         let below = properties::list(tx, user, "/dav/anna/one/a.ics2")?.len();
         Ok((left, below, properties::list(tx, user, "/dav/anna/two/")?.len()))
     });

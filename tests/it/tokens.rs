@@ -187,8 +187,8 @@ async fn what_was_deleted_long_ago_is_forgotten_with_its_tokens(url: String) {
         write(&app, move |tx, actor| {
             let calendar = calendars::open(tx, actor, "anna", slug, Need::Read)?;
             let token = Calendar { seq, ..calendar.clone() }.token();
-            let Some(seq) = calendar.read_token(&token) else { return Ok(None) };
-            let since = kit::since(tx, &calendar, Some(seq), 100)?;
+            let Some(seen) = calendar.read_token(&token) else { return Ok(None) };
+            let since = kit::since(tx, &calendar, Some(seen.seq), 100)?;
             Ok(Some(since.changes.iter().filter(|c| c.live.is_none()).count()))
         })
     };

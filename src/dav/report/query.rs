@@ -1,6 +1,9 @@
 //! calendar-query (RFC 4791 7.8). The time index answers alone what it can; else it says what to look at, and
 //! `ical::filter` decides.
 
+use std::collections::VecDeque;
+
+use http::StatusCode;
 use jiff::tz::TimeZone;
 
 use crate::body::Body;
@@ -15,29 +18,51 @@ use crate::store::Tx;
 use crate::store::calendars::{self, Need};
 use crate::store::walk::{Found, Seen, Walk};
 
+/// `nothing`: nothing that has calendar data is asked about.
 pub async fn body(
     asked: &Asked<'_>,
     mut writer: Writer,
     filter: CompFilter,
     zone: Option<Zone>,
+    nothing: bool,
 ) -> Result<Body, Error> {
     let target = asked.target.clone();
     let zone = zone.as_ref().map(read_zone).transpose()?.flatten();
-    // What is left to look through; `None` before the first page.
+    // What is still to be looked through; `None` before the first page.
+    let mut rest: Option<VecDeque<Target>> = None;
     let mut left: Option<Search> = None;
     page::body(asked.app, move |tx, out| {
-        let search = match &mut left {
-            Some(search) => {
-                search.place = search.place.again(tx, &writer.scene, &writer.sheet)?;
-                search
-            }
+        let rest = match &mut rest {
+            Some(rest) => rest,
             None => {
-                let search = Search::of(tx, &writer, &target, &filter, zone.as_ref())?;
+                let mut targets = VecDeque::from([target.clone()]);
+                if let Target::Home { owner } = &target {
+                    let calendars = calendars::home(tx, &writer.scene.actor, owner)?.into_iter();
+                    let each =
+                        calendars.filter(|_| !nothing).map(|c| Target::Calendar { owner: c.owner, slug: c.slug });
+                    targets = each.collect();
+                }
+                // What is not there is told before anything else is.
+                if let Some(first) = targets.pop_front() {
+                    left = Some(Search::of(tx, &writer, &first, &filter, zone.as_ref())?);
+                }
                 response::open_root("D:multistatus", out);
-                left.insert(search)
+                rest.insert(targets)
             }
         };
-        if search.page(tx, &mut writer, &filter, out)? == Page::More {
+        if let Some(search) = &mut left {
+            search.place = search.place.again(tx, &writer.scene, &writer.sheet)?;
+            if search.page(tx, &mut writer, &filter, out)? == Page::More {
+                return Ok(Page::More);
+            }
+        }
+        if let Some(next) = rest.pop_front() {
+            left = match Search::of(tx, &writer, &next, &filter, zone.as_ref()) {
+                Ok(search) => Some(search),
+                // One of a home that went away meanwhile is not in it any more.
+                Err(e) if e.status == StatusCode::NOT_FOUND => None,
+                Err(e) => return Err(e),
+            };
             return Ok(Page::More);
         }
         response::close_root("D:multistatus", out);
@@ -140,7 +165,7 @@ fn one_kind(filter: &CompFilter) -> Option<Option<Kind>> {
     }
 }
 
-/// The zone that a query brings along. `Ok(None)`: a VTIMEZONE that names no zone we know; the calendar's own holds.
+/// The zone that a query brings along: by its name, or by rules of its own.
 fn read_zone(sent: &Zone) -> Result<Option<TimeZone>, Error> {
     match sent {
         Zone::Id(id) => {
@@ -150,7 +175,8 @@ fn read_zone(sent: &Zone) -> Result<Option<TimeZone>, Error> {
         Zone::Text(text) => {
             let message = |e| format!("the timezone of the query can not be read: {e}");
             Component::parse(text.trim_start()).map_err(|e| Error::refused("<C:valid-calendar-data/>", message(e)))?;
-            Ok(zone::of_calendar_text(text))
+            let message = "the rules of the query's timezone can not be followed";
+            zone::of_calendar_text(text).map(Some).ok_or_else(|| Error::refused("<C:valid-calendar-data/>", message))
         }
     }
 }

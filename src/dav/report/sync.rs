@@ -10,7 +10,7 @@ use crate::dav::xml::escape;
 use crate::dav::{Asked, Error};
 use crate::ids::Seq;
 use crate::store::Tx;
-use crate::store::calendars::{self, Calendar, Need};
+use crate::store::calendars::{self, Need, Token};
 use crate::store::walk::Walk;
 
 pub async fn body(asked: &Asked<'_>, mut writer: Writer, token: String, limit: Option<u32>) -> Result<Body, Error> {
@@ -44,6 +44,8 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, token: String, limit: O
 struct Delta {
     place: Place,
     until: Seq,
+    /// Of a first listing, in one answer or several: where the calendar stood when it began.
+    begun: Option<Seq>,
     walk: Walk,
     /// How many more may be told.
     left: Option<u32>,
@@ -58,15 +60,17 @@ impl Delta {
             token => Some(calendar.read_token(token).ok_or_else(invalid)?),
         };
         let until = calendar.seq;
-        let walk = Walk::Changes { after: since.unwrap_or(Seq(0)), until, tombstones: since.is_some() };
-        Ok(Delta { place: Place::of(tx, &writer.scene, &writer.sheet, calendar)?, until, walk, left: limit })
+        let begun = since.map_or(Some(until), |since| since.begun);
+        let after = since.map_or(Seq(0), |since| since.seq);
+        let walk = Walk::Changes { after, until, tombstones: since.is_some() };
+        Ok(Delta { place: Place::of(tx, &writer.scene, &writer.sheet, calendar)?, until, begun, walk, left: limit })
     }
 
     fn again(&mut self, tx: &mut Tx<'_>, writer: &Writer) -> Result<(), Error> {
         self.place = self.place.again(tx, &writer.scene, &writer.sheet)?;
         // Were tombstones dropped that this has yet to tell, its token would promise too much.
         match self.walk {
-            Walk::Changes { after, tombstones: true, .. } if after < self.place.calendar.floor => Err(invalid()),
+            Walk::Changes { after, .. } if self.begun.unwrap_or(after) < self.place.calendar.floor => Err(invalid()),
             _ => Ok(()),
         }
     }
@@ -78,20 +82,22 @@ impl Delta {
         if !over && self.left != Some(0) {
             return Ok(None);
         }
-        let mut seq = self.until;
+        let mut seen = Token { seq: self.until, begun: None };
         if !over && self.walk.goes_on(tx, &self.place.calendar)? {
             let condition = "<D:number-of-matches-within-limits/>";
             bare_response(&self.place.href, StatusCode::INSUFFICIENT_STORAGE, condition, out);
             // No two rows of a calendar have the same seq, so this may end after any of them.
             if let Walk::Changes { after, .. } = self.walk {
-                seq = after;
+                // Who has come as far as the calendar was at first has seen all that an ordinary token says.
+                seen = Token { seq: after, begun: self.begun.filter(|begun| after < *begun) };
             }
         }
-        Ok(Some(Calendar { seq, ..self.place.calendar.clone() }.token()))
+        Ok(Some(self.place.calendar.token_of(seen)))
     }
 }
 
-fn invalid() -> Error {
+/// For a token that can not be gone on from.
+pub fn invalid() -> Error {
     let message = "this sync token can not be gone on from: begin again with an empty one";
     Error::refused("<D:valid-sync-token/>", message)
 }

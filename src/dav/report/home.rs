@@ -1,0 +1,63 @@
+//! sync-collection on a home (RFC 6578, as Apple's clients use it): which calendars came, went, or changed in any way.
+
+use http::StatusCode;
+
+use crate::body::Body;
+use crate::dav::page::{self, Page, Writer};
+use crate::dav::path::Target;
+use crate::dav::props::Node;
+use crate::dav::response::{self, bare_response};
+use crate::dav::xml::escape;
+use crate::dav::{Asked, Error, propfind};
+use crate::store::homes;
+
+/// `deep`: what is in the calendars is asked for as well.
+pub async fn body(
+    asked: &Asked<'_>,
+    mut writer: Writer,
+    token: String,
+    limit: Option<u32>,
+    deep: bool,
+) -> Result<Body, Error> {
+    if deep {
+        // Each calendar has a token of its own, and one over all of them would make every change of one a walk through
+        // all.
+        let message = "ask with sync-level 1 here, and then each calendar that changed";
+        return Err(Error::refused("<D:sync-traversal-supported/>", message));
+    }
+    let Target::Home { owner } = asked.target.clone() else { return Err(Error::not_found()) };
+    page::body(asked.app, move |tx, out| {
+        let actor = writer.scene.actor.clone();
+        if actor.name != owner {
+            return Err(Error::not_found());
+        }
+        let now = homes::home(tx, actor.user)?;
+        let from = match token.as_str() {
+            "" => None,
+            token => Some(now.read_token(token).ok_or_else(super::sync::invalid)?),
+        };
+        let since = homes::since(tx, &actor, &owner, from, limit.unwrap_or(u32::MAX))?;
+        response::open_root("D:multistatus", out);
+        for change in &since.changes {
+            let target = Target::Calendar { owner: owner.clone(), slug: change.slug.clone() };
+            match &change.live {
+                Some(calendar) => {
+                    let node = Node::Calendar(calendar);
+                    propfind::collection(tx, &writer.scene, &mut writer.sheet, &target, &node, out)?;
+                }
+                None => bare_response(&target.href(&writer.scene.base), StatusCode::NOT_FOUND, "", out),
+            }
+        }
+        if since.more {
+            let home = Target::Home { owner: owner.clone() }.href(&writer.scene.base);
+            let condition = "<D:number-of-matches-within-limits/>";
+            bare_response(&home, StatusCode::INSUFFICIENT_STORAGE, condition, out);
+        }
+        out.push_str("<D:sync-token>");
+        escape(&since.home.token(), out);
+        out.push_str("</D:sync-token>\n");
+        response::close_root("D:multistatus", out);
+        Ok(Page::Last)
+    })
+    .await
+}

@@ -1,0 +1,131 @@
+//! GET on a calendar: all of it as one file, as iCalendar or jCal (`Accept`), of a window (`start`, `end`), or each
+//! instance by itself (`expand=1`).
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
+
+use super::path::Target;
+use super::props::CONTENT_TYPE as CALENDAR_TYPE;
+use super::response::{self, Answer, http_date, quoted};
+use super::{Asked, Error, page, request};
+use crate::body::Body;
+use crate::config::Limits;
+use crate::export::{self, Ask, Export};
+use crate::ical::file::Form;
+use crate::ids::Etag;
+use crate::secrets;
+use crate::store::calendars::{self, Calendar, Need};
+
+/// The type of jCal (RFC 7265 7).
+pub const JSON_TYPE: &str = "application/calendar+json; charset=utf-8";
+
+/// In which form calendar data is wanted; `None`: a page for people is, as every browser says.
+pub fn wanted(headers: &HeaderMap) -> Option<Form> {
+    match request::accepted(headers, &["text/calendar", "application/calendar+json", "text/html"]) {
+        Some("text/html") => None,
+        Some("application/calendar+json") => Some(Form::Json),
+        // Who wants neither gets the one that everybody reads.
+        _ => Some(Form::Text),
+    }
+}
+
+/// The header that names a form.
+pub fn content_type(form: Form) -> HeaderValue {
+    HeaderValue::from_static(match form {
+        Form::Text => CALENDAR_TYPE,
+        Form::Json => JSON_TYPE,
+    })
+}
+
+pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
+    let Target::Calendar { owner, slug } = asked.target.clone() else { return Err(Error::not_found()) };
+    let (actor, query, limits) = (asked.actor.clone(), asked.query.to_owned(), asked.limits);
+    let found = asked.app.store.read(move |tx| {
+        let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
+        let ask = ask(&query, &calendar, form, &limits)?;
+        Ok::<_, Error>((calendar, ask))
+    });
+    let (calendar, ask) = found.await?;
+    let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
+    let etag = Etag(secrets::hex(&hash[..16]));
+    let has = request::condition(asked.headers, &asked.base)?.none_match;
+    let mut answer = if has.is_some_and(|list| list.is_empty() || list.contains(&etag)) {
+        response::empty(StatusCode::NOT_MODIFIED)
+    } else {
+        let (actor, opened) = (asked.actor.clone(), calendar.clone());
+        // `None` before the first page.
+        let mut export: Option<Export> = None;
+        let body = page::body(asked.app, move |tx, out| {
+            let calendar = calendars::open(tx, &actor, &opened.owner, &opened.slug, Need::Read)?;
+            if calendar.epoch != opened.epoch {
+                return Err(Error::not_found());
+            }
+            let Some(export) = &mut export else {
+                // Under the etag of the state that it was looked at in.
+                if calendar.seq != opened.seq {
+                    return Err(Error::later(1, "the calendar is being changed; ask again"));
+                }
+                let (begun, begin) = Export::open(tx, &calendar, &ask)?;
+                out.push_str(&begin);
+                export = Some(begun);
+                return Ok(page::Page::More);
+            };
+            let (piece, last) = export.next(tx, &calendar)?;
+            out.push_str(&piece);
+            Ok(if last { page::Page::Last } else { page::Page::More })
+        });
+        let mut answer = Response::new(Body::default());
+        *answer.body_mut() = body.await?;
+        answer.headers_mut().insert(CONTENT_TYPE, content_type(form));
+        answer
+    };
+    response::header(&mut answer, ETAG, &quoted(&etag));
+    response::header(&mut answer, LAST_MODIFIED, &http_date(calendar.changed_at));
+    response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
+    response::header(&mut answer, VARY, "Accept");
+    Ok(answer)
+}
+
+/// What the query of the URL asks for. `from` and `to` are other words for `start` and `end`.
+fn ask(query: &str, calendar: &Calendar, form: Form, limits: &Limits) -> Result<Ask, Error> {
+    let zone = calendar.time_zone();
+    let said = |names: [&str; 2]| {
+        url::form_urlencoded::parse(query.as_bytes()).find(|(key, _)| names.contains(&&**key)).map(|(_, value)| value)
+    };
+    let time = |names: [&str; 2]| match said(names) {
+        None => Ok(None),
+        Some(text) => export::instant(&text, &zone).map(Some).ok_or_else(|| {
+            let names = names[0];
+            let hint = "write 2026-06-01, 20260601T083000Z or 2026-06-01T08:30:00+02:00";
+            Error::bad(format!("`{names}` is not a time: {hint}"))
+        }),
+    };
+    let (from, to) = (time(["start", "from"])?, time(["end", "to"])?);
+    let window = export::window(from, to).map_err(Error::bad)?;
+    let expand = matches!(said(["expand", "expand"]).as_deref(), Some("1" | "true" | "yes"));
+    if expand {
+        let (Some(from), Some(to)) = (from, to) else {
+            return Err(Error::bad("`expand` needs `start` and `end`"));
+        };
+        if to.0 - from.0 > limits.longest_window() {
+            return Err(Error::refused(
+                "<C:max-instances/>",
+                "the time between `start` and `end` is too long to expand",
+            ));
+        }
+    }
+    Ok(Ask { form, window, expand })
+}
+
+impl From<export::Error> for Error {
+    fn from(e: export::Error) -> Error {
+        match e {
+            export::Error::TooMany => {
+                let error =
+                    Error::new(StatusCode::INSUFFICIENT_STORAGE, "there are too many instances: ask for less time");
+                Error { condition: "<C:max-instances/>".into(), ..error }
+            }
+            export::Error::Store(e) => e.into(),
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! COPY and MOVE between calendars of two upstreams, with everything that can go wrong on the way: what was moved is in
+//! one of the two places at the least, and in the end in exactly one.
+
+use calgate::store::resources;
+use calgate::sync::relocate::{self, How};
+use calgate::sync::write::{Done, Refusal};
+use standin::caldav::Fault;
+
+use crate::engine::{HOME, House, NOON, WORK};
+use crate::kit::{event_text, on_both_engines};
+
+on_both_engines! {
+    a_move_between_upstreams_arrives_and_then_leaves,
+    a_create_that_is_refused_gives_the_source_back,
+    a_create_that_is_refused_later_gives_the_source_back,
+    a_create_whose_answer_is_lost_makes_one_object,
+    what_may_be_anybodys_takes_nothing_away,
+    the_source_stays_while_the_target_is_away,
+    a_removal_that_is_refused_takes_the_target_back,
+    a_removal_that_waits_is_sent_later,
+    a_change_at_the_source_meanwhile_lives,
+    another_object_at_the_target_lives,
+    there_and_back_again_before_anybody_hears,
+    a_removal_at_the_target_before_it_arrives,
+    a_move_from_here_to_an_upstream_and_back,
+    a_meeting_stays_where_it_tells_people,
+    another_name_is_no_news_upstream,
+    refused_while_upstream_is_away,
+}
+
+async fn carry(house: &House, from: (&str, &str), to: (&str, &str), moves: bool) -> Result<Done, Refusal> {
+    let how = How { moves, overwrite: true, ..How::default() };
+    let (from, to) = (House::place(from.0, from.1), House::place(to.0, to.1));
+    relocate::relocate(&house.app, &house.actor().await, &from, &to, &how).await
+}
+
+async fn moved(house: &House, from: (&str, &str), to: (&str, &str)) -> Result<Done, Refusal> {
+    carry(house, from, to, true).await
+}
+
+/// Where the object is, here and at the upstreams: `work`, `home`, or both.
+async fn places(house: &House) -> (String, String) {
+    let mut here = Vec::new();
+    for slug in ["work", "home"] {
+        here.extend((!house.here(slug).await.is_empty()).then_some(slug));
+    }
+    let mut there = Vec::new();
+    for (server, path, slug) in [(&house.work, WORK, "work"), (&house.home, HOME, "home")] {
+        there.extend((!House::there(server, path).is_empty()).then_some(slug));
+    }
+    (here.join(" "), there.join(" "))
+}
+
+fn at(slug: &str) -> (String, String) {
+    (slug.to_owned(), slug.to_owned())
+}
+
+/// A house with `a.ics` at work.
+async fn house(url: &str, sync: &str) -> House {
+    let house = House::new(url, sync).await;
+    house.put("work", "a.ics", "a", NOON).await.expect("a create");
+    house
+}
+
+async fn settled(house: &House, slug: &str) {
+    house.settle().await;
+    for slug in ["work", "home"] {
+        house.pull(slug).await.expect("a pull");
+    }
+    house.settle().await;
+    assert_eq!(places(house).await, at(slug));
+}
+
+async fn a_move_between_upstreams_arrives_and_then_leaves(url: String) {
+    let house = house(&url, "").await;
+    let before = house.calendar("all").await.token();
+    let done = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("a move");
+    assert_eq!(done, Done { created: true, etag: Some(resources::etag_of(&event_text("a", NOON))), pending: false });
+    assert_eq!(places(&house).await, at("home"));
+    assert_eq!(House::there(&house.home, HOME)["b.ics"], event_text("a", NOON));
+    // First it arrived, then it left; and who looks at both at once sees no change.
+    assert_eq!((house.home.count("PUT"), house.work.count("DELETE")), (1, 1));
+    assert_eq!(house.calendar("all").await.token(), before);
+    // With the same UID there already, under that name: it is replaced.
+    house.put("work", "a.ics", "a", &format!("{NOON}\nLOCATION:Newer")).await.expect("a create");
+    let done = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("a move");
+    assert!(!done.created);
+    assert!(House::there(&house.home, HOME)["b.ics"].contains("Newer"));
+    settled(&house, "home").await;
+    // A copy is in both.
+    carry(&house, ("home", "b.ics"), ("work", "c.ics"), false).await.expect("a copy");
+    assert_eq!(places(&house).await, at("work home"));
+}
+
+async fn a_create_that_is_refused_gives_the_source_back(url: String) {
+    let house = house(&url, "").await;
+    let token = house.calendar("work").await.token();
+    house.home.fault("PUT", "b.ics", usize::MAX, Fault::Status(403, "no".to_owned()));
+    let refused = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Upstream(_))), "{refused:?}");
+    assert_eq!(places(&house).await, at("work"));
+    assert_eq!(house.work.count("DELETE"), 0);
+    assert_ne!(house.calendar("work").await.token(), token, "who saw it go sees it come back");
+    house.home.heal();
+    settled(&house, "work").await;
+    assert_eq!(house.work.count("PUT"), 1, "nothing was sent to give it back");
+}
+
+/// Nobody waits any more: the gateway was away, or the client.
+async fn a_create_that_is_refused_later_gives_the_source_back(url: String) {
+    let house = house(&url, "upstream_away = \"keep\"").await;
+    house.home.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    let done = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept");
+    assert!(done.pending);
+    assert_eq!(places(&house).await, ("home".to_owned(), "work".to_owned()), "here it has moved, there it has not");
+    house.home.heal();
+    house.home.fault("PUT", "b.ics", usize::MAX, Fault::Status(403, "no".to_owned()));
+    settled(&house, "work").await;
+    assert_eq!(house.work.count("DELETE"), 0);
+    assert_eq!(house.here("work").await["a.ics"], event_text("a", NOON));
+}
+
+async fn a_create_whose_answer_is_lost_makes_one_object(url: String) {
+    for fault in [Fault::DropAfter, Fault::DropBefore] {
+        let (url, _folder) = match fault {
+            Fault::DropAfter => (url.clone(), crate::kit::Folder::new()),
+            _ => crate::kit::sqlite_url(),
+        };
+        let house = house(&url, "").await;
+        house.home.fault("PUT", HOME, 1, fault);
+        moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept");
+        settled(&house, "home").await;
+        assert_eq!(House::there(&house.home, HOME).len(), 1);
+    }
+}
+
+/// A server that rewrites what it is given, and whose answer was lost, has something that nobody can tell from somebody
+/// else's. Then the source is given back: twice is better than not at all.
+async fn what_may_be_anybodys_takes_nothing_away(url: String) {
+    let house = house(&url, "").await;
+    house.home.manners(|m| m.rewrites = true);
+    house.home.fault("PUT", HOME, 1, Fault::DropAfter);
+    moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept");
+    house.settle().await;
+    house.pull("home").await.expect("a pull");
+    house.settle().await;
+    assert_eq!(places(&house).await, at("work home"));
+    assert_eq!(house.here("work").await["a.ics"], event_text("a", NOON));
+    assert_eq!(house.work.count("DELETE"), 0);
+}
+
+async fn the_source_stays_while_the_target_is_away(url: String) {
+    let house = house(&url, "upstream_away = \"keep\"").await;
+    house.home.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept");
+    // Other writes to where it came from go their way, and its removal does not.
+    house.put("work", "other.ics", "other", NOON).await.expect("a create");
+    house.delete("work", "other.ics").await.expect("a delete");
+    house.pull("work").await.expect("a pull");
+    assert_eq!(House::there(&house.work, WORK).keys().collect::<Vec<_>>(), ["a.ics"]);
+    assert_eq!(house.here("work").await.len(), 0);
+    house.home.heal();
+    settled(&house, "home").await;
+}
+
+async fn a_removal_that_is_refused_takes_the_target_back(url: String) {
+    let house = house(&url, "").await;
+    house.work.fault("DELETE", "a.ics", usize::MAX, Fault::Status(403, "no".to_owned()));
+    let refused = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Upstream(_))), "{refused:?}");
+    house.work.heal();
+    settled(&house, "work").await;
+}
+
+async fn a_removal_that_waits_is_sent_later(url: String) {
+    for fault in [Fault::Status(500, String::new()), Fault::DropAfter] {
+        let (url, _folder) = match fault {
+            Fault::DropAfter => crate::kit::sqlite_url(),
+            _ => (url.clone(), crate::kit::Folder::new()),
+        };
+        let house = house(&url, "upstream_away = \"keep\"").await;
+        house.work.fault("DELETE", "a.ics", 1, fault);
+        let done = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it has arrived");
+        assert!(done.pending);
+        settled(&house, "home").await;
+    }
+}
+
+/// What somebody else changes at the source before it is removed there is not lost by its removal.
+async fn a_change_at_the_source_meanwhile_lives(url: String) {
+    let house = house(&url, "").await;
+    house.work.put(WORK, "a.ics", &event_text("a", &format!("{NOON}\nLOCATION:Theirs")));
+    let refused = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Condition { current: Some(_) })), "{refused:?}");
+    settled(&house, "work").await;
+    assert!(house.here("work").await["a.ics"].contains("Theirs"));
+}
+
+async fn another_object_at_the_target_lives(url: String) {
+    let house = house(&url, "").await;
+    house.home.put(HOME, "x.ics", &event_text("a", &format!("{NOON}\nLOCATION:Theirs")));
+    let refused = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Condition { .. })), "{refused:?}");
+    house.settle().await;
+    house.pull("home").await.expect("a pull");
+    assert_eq!(places(&house).await, at("work home"));
+    assert_eq!(house.here("work").await["a.ics"], event_text("a", NOON));
+    assert!(house.here("home").await.values().next().expect("theirs").contains("Theirs"));
+    assert_eq!(house.work.count("DELETE"), 0);
+}
+
+async fn there_and_back_again_before_anybody_hears(url: String) {
+    for name in ["a.ics", "c.ics"] {
+        let (url, _folder) = match name {
+            "a.ics" => (url.clone(), crate::kit::Folder::new()),
+            _ => crate::kit::sqlite_url(),
+        };
+        let house = house(&url, "upstream_away = \"keep\"").await;
+        house.home.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+        assert!(moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept").pending);
+        moved(&house, ("home", "b.ics"), ("work", name)).await.expect("and back");
+        assert_eq!(house.here("work").await.keys().collect::<Vec<_>>(), [name]);
+        house.home.heal();
+        settled(&house, "work").await;
+        assert_eq!(house.here("work").await[name], event_text("a", NOON));
+        assert_eq!(house.work.count("DELETE"), 0, "upstream has heard nothing of it");
+    }
+}
+
+/// Who removes what they have moved means it, wherever upstream has it.
+async fn a_removal_at_the_target_before_it_arrives(url: String) {
+    let house = house(&url, "upstream_away = \"keep\"").await;
+    house.home.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept");
+    house.delete("home", "b.ics").await.expect("it is kept");
+    house.home.heal();
+    settled(&house, "").await;
+}
+
+async fn a_move_from_here_to_an_upstream_and_back(url: String) {
+    let house = House::new(&url, "").await;
+    let actor = house.actor().await;
+    let make = house.app.store.write(move |tx| {
+        let new = calgate::store::calendars::New::default();
+        calgate::store::calendars::create(tx, &actor, "anna", "own", &new, crate::kit::NOW)
+    });
+    make.await.unwrap_or_else(|e| panic!("{e:?}"));
+    house.put("own", "a.ics", "a", NOON).await.expect("a create");
+    house.work.fault("PUT", "a.ics", 1, Fault::Status(403, "no".to_owned()));
+    let refused = moved(&house, ("own", "a.ics"), ("work", "a.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Upstream(_))), "{refused:?}");
+    assert_eq!(house.here("own").await.len(), 1);
+    assert_eq!(places(&house).await, at(""));
+    moved(&house, ("own", "a.ics"), ("work", "a.ics")).await.expect("a move");
+    assert_eq!((house.here("own").await.len(), places(&house).await), (0, at("work")));
+    // And the other way: refused upstream, it stays there.
+    house.work.fault("DELETE", "a.ics", 1, Fault::Status(403, "no".to_owned()));
+    let refused = moved(&house, ("work", "a.ics"), ("own", "a.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Upstream(_))), "{refused:?}");
+    assert_eq!((house.here("own").await.len(), places(&house).await), (0, at("work")));
+    moved(&house, ("work", "a.ics"), ("own", "a.ics")).await.expect("a move");
+    assert_eq!((house.here("own").await.len(), places(&house).await), (1, at("")));
+}
+
+/// A removal would be mailed to everybody as a cancellation, and a second create as a second invitation.
+async fn a_meeting_stays_where_it_tells_people(url: String) {
+    let house = House::new(&url, "").await;
+    let meeting = format!("{NOON}\nORGANIZER:mailto:anna@example.com\nATTENDEE:mailto:guest@example.org");
+    house.put("work", "m.ics", "m", &meeting).await.expect("a create");
+    for moves in [true, false] {
+        let refused = carry(&house, ("work", "m.ics"), ("home", "m.ics"), moves).await;
+        assert!(matches!(&refused, Err(Refusal::NotMovable(_))), "{refused:?}");
+    }
+    assert_eq!(places(&house).await, at("work"));
+    assert_eq!((house.work.count("PUT"), house.work.count("DELETE"), house.home.count("PUT")), (1, 0, 0));
+}
+
+async fn another_name_is_no_news_upstream(url: String) {
+    let house = house(&url, "").await;
+    moved(&house, ("work", "a.ics"), ("work", "b.ics")).await.expect("a move");
+    moved(&house, ("work", "b.ics"), ("work", "a.ics")).await.expect("and back");
+    moved(&house, ("work", "a.ics"), ("work", "c.ics")).await.expect("a move");
+    house.put("work", "c.ics", "a", &format!("{NOON}\nLOCATION:New")).await.expect("a change");
+    assert_eq!((house.work.count("PUT"), house.work.count("DELETE")), (2, 0));
+    assert!(House::there(&house.work, WORK)["a.ics"].contains("New"), "upstream's name is its own");
+    house.pull("work").await.expect("a pull");
+    assert_eq!(house.here("work").await.keys().collect::<Vec<_>>(), ["c.ics"]);
+    // A create on its way is known by its name.
+    house.work.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    house.put("work", "n.ics", "n", NOON).await.expect("it is kept");
+    let refused = moved(&house, ("work", "n.ics"), ("work", "m.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Later(_))), "{refused:?}");
+}
+
+async fn refused_while_upstream_is_away(url: String) {
+    let house = house(&url, "upstream_away = \"refuse\"").await;
+    house.home.fault("*", "/", usize::MAX, Fault::Unavailable("120".to_owned()));
+    let refused = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Later(_))), "{refused:?}");
+    assert_eq!(places(&house).await, at("work"));
+    house.home.heal();
+    settled(&house, "work").await;
+    house.work.fault("DELETE", "/", usize::MAX, Fault::Unavailable("120".to_owned()));
+    let refused = moved(&house, ("work", "a.ics"), ("home", "b.ics")).await;
+    assert!(matches!(&refused, Err(Refusal::Later(_))), "{refused:?}");
+    house.work.heal();
+    settled(&house, "work").await;
+}
