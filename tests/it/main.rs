@@ -22,4 +22,5 @@ mod provider;
 mod store;
 mod tidy;
 mod tokens;
+mod traps;
 mod web;
