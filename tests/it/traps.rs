@@ -11,7 +11,8 @@ use calgate::store::{self, calendars};
 use crate::client::{Seen, ask, house, say};
 use crate::web::{Gateway, NOW, PASSWORD, basic, event, wire};
 
-const NS: &str = "xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\" xmlns:CS=\"http://calendarserver.org/ns/\"";
+const NS: &str =
+    "xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\" xmlns:CS=\"http://calendarserver.org/ns/\"";
 const CALENDAR: &str = "Content-Type: text/calendar\r\n";
 
 async fn seen(gateway: &Gateway, method: &str, path: &str, headers: &str, body: &str) -> Seen {
@@ -63,12 +64,13 @@ async fn trap_01_an_invalid_token_is_never_taken_for_none() {
     let of_all = token(&gateway, "/dav/anna/all/").await;
     let (epoch, seq) = work.rsplit_once(':').expect("a token");
     let future = format!("{epoch}:{}", seq.parse::<u64>().expect("a number") + 1);
+    let long = "urn:".repeat(2_000);
     for path in ["/dav/anna/work/", "/dav/anna/all/", "/dav/anna/"] {
         let own = token(&gateway, path).await;
         let others = [&work, &of_home, &of_all].into_iter().filter(|token| **token != own).map(String::as_str);
-        let long = "urn:".repeat(2_000);
         let never = ["x", "0", "urn:calgate:", "urn:calgate:0:1", "http://other.example/ns/sync/7", " urn : x ", &long];
-        for token in others.chain(never).chain([future.as_str()]).chain([format!("{own}0").as_str(), &format!("{own} 1")]) {
+        let (grown, two) = (format!("{own}0"), format!("{own} 1"));
+        for token in others.chain(never).chain([future.as_str(), &grown, &two]) {
             let refused = sync(&gateway, path, token, "", "<D:getetag/>").await;
             assert_eq!(refused.answer.status, 403, "{token:?} at {path}");
             assert!(refused.answer.body.contains("<D:valid-sync-token/>"), "{token:?} at {path}");
@@ -212,7 +214,9 @@ async fn trap_07_every_class_is_spelt_right_and_automatic_scheduling_is_not_clai
         "webdav-push",
         "add-member",
     ];
-    for path in ["/dav/", "/dav/principals/anna/", "/dav/anna/", "/dav/anna/work/", "/dav/anna/all/", "/dav/anna/inbox/"] {
+    for path in
+        ["/dav/", "/dav/principals/anna/", "/dav/anna/", "/dav/anna/work/", "/dav/anna/all/", "/dav/anna/inbox/"]
+    {
         let asked = ask(&gateway, "OPTIONS", path, "", "").await;
         let found = propfind(&gateway, path, 0, "<D:resourcetype/>").await.answer;
         for dav in [asked.header("dav"), found.header("dav")] {
@@ -362,7 +366,17 @@ async fn trap_13_what_is_dragged_moves() {
 async fn trap_14_options_is_200() {
     let gateway = house().await;
     let mut wire = wire(&gateway).await;
-    for path in ["/", "/dav/", "/dav/principals/", "/dav/anna/", "/dav/anna/work/", "/dav/anna/work/lunch.ics", "/dav/anna/none/", "/remote.php/dav", "/nothing"] {
+    for path in [
+        "/",
+        "/dav/",
+        "/dav/principals/",
+        "/dav/anna/",
+        "/dav/anna/work/",
+        "/dav/anna/work/lunch.ics",
+        "/dav/anna/none/",
+        "/remote.php/dav",
+        "/nothing",
+    ] {
         for headers in [String::new(), basic("anna", PASSWORD), basic("anna", "wrong")] {
             let answer = say(&mut wire, "OPTIONS", path, &headers, "").await;
             assert_eq!((answer.status, answer.header("content-length")), (200, "0"), "{path}");
@@ -420,7 +434,8 @@ async fn trap_16_a_rule_without_end_is_bounded() {
     {
         let path = format!("/dav/anna/home/{at}.ics");
         let stored =
-            put(&gateway, &path, &event(&format!("UID:{at}\nDTSTART:20260101T000000Z\nDURATION:PT1S\nRRULE:{rule}"))).await;
+            put(&gateway, &path, &event(&format!("UID:{at}\nDTSTART:20260101T000000Z\nDURATION:PT1S\nRRULE:{rule}")))
+                .await;
         assert!(matches!(stored.status, 201 | 403), "{rule}: {}", stored.status);
         let expand = format!("<C:calendar-data><C:expand start=\"{start}\" end=\"{end}\"/></C:calendar-data>");
         let told = query(&gateway, "/dav/anna/home/", &expand, start, end).await.answer;
@@ -444,7 +459,9 @@ async fn trap_17_every_member_of_a_unified_calendar_has_an_etag() {
         let hrefs = told.hrefs().expect("hrefs");
         assert_eq!(hrefs.len(), 5, "{path}");
         let list: String = hrefs.iter().map(|href| format!("<D:href>{href}</D:href>")).collect();
-        let body = format!("<C:calendar-multiget {NS}><D:prop><D:getetag/><C:calendar-data/></D:prop>{list}</C:calendar-multiget>");
+        let body = format!(
+            "<C:calendar-multiget {NS}><D:prop><D:getetag/><C:calendar-data/></D:prop>{list}</C:calendar-multiget>"
+        );
         let read = seen(&gateway, "REPORT", path, "", &body).await;
         let listed = propfind(&gateway, path, 1, "<D:getetag/>").await;
         for href in &hrefs {
