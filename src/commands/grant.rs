@@ -67,10 +67,10 @@ pub async fn run(config: &Path, command: Command) -> Done {
         Command::Remove { calendar, to } => {
             let (owner, slug) = named(&here, &calendar).await?;
             let to = here.user(&to).await?;
-            let (id, now) = (to.id, here.clock.now());
+            let id = to.id;
             let done = here.store.write(move |tx| {
                 let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &slug, Need::Read)?;
-                Ok(grants::remove(tx, &calendar, id, now)?)
+                Ok(grants::remove(tx, &calendar, id)?)
             });
             match done.await.map_err(|e| refused(e, &calendar))? {
                 true => terminal::say(format!("{calendar} is shared with {} no more", to.name)),

@@ -103,6 +103,11 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
         // An error: what the calendar can do is not looked up for it.
         response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(target.as_ref(), None));
     }
+    if matches!(method.as_str(), "PROPFIND" | "OPTIONS")
+        && let Some(target) = &target
+    {
+        schedule::claim(app, actor, target, &mut answer).await;
+    }
     if method == "HEAD" {
         // How long a streamed answer would be is only known when it has been made.
         if let Some(length) = answer.body().whole().map(Bytes::len) {

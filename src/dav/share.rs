@@ -37,10 +37,10 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let Target::Calendar { owner, slug } = asked.target.clone() else {
         return Err(Error::not_allowed(&asked.target, "only a calendar can be shared"));
     };
-    let wishes = read(asked.body)?;
     if !asked.actor.may_write {
         return Err(asked.denied(Denied::ReadOnly("this app password may only read".to_owned())));
     }
+    let wishes = read(asked.body)?;
     let (actor, base, now) = (asked.actor.clone(), asked.base.clone(), asked.app.clock.now());
     let share = move |tx: &mut Tx<'_>| -> Result<Vec<(String, StatusCode, String)>, Denied> {
         let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
@@ -52,7 +52,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
                 Some(to) => {
                     let result = match wish.may {
                         Some(may) => grants::add(tx, &calendar, to, may, &wish.summary, now),
-                        None => grants::remove(tx, &calendar, to, now).map(|_| ()),
+                        None => grants::remove(tx, &calendar, to).map(|_| ()),
                     };
                     match result {
                         Ok(()) => (StatusCode::OK, String::new()),

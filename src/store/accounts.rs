@@ -216,7 +216,7 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str, now: Instant) -> Result
     let Some(id) = id else { return Ok(false) };
     // Should there be calendars of these names again, they are not what was granted.
     for (slug, _) in super::calendars::asked(tx, id)? {
-        super::grants::revoke(tx, user, &slug, now)?;
+        super::grants::revoke(tx, user, &slug)?;
     }
     super::calendars::hide_mirrors(tx, id)?;
     tx.execute("UPDATE accounts SET active = 0, sealed = NULL, reference = NULL WHERE id = ?1", &[id.into()])?;

@@ -246,8 +246,10 @@ pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need)
     if actor.name != owner {
         return Err(Denied::Missing);
     }
-    if need != Need::Read {
-        tx.lock_writer(actor.user)?;
+    match need {
+        Need::Read => {}
+        Need::Write => tx.lock_writer(actor.user)?,
+        Need::Remove => tx.lock_leaver(actor.user)?,
     }
     let found =
         tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], from_row)?;
@@ -292,19 +294,27 @@ pub fn home(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> Result<Vec<Calendar>
         &[actor.user.into()],
         from_row,
     )?;
-    let granted = grants::given(tx, actor.user)?;
     for calendar in &mut calendars {
         calendar.writable &= actor.may_write;
-        calendar
-            .granted
-            .extend(granted.iter().filter(|g| g.slug == calendar.slug && calendar.share.is_none()).cloned());
     }
+    with_granted(tx, actor.user, &mut calendars)?;
     Ok(calendars)
 }
 
 /// Every calendar in the home of a user, by slug, with the owner's rights.
 pub(super) fn of_user(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Calendar>> {
-    tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)
+    let mut calendars = tx.query(select_calendar!("c.user_id = ?1 ORDER BY c.slug"), &[user.into()], from_row)?;
+    with_granted(tx, user, &mut calendars)?;
+    Ok(calendars)
+}
+
+/// Says of each of a user's calendars who it is granted to.
+fn with_granted(tx: &mut Tx<'_>, user: UserId, calendars: &mut [Calendar]) -> Result<()> {
+    let granted = grants::given(tx, user)?;
+    for calendar in calendars.iter_mut().filter(|calendar| calendar.share.is_none()) {
+        calendar.granted.extend(granted.iter().filter(|grant| grant.slug == calendar.slug).cloned());
+    }
+    Ok(())
 }
 
 /// Stands in place of a zone's name where the text of `calendar-timezone` has rules of its own.
@@ -425,7 +435,7 @@ pub fn edit(tx: &mut Tx<'_>, calendar: &Calendar, edit: &Edit) -> Result<()> {
 /// alone. Declared, mirror and unified ones are refused.
 pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), Denied> {
     if let Some(share) = &calendar.share {
-        return grants::leave(tx, share, now);
+        return grants::leave(tx, share);
     }
     // Hidden first: unified calendars hear of what goes away while it is still known what that is.
     let hidden = tx.execute(
@@ -437,14 +447,14 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
         return Err(Denied::ReadOnly(why.to_owned()));
     }
     // Another calendar that is called so later is not what was granted.
-    grants::revoke(tx, calendar.user, &calendar.slug, now)?;
+    grants::revoke(tx, calendar.user, &calendar.slug)?;
     unified::reshape(tx, calendar.user, now)?;
     tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
     Ok(homes::settle(tx, calendar.user)?)
 }
 
 /// Shows a calendar in its home, or hides it.
-pub(super) fn show(tx: &mut Tx<'_>, id: CalendarId, active: bool, _now: Instant) -> Result<()> {
+pub(super) fn show(tx: &mut Tx<'_>, id: CalendarId, active: bool) -> Result<()> {
     let user = tx.one(
         "UPDATE calendars SET active = ?2 WHERE id = ?1 RETURNING user_id",
         &[id.into(), active.into()],
@@ -525,7 +535,7 @@ pub fn mirror(
                 && let Source::Mirror { remote: Some(old), .. } = &calendar.source
                 && !same_place(old, remote)
             {
-                grants::revoke(tx, account.user, slug, now)?;
+                grants::revoke(tx, account.user, slug)?;
                 resources::forget_all(tx, &calendar, now)?;
             }
             found.id
@@ -565,7 +575,7 @@ pub(super) fn give_to(tx: &mut Tx<'_>, found: &Found, account: AccountId, now: I
     // By its old account, which may be hidden: the row says what there is to forget.
     tx.execute("UPDATE calendars SET account_id = ?2 WHERE id = ?1", &[found.id.into(), account.into()])?;
     if let Some(calendar) = for_engine(tx, found.id)? {
-        grants::revoke(tx, calendar.user, &calendar.slug, now)?;
+        grants::revoke(tx, calendar.user, &calendar.slug)?;
         resources::forget_all(tx, &calendar, now)?;
     }
     tx.execute("UPDATE calendars SET remote_id = NULL, asked = '' WHERE id = ?1", &[found.id.into()]).map(|_| ())

@@ -44,7 +44,7 @@ pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
             user.grants.iter().filter_map(|g| Some((*ids.get(user.name.as_str())?, g, *ids.get(g.to.as_str())?)));
         granted.extend(known.map(|(owner, grant, to)| (owner, grant.calendar.clone(), to, grant.may)));
     }
-    grants::declare(tx, &granted, now)?;
+    grants::declare(tx, &granted)?;
     let users = tx.query("SELECT id FROM users WHERE active = 1 ORDER BY id", &[], |row| row.int(0).map(UserId))?;
     for user in users {
         unified::reshape(tx, user, now)?;

@@ -8,7 +8,7 @@ use super::calendars::{self, Calendar, Denied, Given};
 use super::tx::{Row, Value};
 use super::unified::{self, Member};
 use super::users::{self, User};
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, homes};
 use crate::ical::{Instant, Kind, Mask};
 use crate::ids::{CalendarId, GrantId, UserId};
 
@@ -227,14 +227,14 @@ pub fn add(
 }
 
 /// Takes a grant back: the calendar leaves the other's home at once. False: there was none.
-pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, to: UserId, now: Instant) -> Result<bool, NotGranted> {
+pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, to: UserId) -> Result<bool, NotGranted> {
     lock(tx, calendar, to)?;
     let found = of_calendar(tx, calendar.user, &calendar.slug)?.into_iter().find(|grant| grant.to == to);
     match found {
         None => Ok(false),
         Some(grant) if grant.declared => Err(NotGranted::Declared),
         Some(grant) => {
-            end(tx, grant.id, now)?;
+            end(tx, grant.id)?;
             Ok(true)
         }
     }
@@ -251,43 +251,45 @@ fn lock(tx: &mut Tx<'_>, calendar: &Calendar, to: UserId) -> Result<(), NotGrant
 }
 
 /// Whom it was given to does not want it any more.
-pub(super) fn leave(tx: &mut Tx<'_>, share: &Share, now: Instant) -> Result<(), Denied> {
+pub(super) fn leave(tx: &mut Tx<'_>, share: &Share) -> Result<(), Denied> {
     if share.declared {
         let why =
             format!("this calendar of {} is shared by gateway.toml, and can be removed only there", share.owner_name);
         return Err(Denied::ReadOnly(why));
     }
-    Ok(end(tx, share.grant, now)?)
+    Ok(end(tx, share.grant)?)
 }
 
-/// Ends a grant. Its calendar, with the rows and members of it, goes with it.
-fn end(tx: &mut Tx<'_>, grant: GrantId, now: Instant) -> Result<()> {
+/// Ends a grant. Its calendar, with the rows and members of it, goes with it, and both homes hear of it.
+fn end(tx: &mut Tx<'_>, grant: GrantId) -> Result<()> {
     let shown = tx.query("SELECT id FROM calendars WHERE grant_id = ?1", &[grant.into()], |row| row.int(0))?;
     for id in shown {
-        calendars::show(tx, CalendarId(id), false, now)?;
+        calendars::show(tx, CalendarId(id), false)?;
     }
-    tx.execute("DELETE FROM grants WHERE id = ?1", &[grant.into()]).map(|_| ())
+    let owner =
+        tx.one("DELETE FROM grants WHERE id = ?1 RETURNING owner_id", &[grant.into()], |row| row.int(0).map(UserId))?;
+    owner.map_or(Ok(()), |owner| homes::settle(tx, owner))
 }
 
 /// The calendar of that name is not what it was when its owner granted it. What `gateway.toml` says stays.
-pub(super) fn revoke(tx: &mut Tx<'_>, owner: UserId, slug: &str, now: Instant) -> Result<()> {
+pub(super) fn revoke(tx: &mut Tx<'_>, owner: UserId, slug: &str) -> Result<()> {
     // Those to users who are hidden now as well.
     let grants = tx.query(
         "SELECT id FROM grants WHERE owner_id = ?1 AND slug = ?2 AND declared = 0 ORDER BY id",
         &[owner.into(), slug.into()],
         |row| row.int(0).map(GrantId),
     )?;
-    grants.into_iter().try_for_each(|grant| end(tx, grant, now))
+    grants.into_iter().try_for_each(|grant| end(tx, grant))
 }
 
 /// Makes what `gateway.toml` says of grants so. What it says no more ends.
-pub(super) fn declare(tx: &mut Tx<'_>, declared: &[(UserId, String, UserId, May)], now: Instant) -> Result<()> {
+pub(super) fn declare(tx: &mut Tx<'_>, declared: &[(UserId, String, UserId, May)]) -> Result<()> {
     let before = tx.query("SELECT id, owner_id, slug, to_id FROM grants WHERE declared = 1", &[], |row| {
         Ok((GrantId(row.int(0)?), UserId(row.int(1)?), row.text(2)?, UserId(row.int(3)?)))
     })?;
     for (id, owner, slug, to) in before {
         if !declared.iter().any(|(o, s, t, _)| (*o, s, *t) == (owner, &slug, to)) {
-            end(tx, id, now)?;
+            end(tx, id)?;
         }
     }
     for (owner, slug, to, may) in declared {
@@ -353,7 +355,7 @@ fn settle_one(tx: &mut Tx<'_>, granted: &Granted, now: Instant) -> Result<()> {
     })?;
     let Some((id, source, name, color, components)) = &granted.calendar else {
         return match shown {
-            Some((shown, true)) => calendars::show(tx, shown, false, now),
+            Some((shown, true)) => calendars::show(tx, shown, false),
             _ => Ok(()),
         };
     };
@@ -394,9 +396,10 @@ fn settle_one(tx: &mut Tx<'_>, granted: &Granted, now: Instant) -> Result<()> {
         &[shown.into(), (&name).into(), color.into(), components.into(), write_to.into()],
     )?;
     if active != granted.there {
-        calendars::show(tx, shown, granted.there, now)?;
+        calendars::show(tx, shown, granted.there)?;
     }
-    Ok(())
+    // What may be done with it may be something else than before, with the same in it.
+    homes::settle(tx, granted.to)
 }
 
 /// `team.anna`, or the next that is free. It stays, whatever comes later.

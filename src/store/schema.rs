@@ -98,4 +98,50 @@ mod tests {
         assert!(rows.iter().all(|(masking, shape, epoch)| masking.len() == 32 && shape.is_empty() && *epoch == 7));
         assert_ne!(rows[0].0, rows[1].0, "each has its own");
     }
+
+    /// What was called as scheduling's places are now goes on under another name, and with all that speaks of it.
+    #[test]
+    fn a_calendar_called_inbox_gets_another_name() {
+        let db = sqlite::open(None).unwrap();
+        let tx = &mut Tx { engine: Engine::Sqlite(&db) };
+        batch(tx, "CREATE TABLE schema_versions (version INTEGER NOT NULL)").unwrap();
+        for (version, sql) in (1..6).zip(MIGRATIONS) {
+            batch(tx, sql).unwrap();
+            batch(tx, &format!("INSERT INTO schema_versions (version) VALUES ({version})")).unwrap();
+        }
+        batch(tx, "INSERT INTO users VALUES (1, 'anna', NULL, 'Anna', '', 'UTC', 0, 1)").unwrap();
+        for (slug, source) in
+            [("inbox", "local"), ("outbox", "local"), ("outbox-calendar", "local"), ("all", "unified")]
+        {
+            batch(
+                tx,
+                &format!(
+                    "INSERT INTO calendars (user_id, slug, source, declared, active, epoch, seq, floor, changed_at,
+                        given_name, given_color, given_text, timezone, zone, components, writable, indexed_from,
+                        indexed_until, shape, write_to)
+                     VALUES (1, '{slug}', '{source}', 0, 1, 7, 0, 0, 0, '', '', '', '', '', 'VEVENT', 1, 0, 1, '', 'inbox')"
+                ),
+            )
+            .unwrap();
+        }
+        batch(
+            tx,
+            "INSERT INTO members VALUES (4, 0, 'inbox', 'full');
+             INSERT INTO properties VALUES (1, '/dav/anna/inbox/a.ics', 'x:', 'y', '<y/>');
+             INSERT INTO properties VALUES (1, '/dav/anna/all/inbox/', 'x:', 'y', '<y/>');",
+        )
+        .unwrap();
+        migrate(tx).unwrap();
+        let mut said = |sql: &'static str| tx.query(sql, &[], |row| row.text(0)).unwrap().join(" ");
+        assert_eq!(
+            said("SELECT slug FROM calendars ORDER BY id"),
+            "inbox-calendar outbox-calendar-2 outbox-calendar all"
+        );
+        assert_eq!(said("SELECT slug FROM members"), "inbox-calendar");
+        assert_eq!(said("SELECT write_to FROM calendars WHERE slug = 'all'"), "inbox-calendar");
+        assert_eq!(
+            said("SELECT path FROM properties ORDER BY path"),
+            "/dav/anna/all/inbox/ /dav/anna/inbox-calendar/a.ics"
+        );
+    }
 }

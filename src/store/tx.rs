@@ -112,31 +112,39 @@ impl Tx<'_> {
     /// afterwards stays true; and with it those of all whom the user grants anything, because what they see changes
     /// too. SQLite has one writer, which is that lock already.
     pub(super) fn lock_clock(&mut self, user: UserId) -> Result<()> {
-        self.lock_reach(user, user, false)
+        self.lock_reach(user, user, 0)
     }
 
     /// The same, with the clock of one more: whom something is going to be granted.
     pub(super) fn lock_clock_with(&mut self, user: UserId, other: UserId) -> Result<()> {
-        self.lock_reach(user, other, false)
+        self.lock_reach(user, other, 0)
     }
 
     /// The same for whatever the user may write at all, in calendars of others as well: a transaction may begin in one
     /// calendar and end in another, and all its locks must be taken at once.
     pub(super) fn lock_writer(&mut self, user: UserId) -> Result<()> {
-        self.lock_reach(user, user, true)
+        self.lock_reach(user, user, 1)
     }
 
-    fn lock_reach(&mut self, user: UserId, other: UserId, writes: bool) -> Result<()> {
-        /// ?1 and those it grants anything to, ?2, and if ?3 is 1 those who let ?1 write and all they grant anything to.
+    /// The same for whoever gives back what they were granted: their owners hear of it.
+    pub(super) fn lock_leaver(&mut self, user: UserId) -> Result<()> {
+        self.lock_reach(user, user, 2)
+    }
+
+    fn lock_reach(&mut self, user: UserId, other: UserId, more: i64) -> Result<()> {
+        /// ?1 and those it grants anything to, ?2, and those who let ?1 write (if ?3 is 1) or grant anything to ?1 (2), with
+        /// all they grant anything to.
         macro_rules! reach {
             ($end:literal) => {
                 concat!(
                     "SELECT k.user_id FROM clocks k WHERE k.user_id IN (
                         SELECT CAST(?1 AS BIGINT) UNION SELECT CAST(?2 AS BIGINT)
                         UNION SELECT to_id FROM grants WHERE owner_id = ?1
-                        UNION SELECT owner_id FROM grants WHERE to_id = ?1 AND may = 'write' AND CAST(?3 AS BIGINT) = 1
+                        UNION SELECT owner_id FROM grants WHERE to_id = ?1
+                               AND (CAST(?3 AS BIGINT) = 2 OR may = 'write' AND CAST(?3 AS BIGINT) = 1)
                         UNION SELECT o.to_id FROM grants g JOIN grants o ON o.owner_id = g.owner_id
-                               WHERE g.to_id = ?1 AND g.may = 'write' AND CAST(?3 AS BIGINT) = 1)
+                               WHERE g.to_id = ?1
+                                 AND (CAST(?3 AS BIGINT) = 2 OR g.may = 'write' AND CAST(?3 AS BIGINT) = 1))
                       ORDER BY k.user_id",
                     $end
                 )
@@ -145,7 +153,7 @@ impl Tx<'_> {
         if matches!(self.engine, Engine::Sqlite(_)) {
             return Ok(());
         }
-        let params = [user.into(), other.into(), writes.into()];
+        let params = [user.into(), other.into(), more.into()];
         // In the order of ids, so that no two wait for each other.
         let locked = self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0))?;
         // Who changes grants holds these clocks too. What was granted while we waited for them we can not take now, out

@@ -7,13 +7,14 @@ use tokio::time::Instant as Moment;
 
 use crate::app::App;
 use crate::config::UpstreamAway;
+use crate::ical;
 use crate::ical::change::{self, Change, What};
 use crate::ical::{Instant, Mask, Object};
 use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
-use crate::store::{self, Tx, scheduling, unified, users::Actor};
+use crate::store::{self, Tx, instances, scheduling, unified, users::Actor};
 
 /// What the client says must hold (RFC 9110 13.1, RFC 4918 10.4, RFC 6638 8.3). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -315,6 +316,11 @@ fn enter(
         return Err(Refusal::Missing);
     }
     let (target, name) = goes_to(tx, &calendar, there.as_ref(), &place.name, object)?;
+    let kept = match (object, &there, &condition.schedule_tag) {
+        (Some(object), Some(there), Some(_)) => keep_answers(tx, &target, there, object)?,
+        _ => None,
+    };
+    let object = kept.as_ref().or(object);
     if let Some(object) = object {
         may_hold(tx, &calendar, &target, there.as_ref(), object, None, most)?;
         if there.is_none() {
@@ -324,7 +330,21 @@ fn enter(
             revive(tx, &target, object.uid(), &name, now)?;
         }
     }
-    store_in(tx, &target, &name, object, there.is_none(), now)
+    let entered = store_in(tx, &target, &name, object, there.is_none(), now)?;
+    // What is kept of others' answers was not sent: without an ETag the client fetches it.
+    Ok(if kept.is_some() { Entered { etag: None, ..entered } } else { entered })
+}
+
+/// What a client put whose schedule tag held, with the answers of others that it had not heard of.
+fn keep_answers(
+    tx: &mut Tx<'_>,
+    target: &Calendar,
+    there: &Resource,
+    object: &Object,
+) -> Result<Option<Object>, store::Error> {
+    let Ok(held) = Object::parse(&there.body) else { return Ok(None) };
+    let me = instances::addresses(tx, target.id)?;
+    Ok(ical::scheduling::keep_answers(&held, object, &me))
 }
 
 /// The calendar and the name that a change of `name` in `calendar` goes to.

@@ -26,7 +26,7 @@ use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::resources::{self, Resource};
-use crate::store::{self, Tx, calendars, instances};
+use crate::store::{self, Tx, calendars, instances, scheduling};
 
 /// A window begins at a quarter of an hour when it is not asked for, so that its ETag lasts as long.
 const QUARTER: i64 = 900;
@@ -249,11 +249,17 @@ fn version(
     if asked.form == Form::FreeBusy && !chosen {
         since = since.max(window.start);
     }
+    let availability = match asked.form {
+        Form::FreeBusy => scheduling::settings(tx, calendar.members_of())?.availability,
+        Form::Events => String::new(),
+    };
     let mut parts = vec![
         format!("{} {form} {} {}", busy::PRODID, kind.name(), secrets::hex(&asked.token)),
         format!("{} {} {} {}", calendar.token(), calendar.changed_at.0, calendar.zone, calendar.display_name),
         // What was declined, and so what is busy, follows from them without any change of a calendar.
         addresses.join(" "),
+        // Neither does any change when hours of work do, which are by the clock of their owner.
+        format!("{} {availability}", feed.owner.zone),
         if of_window { format!("{} {}", window.start.0, window.end.0) } else { String::new() },
     ];
     for member in members {

@@ -93,6 +93,13 @@ email = "ben@example.org"
 name = "cora"
 email = "cora@example.org"
 free_busy = "nobody"
+
+[[user.account]]
+name = "office"
+kind = "caldav"
+url = "https://dav.example.net/"
+username = "cora"
+password = "sealed"
 "##;
 
 /// 2026-06-01T08:00:00Z, a Monday.
@@ -474,6 +481,55 @@ async fn every_href_has_the_path_of_public_url() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+/// Trap of many young servers: `calendar-auto-schedule` where nothing is sent keeps clients from sending themselves, and
+/// guests never hear; left out where an upstream sends, they hear twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn auto_schedule_is_claimed_where_an_upstream_sends_invitations_and_nowhere_else() {
+    let world = world().await;
+    let mirror = async |name: &'static str, slug: &'static str, schedules: bool| {
+        let made = world.app.store.write(move |tx| {
+            let user = users::by_name(tx, name)?.unwrap();
+            let account = accounts::by_name(tx, user.id, "office")?.unwrap();
+            let given = Given { name: slug, writable: true, components: &[Kind::Event], schedules, ..Given::default() };
+            let remote = RemoteId(format!("/{slug}/"));
+            calendars::mirror(tx, &account, slug, &remote, slug, &given, NOW)?;
+            Ok::<_, store::Error>(Actor::of(&user))
+        });
+        made.await.unwrap()
+    };
+    let claims = async |actor: &Actor, path: &str| {
+        let request = Request::builder().method("PROPFIND").uri(path).header("depth", "0");
+        let answer = dav::handle(&world.app, actor, request.body(Bytes::new()).unwrap()).await;
+        let said = answer.headers()["dav"].to_str().unwrap();
+        assert!(said.split(", ").any(|token| token == "calendar-availability"), "{path}: {said}");
+        said.split(", ").any(|token| token == "calendar-auto-schedule")
+    };
+    let anna = mirror("anna", "sending", true).await;
+    for (path, expect) in [
+        ("/dav/anna/sending/", true),
+        ("/dav/anna/work/", false),
+        ("/dav/anna/team/", false),
+        ("/dav/anna/all/", false),
+        ("/dav/anna/", false),
+        ("/dav/anna/inbox/", false),
+        ("/dav/principals/anna/", false),
+        ("/dav/cora/", false),
+        ("/", false),
+    ] {
+        assert_eq!(claims(&anna, path).await, expect, "{path}");
+    }
+    // Whatever can be put into the home is sent: then the home says so too.
+    let cora = mirror("cora", "meetings", true).await;
+    for path in ["/dav/cora/meetings/", "/dav/cora/", "/dav/principals/cora/", "/dav/cora/inbox/", "/dav/cora/outbox/"]
+    {
+        assert!(claims(&cora, path).await, "{path}");
+    }
+    // One that is not sent from, and the home claims nothing any more.
+    mirror("cora", "notes", false).await;
+    assert!(claims(&cora, "/dav/cora/meetings/").await);
+    assert!(!claims(&cora, "/dav/cora/").await && !claims(&cora, "/dav/principals/cora/").await);
 }
 
 /// RFC 5842 3.1: no two collections have one identity, and each keeps its own.

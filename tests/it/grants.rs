@@ -11,7 +11,7 @@ use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::grants::{self, May, NotGranted};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, Tx, declared, unified};
+use calgate::store::{self, Tx, declared, homes, unified};
 use calgate::sync::write::{self, Condition, Place, Refusal};
 
 use crate::kit::{self, NOW, event, on_both_engines};
@@ -86,7 +86,7 @@ async fn take_back(app: &App, owner: &str, slug: &str, to: &str) -> Result<bool,
     let (owner, to, slug) = (actor(app, owner).await, actor(app, to).await, slug.to_owned());
     let done = app.store.write(move |tx| {
         let calendar = calendars::open(tx, &owner, &owner.name, &slug, Need::Read).map_err(|e| panic!("{e}"));
-        grants::remove(tx, &calendar.unwrap(), to.user, NOW)
+        grants::remove(tx, &calendar.unwrap(), to.user)
     });
     done.await
 }
@@ -269,6 +269,16 @@ async fn another_grant_is_news_and_nothing_else_is(url: String) {
     grant(&app, "anna", "team", "bert", May::Read).await.unwrap();
     let (changes, _) = news(&app, seq).await;
     assert!(changes.len() == 2 && changes[0].starts_with('-') && changes[1] == "noon.ics", "{changes:?}");
+    // Both homes tell of it, the owner's and the other's.
+    for (who, slug) in [("anna", "team"), ("bert", "team.anna")] {
+        let actor = actor(&app, who).await;
+        let at = actor.clone();
+        let before = app.store.read(move |tx| homes::home(tx, at.user)).await.unwrap();
+        grant(&app, "anna", "team", "bert", May::Write).await.unwrap();
+        let told = app.store.read(move |tx| homes::since(tx, &actor, &actor.name, Some(before), 100)).await.unwrap();
+        assert_eq!(told.changes.iter().map(|c| c.slug.as_str()).collect::<Vec<_>>(), [slug], "the home of {who}");
+        grant(&app, "anna", "team", "bert", May::Read).await.unwrap();
+    }
     let after = home(&app, "bert").await.pop().unwrap();
     assert_eq!((after.id, after.epoch), (before.id, before.epoch), "it is the same calendar all along");
 }

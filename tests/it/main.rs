@@ -7,6 +7,7 @@ mod commands;
 mod dav;
 mod dav_pages;
 mod engine;
+mod free_busy;
 mod grants;
 mod ical;
 mod ical_change;

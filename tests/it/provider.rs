@@ -11,7 +11,7 @@ use calgate::ids::{Cursor, Etag, RemoteId};
 use calgate::provider::http::{Client, Limits, Networks};
 use calgate::provider::{Error, Known, Next, Op, Page, Provider, RemoteObject, Settings};
 use calgate::secrets::Secret;
-use standin::caldav::{self, BadToken, Fault, Hrefs, Manners, Role, UidConflict, WellKnown};
+use standin::caldav::{self, AutoSchedule, BadToken, Fault, Hrefs, Manners, Role, UidConflict, WellKnown};
 
 /// A stand-in with one account, anna, and one calendar in it.
 trait Upstream: Sized {
@@ -393,6 +393,26 @@ async fn every_rung_of_the_ladder_ends_in_the_same_state() {
         mirror.sync(&*provider, &calendar).await.unwrap();
         assert_eq!(mirror.objects(), BTreeMap::new(), "{rung}: emptied");
     }
+}
+
+#[tokio::test]
+async fn whether_invitations_are_sent_is_what_the_server_says_and_has_a_place_for() {
+    for (manner, expect) in [
+        (AutoSchedule::No, false),
+        (AutoSchedule::Everywhere, true),
+        (AutoSchedule::InOptions, true),
+        (AutoSchedule::WithoutOutbox, false),
+    ] {
+        let upstream = Caldav::start().await;
+        upstream.server.manners(|m| m.auto_schedule = manner);
+        let calendars = upstream.open("secret").calendars().await.unwrap();
+        assert!(!calendars.is_empty() && calendars.iter().all(|c| c.schedules == expect), "{manner:?}");
+    }
+    // A server in trouble has not said that it sends nothing.
+    let upstream = Caldav::start().await;
+    upstream.server.manners(|m| m.auto_schedule = AutoSchedule::InOptions);
+    upstream.server.fault("OPTIONS", "", usize::MAX, Fault::Status(500, "trouble".to_owned()));
+    assert!(matches!(upstream.open("secret").calendars().await, Err(Error::Retry { .. })));
 }
 
 #[tokio::test]
