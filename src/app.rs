@@ -1,8 +1,9 @@
 //! `App`: everything a request or a job needs, in one place.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, broadcast};
 
 use crate::clock::Clock;
@@ -11,6 +12,7 @@ use crate::ids::ResourceId;
 use crate::provider::http;
 use crate::secrets::{self, Secrets};
 use crate::store::{self, Store, declared, jobs};
+use crate::sync::notify;
 
 pub struct App {
     /// The configuration in force. `load()` it once for each request.
@@ -19,6 +21,12 @@ pub struct App {
     pub clock: Clock,
     pub secrets: Secrets,
     pub http: Arc<http::Client>,
+    /// The same, for addresses that clients name: it reaches the public internet and nothing else.
+    pub public_http: http::Client,
+    /// What push messages are made with; `None`: they are switched off.
+    pub push: ArcSwapOption<notify::Push>,
+    /// Whether the workers are about to be woken for push messages.
+    pub stirring: AtomicBool,
     /// Whose leases are ours: the same for every run of this server, and no other's.
     pub node: String,
     /// Wakes the workers: some duty may be due now.
@@ -48,6 +56,9 @@ impl App {
             clock,
             secrets,
             http: Arc::new(http::Client::new()),
+            public_http: http::Client::with(notify::LIMITS, http::Networks::Public),
+            push: ArcSwapOption::empty(),
+            stirring: AtomicBool::new(false),
             node: format!("command-{}", secrets::new_token()),
             wake: Notify::new(),
             settled: broadcast::channel(1024).0,
@@ -59,7 +70,13 @@ impl App {
         let now = self.clock.now();
         let copy = config.clone();
         self.store.write(move |tx| declared::apply(tx, &copy, now)).await.map_err(|e| e.to_string())?;
+        let push = config.push.enabled;
         self.config.store(Arc::new(config));
+        match push {
+            true if self.push.load().is_none() => self.push.store(Some(Arc::new(notify::Push::open(self).await?))),
+            true => {}
+            false => self.push.store(None),
+        }
         self.wake.notify_one();
         Ok(())
     }

@@ -37,6 +37,7 @@ pub struct Config {
     pub storage: Storage,
     pub secrets: SecretsSection,
     pub sync: Sync,
+    pub push: Push,
     pub users: Vec<User>,
 }
 
@@ -95,6 +96,15 @@ pub struct Sync {
     pub stale: Stale,
     /// For how long a client that was away still hears what was deleted. Default 90 d.
     pub keep_deleted: Duration,
+}
+
+/// Telling clients that something changed (WebDAV-Push).
+#[derive(Clone)]
+pub struct Push {
+    /// Default true.
+    pub enabled: bool,
+    /// Whether push services in private networks are reached too, and without TLS. Default false.
+    pub private_networks: bool,
 }
 
 /// What a client hears when its write could not be sent in `write_wait`.
@@ -330,7 +340,7 @@ mod tests {
         assert!(tls.key.ends_with("privkey.pem"));
         let said = |c: &Config| {
             format!(
-                "{} {} {:?} {:?} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+                "{} {} {:?} {:?} {:?} {:?} {} {:?} {} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {} {}",
                 c.server.listen,
                 c.server.public_url,
                 c.limits,
@@ -346,7 +356,9 @@ mod tests {
                 c.sync.upstream_away,
                 c.sync.stale_after,
                 c.sync.stale,
-                c.sync.keep_deleted
+                c.sync.keep_deleted,
+                c.push.enabled,
+                c.push.private_networks
             )
         };
         assert_eq!(said(&all), said(&plain), "a default in gateway.toml is not the default");

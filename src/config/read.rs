@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::walk::{Item, Section, Walk, Wrong, list_of, nearest, quoted};
 use super::{
-    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Network, Password, PublicUrl, SecretsSection,
+    Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Network, Password, PublicUrl, Push, SecretsSection,
     Server, Stale, Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
 };
 use crate::ical::Mask;
@@ -19,13 +19,14 @@ use crate::store::accounts::Taken;
 use crate::store::grants::May;
 use crate::store::scheduling::{RESERVED, Who};
 
-const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "user"];
+const ROOT: &[&str] = &["server", "limits", "storage", "secrets", "sync", "push", "user"];
 const SERVER: &[&str] =
     &["listen", "public_url", "tls", "trusted_proxies", "proxy_protocol", "pid_file", "log", "log_format"];
 const TLS: &[&str] = &["certificate", "key"];
 const STORAGE: &[&str] = &["url"];
 const SECRETS: &[&str] = &["key_file"];
 const SYNC: &[&str] = &["interval", "write_wait", "upstream_away", "stale_after", "stale", "keep_deleted"];
+const PUSH: &[&str] = &["enabled", "private_networks"];
 const USER: &[&str] = &[
     "name",
     "password",
@@ -60,6 +61,7 @@ pub(super) const ALL: &[&[&str]] = &[
     STORAGE,
     SECRETS,
     SYNC,
+    PUSH,
     USER,
     ACCOUNT,
     TAKEN,
@@ -83,6 +85,11 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
     let limits = limits::read(walk, &section);
     let section = walk.table(&root, "sync", "[sync]", SYNC);
     let sync = sync(walk, &section);
+    let section = walk.table(&root, "push", "[push]", PUSH);
+    let push = Push {
+        enabled: walk.yes_or_no(&section, "enabled").unwrap_or(true),
+        private_networks: walk.yes_or_no(&section, "private_networks").unwrap_or(false),
+    };
 
     let mut users: Vec<User> = Vec::new();
     let (mut names, mut tokens, mut granted) = (HashSet::new(), HashSet::new(), Vec::new());
@@ -96,7 +103,7 @@ pub(super) fn config<'t>(walk: &mut Walk<'t>, root: &'t Spanned<toml::de::DeTabl
         users.push(user);
     }
     grantees(walk, granted, &users);
-    Config { server, limits, storage, secrets: SecretsSection { key_file }, sync, users }
+    Config { server, limits, storage, secrets: SecretsSection { key_file }, sync, push, users }
 }
 
 fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {

@@ -29,7 +29,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let (resource, tag) = asked
         .app
         .store
-        .read(move |tx| {
+        .glance(move |tx| {
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
             let resource = resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)?;
             let tag = scheduling::tag_of(tx, &calendar, &resource.body)?;
@@ -82,7 +82,7 @@ fn shown(body: String, form: Form, timezones: Option<bool>) -> (Form, String) {
 async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
     let scene = propfind::scene(&asked);
     let target = asked.target.clone();
-    let what = asked.app.store.read(move |tx| describe(tx, &scene, &target)).await?;
+    let what = asked.app.store.glance(move |tx| describe(tx, &scene, &target)).await?;
     let base = &asked.base;
     let text = format!(
         "{what}\n\n\

@@ -18,6 +18,7 @@ pub mod principals;
 pub mod propfind;
 pub mod proppatch;
 pub mod props;
+pub mod push;
 pub mod put;
 pub mod report;
 pub mod request;
@@ -42,6 +43,7 @@ use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
 use crate::store::users::Actor;
+use crate::sync::notify;
 use crate::sync::write::Refusal;
 use path::Target;
 use response::Answer;
@@ -86,8 +88,20 @@ impl Asked<'_> {
 pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> Answer {
     let method = request.method().as_str().to_owned();
     let target = Target::read(request.uri().path());
+    let writes = !matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "PROPFIND" | "REPORT");
+    let quiet = if writes { push::quiet(app, actor, request.headers()).await } else { None };
     let mut answer = match route(app, actor, &method, target.clone(), &request).await {
-        Ok(answer) => answer,
+        Ok(answer) => {
+            if let Some(quiet) = quiet
+                && let Err(e) = quiet.settle(app).await
+            {
+                tracing::debug!(reason = %e, "a client will hear of its own change");
+            }
+            if writes {
+                notify::soon(app);
+            }
+            answer
+        }
         Err(error) => {
             match &error.log {
                 Some(reason) if error.status == StatusCode::INTERNAL_SERVER_ERROR => {
@@ -101,7 +115,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
     };
     if !answer.headers().contains_key("dav") && matches!(method.as_str(), "PROPFIND" | "REPORT") {
         // An error: what the calendar can do is not looked up for it.
-        response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(target.as_ref(), None));
+        response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(app, target.as_ref(), None));
     }
     if matches!(method.as_str(), "PROPFIND" | "OPTIONS")
         && let Some(target) = &target
@@ -119,8 +133,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 }
 
 /// Answers OPTIONS, which needs no login.
-pub fn options(_app: &Arc<App>, path: &str) -> Answer {
-    options::say(Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), None, true)
+pub fn options(app: &Arc<App>, path: &str) -> Answer {
+    options::say(app, Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), None, true)
 }
 
 async fn route(
@@ -130,12 +144,15 @@ async fn route(
     target: Option<Target>,
     request: &Request<Bytes>,
 ) -> Result<Answer, Error> {
+    if let Some(token) = request.uri().path().strip_prefix(push::ADDRESS) {
+        return push::end(app, actor, method, token).await;
+    }
     if !options::KNOWN.contains(&method) {
         return Err(Error::new(StatusCode::NOT_IMPLEMENTED, format!("the method {} is not known here", brief(method))));
     }
     let Some(target) = target else {
         return Err(match method {
-            "OPTIONS" => return Ok(options::say(None, None, actor.may_write)),
+            "OPTIONS" => return Ok(options::say(app, None, None, actor.may_write)),
             "PUT" => no_parent(),
             "MKCALENDAR" | "MKCOL" => mkcalendar::wrong_place(),
             _ => Error::not_found(),
@@ -179,7 +196,7 @@ async fn route(
         true => options::calendar_of(&asked).await?,
         false => None,
     };
-    let dav = lists.then(|| options::dav(Some(&asked.target), calendar.as_ref()));
+    let dav = lists.then(|| options::dav(app, Some(&asked.target), calendar.as_ref()));
     let answer = match method {
         "OPTIONS" => options::answer(asked).await,
         "PROPFIND" => propfind::answer(asked).await,
@@ -189,6 +206,7 @@ async fn route(
         "PUT" => put::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
         "POST" if adds => post::answer(asked).await,
+        "POST" if push::is_register(asked.body) => push::register(asked).await,
         "POST" => share::answer(asked).await,
         "DELETE" => delete::answer(asked).await,
         "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,

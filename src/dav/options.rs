@@ -7,6 +7,7 @@ use http::header::{ALLOW, CONTENT_LENGTH, HeaderName};
 use super::path::Target;
 use super::response::{self, Answer};
 use super::{Asked, Error};
+use crate::app::App;
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 
 /// One token of the `DAV` header. What is claimed there is believed (a client that reads `calendar-auto-schedule` sends
@@ -23,6 +24,8 @@ pub enum Holds {
     Everywhere,
     /// Of URLs of ours, by what they are.
     At(fn(&Target) -> bool),
+    /// Of homes and calendars, where push messages are switched on.
+    Pushed,
     /// In and on calendars, by what they can do. Without a login that is not known, and not claimed.
     In(fn(&Calendar) -> bool),
 }
@@ -41,6 +44,7 @@ pub const CLASSES: &[Class] = &[
     Class { token: "calendarserver-sharing", holds: Holds::Everywhere },
     Class { token: "calendarserver-principal-search", holds: Holds::Everywhere },
     Class { token: "calendarserver-principal-property-search", holds: Holds::Everywhere },
+    Class { token: "webdav-push", holds: Holds::Pushed },
 ];
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.
@@ -68,10 +72,12 @@ pub const KNOWN: &[&str] = &[
 ];
 
 /// The `DAV` header at `target`, as far as `calendar` is known: the one that it is, or is in.
-pub fn dav(target: Option<&Target>, calendar: Option<&Calendar>) -> String {
+pub fn dav(app: &App, target: Option<&Target>, calendar: Option<&Calendar>) -> String {
+    let pushed = matches!(target, Some(Target::Home { .. } | Target::Calendar { .. })) && app.push.load().is_some();
     let holds = |class: &&Class| match class.holds {
         Holds::Everywhere => true,
         Holds::At(holds) => target.is_some_and(holds),
+        Holds::Pushed => pushed,
         Holds::In(holds) => calendar.is_some_and(holds),
     };
     let tokens: Vec<&str> = CLASSES.iter().filter(holds).map(|class| class.token).collect();
@@ -99,13 +105,13 @@ pub async fn calendar_of(asked: &Asked<'_>) -> Result<Option<Calendar>, Error> {
 /// The answer to who is logged in.
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let calendar = calendar_of(&asked).await?;
-    Ok(say(Some(&asked.target), calendar.as_ref(), asked.actor.may_write))
+    Ok(say(asked.app, Some(&asked.target), calendar.as_ref(), asked.actor.may_write))
 }
 
 /// 200 and not 204: Thunderbird and Evolution ask for it. `may_write`: the password may, or there is none yet.
-pub fn say(target: Option<&Target>, calendar: Option<&Calendar>, may_write: bool) -> Answer {
+pub fn say(app: &App, target: Option<&Target>, calendar: Option<&Calendar>, may_write: bool) -> Answer {
     let mut answer = response::empty(StatusCode::OK);
-    response::header(&mut answer, HeaderName::from_static("dav"), &dav(target, calendar));
+    response::header(&mut answer, HeaderName::from_static("dav"), &dav(app, target, calendar));
     let offered = target.map_or("OPTIONS".to_owned(), |target| offered(target, calendar, may_write));
     response::header(&mut answer, ALLOW, &offered);
     response::header(&mut answer, CONTENT_LENGTH, "0");
@@ -116,7 +122,8 @@ pub fn say(target: Option<&Target>, calendar: Option<&Calendar>, may_write: bool
 pub fn allowed(target: &Target) -> &'static str {
     match target {
         Target::Root { .. } | Target::Principals => "OPTIONS, GET, HEAD, PROPFIND, REPORT",
-        Target::Principal { .. } | Target::Home { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        Target::Principal { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
+        Target::Home { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT",
         Target::Inbox { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
         Target::Outbox { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH",
         Target::Calendar { .. } => "OPTIONS, GET, HEAD, POST, DELETE, PROPFIND, PROPPATCH, REPORT",
@@ -131,7 +138,7 @@ const WRITING: [&str; 6] = ["PUT", "POST", "DELETE", "MOVE", "MKCALENDAR", "MKCO
 /// calendar without PUT (Evolution), is read-only for them. So one that is read-only has none of these.
 fn offered(target: &Target, calendar: Option<&Calendar>, may_write: bool) -> String {
     let all = match target {
-        Target::Home { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
+        Target::Home { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
         Target::Calendar { .. } => {
             "OPTIONS, GET, HEAD, PUT, POST, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL"
         }

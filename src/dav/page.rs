@@ -37,33 +37,45 @@ pub enum Page {
     Last,
 }
 
+/// How long a page takes to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// Rows are copied out.
+    Quick,
+    /// Objects are read, or much is looked through.
+    Slow,
+}
+
 /// The body that `write` writes, page by page; each call has a snapshot of its own, and adds to the text it is given.
 /// What goes wrong before the first page is full is the answer, an error; what goes wrong later cuts the connection.
-pub async fn body<W>(app: &Arc<App>, write: W) -> Result<Body, Error>
+pub async fn body<W>(app: &Arc<App>, pace: Pace, write: W) -> Result<Body, Error>
 where
     W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
 {
-    next(Arc::clone(app), write).await
+    next(Arc::clone(app), pace, write).await
 }
 
-fn next<W>(app: Arc<App>, mut write: W) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>
+fn next<W>(app: Arc<App>, pace: Pace, mut write: W) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>
 where
     W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
 {
     Box::pin(async move {
         let mut out = String::new();
         loop {
-            let read = app.store.read(move |tx| {
+            let read = move |tx: &mut Tx<'_>| {
                 let page = write(tx, &mut out)?;
                 Ok::<_, Error>((write, out, page))
-            });
+            };
             let page;
-            (write, out, page) = read.await?;
+            (write, out, page) = match pace {
+                Pace::Quick => app.store.glance(read).await?,
+                Pace::Slow => app.store.read(read).await?,
+            };
             if page == Page::Last {
                 return Ok(Body::from(out));
             }
             if out.len() >= FULL {
-                let rest = async move { next(app, write).await.map_err(|error| Cut(error.in_words())) };
+                let rest = async move { next(app, pace, write).await.map_err(|error| Cut(error.in_words())) };
                 return Ok(Body::new(out, Some(Rest::new(rest))));
             }
         }
@@ -140,6 +152,11 @@ impl Writer {
 
     fn wants_bodies(&self) -> bool {
         self.wants_data() || self.sheet.wants_schedule_tag()
+    }
+
+    /// How long it takes to write rows that are given.
+    pub fn pace(&self) -> Pace {
+        if self.parses() || self.sheet.wants_schedule_tag() { Pace::Slow } else { Pace::Quick }
     }
 
     /// Whether objects have to be parsed to write their data.

@@ -1,6 +1,6 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
-use super::page::{self, Choice, Page, Place, Writer};
+use super::page::{self, Choice, Pace, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
@@ -25,7 +25,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
     let mut left: Option<(Place, Walk)> = None;
-    let body = page::body(asked.app, move |tx, out| {
+    let body = page::body(asked.app, Pace::Quick, move |tx, out| {
         let (place, walk) = match &mut left {
             Some((place, walk)) => {
                 *place = place.again(tx, &writer.scene, &writer.sheet)?;
@@ -53,7 +53,13 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
 
 /// What the properties of this request's answer depend on.
 pub fn scene(asked: &Asked<'_>) -> Scene {
-    Scene { actor: asked.actor.clone(), base: asked.base.clone(), limits: asked.limits, home: None }
+    Scene {
+        actor: asked.actor.clone(),
+        base: asked.base.clone(),
+        limits: asked.limits,
+        home: None,
+        push: asked.app.push.load_full(),
+    }
 }
 
 /// Says which preferences a listing followed.

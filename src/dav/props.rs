@@ -4,11 +4,13 @@
 //! for the user as it came, and given back.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use super::acl;
 use super::limits;
 use super::path;
 use super::principals;
+use super::push;
 use super::request::{PropName, Value};
 use super::response::{Ns, http_date};
 use super::xml::escape;
@@ -19,6 +21,7 @@ use crate::store::calendars::{Calendar, Edit};
 use crate::store::scheduling::{Facts, INBOX, OUTBOX};
 use crate::store::users::{Actor, User};
 use crate::store::walk::Seen;
+use crate::sync::notify;
 
 /// What has properties.
 #[derive(Clone, Copy)]
@@ -74,6 +77,8 @@ pub struct Scene {
     pub limits: Limits,
     /// The sync token of the actor's home, where a home may be shown.
     pub home: Option<String>,
+    /// Where push messages are offered.
+    pub push: Option<Arc<notify::Push>>,
 }
 
 /// One property.
@@ -190,6 +195,10 @@ pub const PROPS: &[Prop] = &[
     row(CalDav, "calendar-free-busy-set", calendar_free_busy_set),
     // RFC 7953 7.2
     Prop { set: Set::Inbox(BoxSetting::Availability), ..row(CalDav, "calendar-availability", calendar_availability) },
+    // WebDAV-Push
+    row(Ns::Push, "transports", push::transports),
+    row(Ns::Push, "topic", push::topic),
+    row(Ns::Push, "supported-triggers", push::supported_triggers),
     // Apple
     Prop { set: Set::Calendar(set_color), ..row(Apple, "calendar-color", calendar_color) },
     Prop { set: Set::Calendar(set_order), ..row(Apple, "calendar-order", calendar_order) },

@@ -13,17 +13,20 @@ use crate::body::Body;
 use crate::ical::Instant;
 use crate::ids::Etag;
 
-/// The namespaces that have a prefix in every answer.
+/// The namespaces that there are properties in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ns {
     Dav,
     CalDav,
     CalendarServer,
     Apple,
+    /// WebDAV-Push: seldom asked for, so its prefix is not in every answer.
+    Push,
 }
 
 impl Ns {
-    pub const ALL: [Ns; 4] = [Ns::Dav, Ns::CalDav, Ns::CalendarServer, Ns::Apple];
+    /// Those that have a prefix in every answer.
+    pub const DECLARED: [Ns; 4] = [Ns::Dav, Ns::CalDav, Ns::CalendarServer, Ns::Apple];
 
     pub const fn uri(self) -> &'static str {
         match self {
@@ -31,6 +34,7 @@ impl Ns {
             Ns::CalDav => "urn:ietf:params:xml:ns:caldav",
             Ns::CalendarServer => "http://calendarserver.org/ns/",
             Ns::Apple => "http://apple.com/ns/ical/",
+            Ns::Push => "https://bitfire.at/webdav-push",
         }
     }
 
@@ -40,11 +44,12 @@ impl Ns {
             Ns::CalDav => "C",
             Ns::CalendarServer => "CS",
             Ns::Apple => "A",
+            Ns::Push => "P",
         }
     }
 
     pub fn of(uri: &str) -> Option<Ns> {
-        Ns::ALL.into_iter().find(|ns| ns.uri() == uri)
+        Ns::DECLARED.into_iter().chain([Ns::Push]).find(|ns| ns.uri() == uri)
     }
 }
 
@@ -58,7 +63,7 @@ pub fn open_root(name: &str, out: &mut String) {
     out.push_str(DECLARATION);
     out.push('<');
     out.push_str(name);
-    for ns in Ns::ALL {
+    for ns in Ns::DECLARED {
         out.push_str(" xmlns:");
         out.push_str(ns.prefix());
         out.push_str("=\"");
@@ -107,7 +112,7 @@ pub struct Tags {
 
 /// The tags of `name` in `ns`: by a prefix that is declared at the root, else with a declaration of its own.
 pub fn tags(ns: &str, name: &str) -> Tags {
-    if let Some(ns) = Ns::of(ns) {
+    if let Some(ns) = Ns::of(ns).filter(|ns| Ns::DECLARED.contains(ns)) {
         let prefix = ns.prefix();
         return Tags {
             open: format!("<{prefix}:{name}>"),

@@ -55,7 +55,7 @@ pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
         let (actor, opened) = (asked.actor.clone(), calendar.clone());
         // `None` before the first page.
         let mut export: Option<Export> = None;
-        let body = page::body(asked.app, move |tx, out| {
+        let body = page::body(asked.app, page::Pace::Slow, move |tx, out| {
             let calendar = calendars::open(tx, &actor, &opened.owner, &opened.slug, Need::Read)?;
             if calendar.epoch != opened.epoch {
                 return Err(Error::not_found());

@@ -125,6 +125,25 @@ impl Client {
         }
     }
 
+    /// Whether `url` names an address that is not connected to. (What a name stands for is seen when it is used.)
+    pub fn refuses(&self, url: &Url) -> bool {
+        literal(url).is_some_and(|address| !allowed(self.networks, address))
+    }
+
+    /// Sends `request` without a login to where it says and nowhere else: a redirect is an answer. Otherwise as
+    /// [`Client::send`].
+    pub async fn send_once(&self, request: Request) -> Result<Answer, Error> {
+        let host = place(&request.url);
+        let once = async {
+            let answer = self.hop(None, &request.method, &request.url, &request.headers, &request.body).await?;
+            self.read(answer, request.url, false).await
+        };
+        match tokio::time::timeout(self.limits.whole, once).await {
+            Ok(answer) => answer,
+            Err(_) => Err(retry(format!("{host} did not answer within {} s", self.limits.whole.as_secs_f32()))),
+        }
+    }
+
     async fn follow(&self, login: Option<&Login>, request: Request) -> Result<Answer, Error> {
         let mut url = request.url;
         let mut withheld = false;

@@ -2,6 +2,7 @@
 
 pub mod caldav;
 pub mod http;
+pub mod web_push;
 
 use std::fmt;
 use std::sync::Arc;

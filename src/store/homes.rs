@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::calendars::{self, Calendar, Denied};
 use super::users::Actor;
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, subscriptions};
 use crate::ids::{Seq, UserId};
 use crate::secrets;
 
@@ -179,6 +179,7 @@ fn tick(tx: &mut Tx<'_>, user: UserId) -> Result<Seq> {
         tx.one("UPDATE clocks SET looks = looks + 1 WHERE user_id = ?1 RETURNING looks", &[user.into()], |row| {
             row.int(0).map(Seq)
         })?;
+    subscriptions::stir_home(tx, user)?;
     next.ok_or_else(|| Error::Broken("a user has no clock".to_owned()))
 }
 

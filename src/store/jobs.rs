@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::{Result, Tx};
 use crate::ical::Instant;
-use crate::ids::{AccountId, CalendarId};
+use crate::ids::{AccountId, CalendarId, UserId};
 
 /// What there is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,8 @@ pub enum Duty {
     Pull(CalendarId),
     /// Send what changed here.
     Push(CalendarId),
+    /// Tell the subscribers of a user what changed.
+    Notify(UserId),
     /// Move the horizon of the time index along with the years.
     Horizon,
     /// Forget what was deleted long ago.
@@ -30,6 +32,7 @@ impl fmt::Display for Duty {
             Duty::Discover(id) => write!(f, "discover:{id}"),
             Duty::Pull(id) => write!(f, "pull:{id}"),
             Duty::Push(id) => write!(f, "push:{id}"),
+            Duty::Notify(id) => write!(f, "notify:{id}"),
             Duty::Horizon => f.write_str("horizon"),
             Duty::Prune => f.write_str("prune"),
         }
@@ -44,6 +47,7 @@ impl Duty {
             "discover" => Some(Duty::Discover(AccountId(id))),
             "pull" => Some(Duty::Pull(CalendarId(id))),
             "push" => Some(Duty::Push(CalendarId(id))),
+            "notify" => Some(Duty::Notify(UserId(id))),
             "horizon" => Some(Duty::Horizon),
             "prune" => Some(Duty::Prune),
             _ => None,

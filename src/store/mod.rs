@@ -17,6 +17,7 @@ pub mod resources;
 pub mod scheduling;
 mod schema;
 mod sqlite;
+pub mod subscriptions;
 pub mod tx;
 pub mod unified;
 pub mod users;
@@ -25,7 +26,7 @@ pub mod walk;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Sender, TrySendError};
 use tokio::sync::oneshot;
@@ -64,6 +65,8 @@ const QUEUE: usize = 1024;
 pub struct Store {
     writes: Sender<Work>,
     reads: Sender<Work>,
+    /// SQLite in a file: connections for who looks something up on a thread of their own.
+    idle: Mutex<Vec<sqlite::Idle>>,
     /// SQLite: where it lies.
     file: Option<PathBuf>,
     groups: Arc<AtomicU64>,
@@ -96,19 +99,20 @@ impl Store {
         let groups = Arc::new(AtomicU64::new(0));
         if url == "sqlite::memory:" {
             let (writes, reads) = sqlite::start(None, QUEUE, groups.clone())?;
-            return Ok(Store { writes, reads, file: None, groups });
+            return Ok(Store { writes, reads, idle: Mutex::default(), file: None, groups });
         }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let file = PathBuf::from(path);
             let (writes, reads) = sqlite::start(Some(&file), QUEUE, groups.clone())?;
-            return Ok(Store { writes, reads, file: Some(file), groups });
+            let idle = Mutex::new(sqlite::idle(&file)?);
+            return Ok(Store { writes, reads, idle, file: Some(file), groups });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             // The driver runs an event loop of its own, which may not be started inside ours.
             let url = url.to_owned();
             let started = std::thread::spawn(move || postgres::start(&url, QUEUE)).join();
             let (writes, reads) = started.map_err(|_| Error::Broken("the start panicked".to_owned()))??;
-            return Ok(Store { writes, reads, file: None, groups });
+            return Ok(Store { writes, reads, idle: Mutex::default(), file: None, groups });
         }
         Err(Error::Unavailable("a storage URL begins with sqlite: or postgres://".to_owned()))
     }
@@ -121,6 +125,22 @@ impl Store {
         E: From<Error> + Send + 'static,
     {
         send(&self.reads, f).await
+    }
+
+    /// Runs `f` on one snapshot, as [`Store::read`] does, if it takes no longer than some thousand rows: on SQLite right
+    /// here when a connection is free, because to wake another thread and be woken again costs more than most of what
+    /// is looked up. While it runs nothing else runs on this thread.
+    pub async fn glance<T, E, F>(&self, f: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Tx<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let taken = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let Some(mut connection) = taken else { return send(&self.reads, f).await };
+        let out = connection.run(f);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+        out.unwrap_or_else(|e| Err(e.into()))
     }
 
     /// Runs `f` in a transaction; `Err` rolls back. When this returns `Ok`, the change survives power loss.

@@ -3,7 +3,7 @@
 use super::calendars::{Calendar, Source};
 use super::jobs::{self, Duty};
 use super::tx::Row;
-use super::{Error, Result, Tx, instances, properties, unified};
+use super::{Error, Result, Tx, instances, properties, subscriptions, unified};
 use crate::ical::{Instant, Kind, Object, Window, change, object};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
 use crate::secrets;
@@ -563,8 +563,8 @@ pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, more: i64
     tx.execute(
         "UPDATE calendars SET seq = ?2, changed_at = ?3, held = held + ?4 WHERE id = ?1",
         &[calendar.into(), seq.into(), now.into(), more.into()],
-    )
-    .map(|_| ())
+    )?;
+    subscriptions::stir(tx, calendar, now)
 }
 
 /// How many live resources a local calendar or a mirror has.

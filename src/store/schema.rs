@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0005_homes.sql"),
     include_str!("migrations/0006_scheduling.sql"),
     include_str!("migrations/0007_moves.sql"),
+    include_str!("migrations/0008_push.sql"),
 ];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.

@@ -14,8 +14,10 @@ use rusqlite::{Connection, OpenFlags};
 use super::tx::{Engine, Row, Tx, Value};
 use super::{Error, Result, Work, schema};
 
-/// Readers beside the writer. Requests wait for a reader, not for the writer.
-const READERS: usize = 4;
+/// Threads that read, for what takes its time. Requests wait for a reader, not for the writer.
+const READERS: usize = 2;
+/// Connections beside those of the threads, see `Store::glance`: as many as threads serve requests, within bounds.
+const IDLE: std::ops::RangeInclusive<usize> = 2..=8;
 /// Transactions that one sync to disk may carry.
 const GROUP: usize = 128;
 
@@ -34,7 +36,7 @@ pub(super) fn start(file: Option<&Path>, queue: usize, groups: Arc<AtomicU64>) -
         Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue, &groups)),
     }
     for n in 0..READERS {
-        let (db, queue) = (open(file)?, read_queue.clone());
+        let (db, queue) = (reader(file)?, read_queue.clone());
         spawn(&format!("store-reader-{n}"), move || read_loop(&db, &queue));
     }
     Ok((writes, reads))
@@ -119,17 +121,47 @@ fn run_in_savepoint(db: &Connection, work: Work) -> Option<super::Finish> {
 }
 
 fn read_loop(db: &Connection, queue: &Receiver<Work>) {
-    let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(error);
     while let Ok(work) = queue.recv() {
-        if let Err(e) = run("BEGIN") {
+        if let Err(e) = plain(db, "BEGIN") {
             work.refuse(&e);
             continue;
         }
         let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx { engine: Engine::Sqlite(db) }))).ok();
-        let _ = run("ROLLBACK");
+        let _ = plain(db, "ROLLBACK");
         if let Some(finish) = finish {
             (finish.tell)(Ok(()));
         }
+    }
+}
+
+fn plain(db: &Connection, sql: &str) -> Result<()> {
+    db.prepare_cached(sql).and_then(|mut s| s.execute([])).map(|_| ()).map_err(error)
+}
+
+/// A connection that does not write. What it reads is in the mapped file, all but what stands in the log still: so it
+/// needs little memory of its own.
+fn reader(file: Option<&Path>) -> Result<Connection> {
+    let db = open(file)?;
+    db.execute_batch("PRAGMA cache_size = -1024; PRAGMA query_only = ON;").map_err(error)?;
+    Ok(db)
+}
+
+/// A connection that no thread owns.
+pub(super) struct Idle(Connection);
+
+/// The connections for `Store::glance`.
+pub(super) fn idle(file: &Path) -> Result<Vec<Idle>> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    (0..threads.clamp(*IDLE.start(), *IDLE.end())).map(|_| reader(Some(file)).map(Idle)).collect()
+}
+
+impl Idle {
+    /// Runs `f` on one snapshot, here and now.
+    pub(super) fn run<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> T) -> Result<T> {
+        plain(&self.0, "BEGIN")?;
+        let out = catch_unwind(AssertUnwindSafe(|| f(&mut Tx { engine: Engine::Sqlite(&self.0) })));
+        let _ = plain(&self.0, "ROLLBACK");
+        out.map_err(|_| Error::Broken("a closure panicked".to_owned()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Trouble, pull, push};
+use super::{Trouble, notify, pull, push};
 use crate::app::App;
 use crate::ical::Window;
 use crate::secrets;
@@ -87,7 +87,7 @@ async fn work(app: Arc<App>, lease: Lease) {
     let done = done.await;
     let interval = app.config.load().sync.interval.as_secs() as i64;
     let (rest, failed) = match (&done, lease.duty) {
-        (Ok(()), Duty::Push(_)) => (None, false),
+        (Ok(()), Duty::Push(_) | Duty::Notify(_)) => (None, false),
         (Ok(()), Duty::Pull(_)) => (Some(spread(interval)), false),
         (Ok(()), Duty::Discover(_)) => (Some(spread(DISCOVER)), false),
         (Ok(()), Duty::Horizon | Duty::Prune) => (Some(DAILY), false),
@@ -135,6 +135,7 @@ async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
             Ok(())
         }
         Duty::Push(calendar) => push::run(app, lease, calendar).await,
+        Duty::Notify(user) => notify::run(app, user).await,
         Duty::Horizon => move_horizon(app).await,
         Duty::Prune => forget_deleted(app).await,
     }

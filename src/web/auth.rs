@@ -236,7 +236,7 @@ fn fitted(user: &User) -> Option<[u8; 32]> {
 }
 
 async fn user(app: &App, name: String) -> Result<Option<User>, Response<Body>> {
-    app.store.read(move |tx| users::by_name(tx, &name)).await.map_err(|e| store_trouble(&e))
+    app.store.glance(move |tx| users::by_name(tx, &name)).await.map_err(|e| store_trouble(&e))
 }
 
 async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<Option<Login>, Response<Body>> {
@@ -250,7 +250,7 @@ async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<
         }
         Ok(None)
     };
-    let found = web.app.store.read(find).await.map_err(|e: store::Error| store_trouble(&e))?;
+    let found = web.app.store.glance(find).await.map_err(|e: store::Error| store_trouble(&e))?;
     let Some((device, user)) = found.filter(|(_, user)| user.name == sent.name) else { return Ok(None) };
     if device.last_used.is_none_or(|at| !within(at, TOUCH, now)) {
         let (app, id) = (Arc::clone(&web.app), device.id);

@@ -58,6 +58,7 @@ pub async fn route(web: &Web, peer: Peer, request: Request<Incoming>) -> Respons
         "/" if !reads => return dav(web, peer, head, body).await,
         "/dav" => return dav(web, peer, head, body).await,
         _ if url.starts_with("/dav/") => return dav(web, peer, head, body).await,
+        _ if url.starts_with(dav::push::ADDRESS) => return dav(web, peer, head, body).await,
         // Who tries the paths of other servers is sent on; who is to be logged in hears that first, as everywhere.
         _ if let Some(target) = path::elsewhere(url) => {
             if !reads && let Err(refusal) = auth::actor(web, peer.address.ip(), &head.headers).await {

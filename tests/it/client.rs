@@ -382,8 +382,10 @@ const ROWS: &[Row] = &[
     Row("sync-token is not {}", |s, w| holds(s.token()? != w[0], || "it is".to_owned())),
 ];
 
+type Kept = fn(&Seen, &[&str]) -> Said<String>;
+
 /// What can be kept under a name, from `keep NAME from …`.
-const KEPT: &[(&str, fn(&Seen, &[&str]) -> Said<String>)] = &[
+const KEPT: &[(&str, Kept)] = &[
     ("path of header {}", |s, w| {
         let url = s.header(w[0])?;
         let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| rest[at..].to_owned()));

@@ -39,6 +39,7 @@ use calgate::ids::{Etag, Name, RemoteId};
 use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
+use calgate::store::subscriptions::Subject;
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, accounts, homes, unified};
 use calgate::{config, dav};
@@ -235,6 +236,16 @@ impl World {
         home.map(|home: homes::Home| format!("{:x}", home.epoch)).unwrap_or_else(|e: store::Error| panic!("{e}"))
     }
 
+    /// What is random in the properties of WebDAV-Push, and how that is written in the files.
+    async fn pushed(&self) -> Vec<(String, String)> {
+        let all = self.app.store.read(calendars::every).await.unwrap();
+        let Some(push) = self.app.push.load_full() else { return Vec::new() };
+        let key = (push.public_key().to_owned(), "{vapid}".to_owned());
+        let home = (push.topic(Subject::Home(self.anna.user)), "{topic:~}".to_owned());
+        let topics = all.iter().map(|c| (push.topic(Subject::Calendar(c.id)), format!("{{topic:{}}}", c.slug)));
+        topics.chain([key, home]).collect()
+    }
+
     /// Slugs and epochs of the calendars there are now.
     async fn epochs(&self) -> Vec<(String, String)> {
         let all = self.app.store.read(calendars::every).await.unwrap();
@@ -365,6 +376,9 @@ async fn play(world: &World, request: &str) -> String {
     // What a mask makes of a UID is another one in every installation.
     for (masked, shown) in world.masked().await {
         body = body.replace(&masked, &shown);
+    }
+    for (random, shown) in world.pushed().await {
+        body = body.replace(&random, &shown);
     }
     if body.contains("<D:multistatus") && body.contains("}.ics</D:href>") {
         body = in_order(&body);

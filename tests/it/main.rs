@@ -20,6 +20,7 @@ mod ical_rules;
 mod kit;
 mod moves;
 mod provider;
+mod push;
 mod store;
 mod tidy;
 mod tokens;

@@ -16,6 +16,7 @@ use calgate::store::{self, Store, Tx, accounts, app_passwords, logins, propertie
 use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
 
 on_both_engines! {
+    a_glance_sees_one_snapshot_and_changes_nothing,
     a_closure_that_fails_leaves_nothing,
     what_was_written_together_is_counted_one_by_one,
     tokens_are_exact_while_eight_write,
@@ -804,6 +805,57 @@ async fn dead_properties_are_forgotten_with_what_they_are_of(url: String) {
     let large = properties::Dead { ns: String::new(), name: "q".to_owned(), xml: "x".repeat(2 << 20) };
     let refused = app.store.write(move |tx| properties::set(tx, user, "/dav/anna/two/", &large, 1 << 20)).await;
     assert_eq!(refused, Err(properties::NotSet::Quota));
+}
+
+async fn a_glance_sees_one_snapshot_and_changes_nothing(url: String) {
+    let app = kit::app(&url, HOME).await;
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    // Far more at one time than there are connections for it.
+    let glances: Vec<_> = (0..64)
+        .map(|_| {
+            let app = app.clone();
+            tokio::spawn(async move {
+                let user = anna(&app).await;
+                let look = move |tx: &mut Tx<'_>| {
+                    let calendar = calendars::open(tx, &user, "anna", "one", Need::Read)?;
+                    let before = resources::list(tx, &calendar)?.len();
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                    Ok::<_, Denied>((before, resources::list(tx, &calendar)?.len(), calendar.seq))
+                };
+                app.store.glance(look).await.expect("a glance")
+            })
+        })
+        .collect();
+    put(&app, "one", "b.ics", "b", AT_NOON).await;
+    for glance in glances {
+        let (before, after, seq) = glance.await.expect("it does not panic");
+        assert_eq!(before, after, "as of {seq}");
+    }
+    // What was written is seen at once by who was told so.
+    let seen = async || with_glance(&app, "one", |tx, calendar| resources::list(tx, &calendar)).await.len();
+    put(&app, "one", "c.ics", "c", AT_NOON).await;
+    assert_eq!(seen().await, 3);
+    // However a closure ends, the connection is as it was: more often than there are connections.
+    for _ in 0..20 {
+        let panicked = app.store.glance(|_| -> store::Result<()> { panic!("on purpose") }).await;
+        assert!(matches!(panicked, Err(store::Error::Broken(_))));
+        let wrote = app.store.glance(|tx| users::add(tx, "ghost", None, &[], "UTC").map(|_| ())).await;
+        assert!(wrote.is_err(), "a glance does not write");
+    }
+    assert_eq!(seen().await, 3);
+}
+
+async fn with_glance<T: Send + 'static>(
+    app: &App,
+    slug: &'static str,
+    look: impl FnOnce(&mut Tx<'_>, Calendar) -> store::Result<T> + Send + 'static,
+) -> T {
+    let user = anna(app).await;
+    let found = app.store.glance(move |tx| {
+        let calendar = calendars::open(tx, &user, "anna", slug, Need::Read)?;
+        Ok::<_, Denied>(look(tx, calendar)?)
+    });
+    found.await.expect("a glance")
 }
 
 #[tokio::test]

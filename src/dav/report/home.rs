@@ -26,7 +26,7 @@ pub async fn body(
         return Err(Error::refused("<D:sync-traversal-supported/>", message));
     }
     let Target::Home { owner } = asked.target.clone() else { return Err(Error::not_found()) };
-    page::body(asked.app, move |tx, out| {
+    page::body(asked.app, writer.pace(), move |tx, out| {
         let actor = writer.scene.actor.clone();
         if actor.name != owner {
             return Err(Error::not_found());

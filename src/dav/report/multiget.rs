@@ -16,7 +16,7 @@ use crate::store::calendars::{self, Need};
 pub async fn body(asked: &Asked<'_>, mut writer: Writer, hrefs: Vec<String>) -> Result<Body, Error> {
     let target = asked.target.clone();
     let mut next = 0;
-    page::body(asked.app, move |tx, out| {
+    page::body(asked.app, writer.pace(), move |tx, out| {
         let places = places(tx, &writer, &target)?;
         if next == 0 {
             response::open_root("D:multistatus", out);

@@ -7,7 +7,7 @@ use http::StatusCode;
 use jiff::tz::TimeZone;
 
 use crate::body::Body;
-use crate::dav::page::{self, Choice, Page, Place, Writer};
+use crate::dav::page::{self, Choice, Pace, Page, Place, Writer};
 use crate::dav::path::Target;
 use crate::dav::request::Zone;
 use crate::dav::{Asked, Error, response};
@@ -31,7 +31,7 @@ pub async fn body(
     // What is still to be looked through; `None` before the first page.
     let mut rest: Option<VecDeque<Target>> = None;
     let mut left: Option<Search> = None;
-    page::body(asked.app, move |tx, out| {
+    page::body(asked.app, pace(&writer, &filter, zone.as_ref()), move |tx, out| {
         let rest = match &mut rest {
             Some(rest) => rest,
             None => {
@@ -69,6 +69,13 @@ pub async fn body(
         Ok(Page::Last)
     })
     .await
+}
+
+/// Quick: a listing, and a window that the time index is likely to decide and that has not too much in it.
+fn pace(writer: &Writer, filter: &CompFilter, zone: Option<&TimeZone>) -> Pace {
+    const MOST: i64 = 100 * 86_400;
+    let window = filter.only_event_window().filter(|window| zone.is_none() && window.end.0 - window.start.0 <= MOST);
+    if one_kind(filter).is_some() || window.is_some() { writer.pace() } else { Pace::Slow }
 }
 
 /// A query on its way through one calendar.

@@ -17,7 +17,7 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, token: String, limit: O
     let target = asked.target.clone();
     // What is left to tell; `None` before the first page.
     let mut left: Option<Delta> = None;
-    page::body(asked.app, move |tx, out| {
+    page::body(asked.app, writer.pace(), move |tx, out| {
         let delta = match &mut left {
             Some(delta) => {
                 delta.again(tx, &writer)?;

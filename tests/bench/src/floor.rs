@@ -20,7 +20,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use jiff::civil::Date;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::data::{self, Window};
 
@@ -41,8 +41,8 @@ pub fn serve_static(listener: TcpListener, recorded: &Path) {
     serve(
         listener,
         Arc::new(move |method: &str, path: &str, body: &[u8]| {
-            if method == "PUT" {
-                return (201, Bytes::new());
+            if method == "PUT" || method == "DELETE" {
+                return (204, Bytes::new());
             }
             match answers.get(&key(method, path, body)) {
                 Some(bytes) => (if method == "GET" { 200 } else { 207 }, bytes.clone()),
@@ -105,6 +105,7 @@ const SCHEMA: &str = "
     CREATE TABLE instances (
         calendar INTEGER NOT NULL, start INTEGER NOT NULL, finish INTEGER NOT NULL, object INTEGER NOT NULL, busy INTEGER NOT NULL
     ) STRICT;
+    CREATE INDEX instance_objects ON instances (object);
     CREATE INDEX instance_times ON instances (calendar, start, finish, object, busy);
 ";
 
@@ -162,8 +163,10 @@ thread_local! {
 
 impl Store {
     fn answer(&self, method: &str, path: &str, body: &[u8]) -> rusqlite::Result<Given> {
-        if method == "PUT" {
-            return self.put(path, body);
+        match method {
+            "PUT" => return self.put(path, body),
+            "DELETE" => return self.delete(path),
+            _ => {}
         }
         READER.with_borrow_mut(|reader| read(reader.get_or_insert_with(|| open(&self.file)), method, path, body))
     }
@@ -193,6 +196,24 @@ impl Store {
     }
 }
 
+impl Store {
+    fn delete(&self, path: &str) -> rusqlite::Result<Given> {
+        let (folder, name) = split(path);
+        let mut writer = self.writer.lock().expect("no writer panicked");
+        let tx = writer.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+        let calendar: i64 = tx
+            .prepare_cached("UPDATE calendars SET seq = seq + 1 WHERE path = ?1 RETURNING id")?
+            .query_row([folder], |row| row.get(0))?;
+        let object: Option<i64> = tx
+            .prepare_cached("DELETE FROM objects WHERE calendar = ?1 AND name = ?2 RETURNING rowid")?
+            .query_row(params![calendar, name], |row| row.get(0))
+            .optional()?;
+        tx.prepare_cached("DELETE FROM instances WHERE object = ?1")?.execute([object])?;
+        tx.commit()?;
+        Ok((if object.is_some() { 204 } else { 404 }, Bytes::new()))
+    }
+}
+
 fn split(path: &str) -> (&str, &str) {
     path.split_at(path.rfind('/').map_or(0, |at| at + 1))
 }
@@ -207,6 +228,9 @@ fn read(db: &Connection, method: &str, path: &str, body: &[u8]) -> rusqlite::Res
     let (calendar, seq): (i64, i64) = db
         .prepare_cached("SELECT id, seq FROM calendars WHERE path = ?1")?
         .query_row([folder], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if method == "GET" && name.is_empty() {
+        return whole(db, calendar);
+    }
     if method == "GET" {
         let body: Vec<u8> = db
             .prepare_cached("SELECT body FROM objects WHERE calendar = ?1 AND name = ?2")?
@@ -250,12 +274,72 @@ fn read(db: &Connection, method: &str, path: &str, body: &[u8]) -> rusqlite::Res
         )?;
         let mut rows = rows.query(params![calendar, window.start, window.end, LONGEST])?;
         let with_data = text.contains("calendar-data");
+        if text.contains("C:expand") {
+            drop(rows);
+            expand(db, calendar, window, &mut out)?;
+            return Ok((207, out.end()));
+        }
         while let Some(row) = rows.next()? {
             let body = if with_data { Some(row.get_ref(2)?.as_blob()?) } else { None };
             out.resource(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, body);
         }
     }
     Ok((207, out.end()))
+}
+
+/// A whole calendar as one file: the events of all objects, and each time zone once.
+fn whole(db: &Connection, calendar: i64) -> rusqlite::Result<Given> {
+    let (mut zones, mut events) = (Vec::new(), String::new());
+    let mut rows = db.prepare_cached("SELECT body FROM objects WHERE calendar = ?1")?;
+    let mut rows = rows.query([calendar])?;
+    while let Some(row) = rows.next()? {
+        let body = std::str::from_utf8(row.get_ref(0)?.as_blob()?).unwrap_or_default();
+        let (head, event) = body.split_at(body.find("BEGIN:VEVENT").unwrap_or(0));
+        if let Some(zone) = head.find("BEGIN:VTIMEZONE").map(|at| &head[at..])
+            && !zones.iter().any(|known| known == zone)
+        {
+            zones.push(zone.to_owned());
+        }
+        events.push_str(event.strip_suffix("END:VCALENDAR\r\n").unwrap_or(event));
+    }
+    let text =
+        ["BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//floor//EN\r\n", &zones.concat(), &events, "END:VCALENDAR\r\n"];
+    Ok((200, Bytes::from(text.concat())))
+}
+
+/// Each instance as an event of its own, at its time.
+fn expand(db: &Connection, calendar: i64, window: Window, out: &mut Multistatus<'_>) -> rusqlite::Result<()> {
+    let mut rows = db.prepare_cached(
+        "SELECT i.object, i.start, i.finish, o.name, o.etag, o.body FROM instances i JOIN objects o ON o.rowid = i.object
+          WHERE i.calendar = ?1 AND i.start < ?3 AND i.start > ?2 - ?4 AND i.finish > ?2 ORDER BY i.object, i.start",
+    )?;
+    let mut rows = rows.query(params![calendar, window.start, window.end, LONGEST])?;
+    let (mut object, mut name, mut etag) = (0, String::new(), String::new());
+    let mut text = String::new();
+    loop {
+        let row = rows.next()?;
+        let next: i64 = row.map_or(Ok(0), |row| row.get(0))?;
+        if next != object && object != 0 {
+            text.push_str("END:VCALENDAR\n");
+            out.resource(&name, &etag, Some(text.as_bytes()));
+        }
+        let Some(row) = row else { return Ok(()) };
+        if next != object {
+            object = next;
+            (name, etag) = (row.get(3)?, row.get(4)?);
+            text = "BEGIN:VCALENDAR\nVERSION:2.0\n".to_owned();
+        }
+        let body = std::str::from_utf8(row.get_ref(5)?.as_blob()?).unwrap_or_default();
+        let event = &body[body.find("BEGIN:VEVENT").unwrap_or(0)..];
+        for line in event.split_inclusive("\r\n").filter(|line| !line.starts_with("END:VCALENDAR")) {
+            if line.starts_with("DTSTART") {
+                let (start, end) = (data::stamp(row.get(1)?), data::stamp(row.get(2)?));
+                let _ = write!(text, "DTSTART:{start}\nDTEND:{end}\nRECURRENCE-ID:{start}\n");
+            } else if !["DTEND", "DURATION", "RRULE"].iter().any(|name| line.starts_with(name)) {
+                text.push_str(line);
+            }
+        }
+    }
 }
 
 /// Of one calendar, or of all twenty when it is asked of `/every/`.

@@ -1,4 +1,4 @@
-//! `make bench`: calgate beside two floors and Radicale, in one run; prints the table of docs/performance.md.
+//! `make bench`: calgate beside two floors, Radicale and Xandikos, in one run; prints the table of docs/performance.md.
 //!
 //! Every answer is checked against what the generator (data.rs) knows before it is timed.
 
@@ -24,14 +24,14 @@ use servers::{Folder, Server};
 use wire::{Connection, Request};
 
 #[derive(Parser)]
-#[command(about = "calgate beside two floors and Radicale")]
+#[command(about = "calgate beside two floors, Radicale and Xandikos")]
 struct Arguments {
     #[command(subcommand)]
     floor: Option<Floor>,
     /// The calgate to measure.
     #[arg(long, default_value = "target/release/calgate")]
     calgate: PathBuf,
-    /// A python that has Radicale; without it Radicale is left out.
+    /// A python that has Radicale and Xandikos; without it they are left out.
     #[arg(long)]
     python: Option<PathBuf>,
     /// Milliseconds a loop.
@@ -104,12 +104,105 @@ struct Cell {
     eight: Option<Figures>,
 }
 
+impl Cell {
+    fn cpu(&self) -> Option<Duration> {
+        self.one.as_ref().or(self.eight.as_ref()).map(|f| f.cpu)
+    }
+}
+
 struct Line {
     name: String,
-    calgate: Cell,
-    sqlite: Cell,
-    fixed: Cell,
-    radicale: Cell,
+    /// How many times floor-sqlite's CPU it may take; `None`: there is no such goal.
+    goal: Option<f64>,
+    /// calgate, floor-sqlite, floor-static, Radicale, Xandikos.
+    cells: [Cell; 5],
+}
+
+/// The goals: CPU a request, as a multiple of floor-sqlite's in the same run.
+fn goal(name: &str) -> Option<f64> {
+    Some(match name {
+        "propfind0" | "sync_noop" | "sync_incr10" | "get_one" | "query_etags" => 2.5,
+        "put_new" | "put_update" | "delete" => 2.5,
+        "multiget100" | "propfind1" | "sync_initial" | "get_ics" | "freebusy90" => 1.5,
+        "query_month" | "query_expand" => 2.0,
+        "mixed, 100 clients" => 3.0,
+        _ => return None,
+    })
+}
+
+struct Bench {
+    /// In the order of [`Line::cells`]; a peer may be away.
+    servers: [Option<Server>; 5],
+    bounds: Bounds,
+    only: Option<String>,
+    lines: Vec<Line>,
+    /// What calgate and the floors answered wrongly, which fails the run.
+    wrong: Wrong,
+    /// What the peers answered wrongly, which is told in place of a figure.
+    notes: Vec<String>,
+}
+
+const NAMES: [&str; 5] = ["calgate", "floor-sqlite", "floor-static", "Radicale", "Xandikos"];
+
+impl Bench {
+    fn calgate(&self) -> &Server {
+        self.servers[0].as_ref().expect("calgate was started")
+    }
+
+    /// Measures one line on every server; `op` makes the request and the check for one of them.
+    fn line(&mut self, name: &str, size: usize, op: impl Fn(&Server, usize) -> Result<Op, String>) {
+        let title = if size == 0 { name.to_owned() } else { format!("{name}, {size}") };
+        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
+            return;
+        }
+        eprintln!("{title}");
+        let mut cells: [Cell; 5] = Default::default();
+        for (at, server) in self.servers.iter().enumerate() {
+            let Some(server) = server else { continue };
+            match timed(server, op(server, at), at < 3, self.bounds) {
+                Ok(cell) => cells[at] = cell,
+                Err(why) => {
+                    eprintln!("  {}: {why}", NAMES[at]);
+                    let note = format!("{title}: {}: {why}", NAMES[at]);
+                    // Others may answer as they like; we may not.
+                    if at < 3 { self.wrong.push(note) } else { self.notes.push(note) }
+                }
+            }
+        }
+        self.lines.push(Line { name: title, goal: goal(name), cells });
+    }
+
+    /// Measures requests that are never the same, so that only their status tells whether they were right.
+    fn writes(
+        &mut self,
+        name: &str,
+        size: usize,
+        make: &(dyn Fn(&Server, usize) -> Request + Sync),
+        from: &[AtomicUsize; 5],
+    ) {
+        let title = format!("{name}, {size}");
+        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
+            return;
+        }
+        eprintln!("{title}");
+        let mut cells: [Cell; 5] = Default::default();
+        for (at, server) in self.servers.iter().enumerate() {
+            let Some(server) = server else { continue };
+            let few = Bounds { time: self.bounds.time, requests: if at < 3 { usize::MAX } else { 10 } };
+            // A number is never used twice on one server: the same text again would be no change.
+            let make = |_| make(server, from[at].fetch_add(1, Ordering::Relaxed));
+            let one = measure(server, 1, few, &make);
+            let eight = if at < 3 { Some(measure(server, 8, few, &make)) } else { None };
+            match (one, eight.transpose()) {
+                (Ok(one), Ok(eight)) => cells[at] = Cell { one: Some(one), eight },
+                (Err(e), _) | (_, Err(e)) => {
+                    let note = format!("{title}: {}: {e}", NAMES[at]);
+                    if at < 3 { self.wrong.push(note) } else { self.notes.push(note) }
+                }
+            }
+        }
+        self.lines.push(Line { name: title, goal: goal(name), cells });
+    }
 }
 
 fn bench(arguments: &Arguments) -> Result<Wrong, Error> {
@@ -129,126 +222,211 @@ fn bench(arguments: &Arguments) -> Result<Wrong, Error> {
     start.extend(described.iter().map(String::as_str));
     let sqlite = servers::floor("floor-sqlite", &start)?;
     let calgate = servers::calgate(&arguments.calgate, &folder.0, &names(&all), &names(&busy))?;
-    let radicale = match &arguments.python {
-        // One calendar for free/busy: it has no request over several.
-        Some(python) => Some(servers::radicale(python, &folder.0, &all[..3], today)?),
-        None => None,
-    };
+    let (mut radicale, mut xandikos) = (None, None);
+    if let Some(python) = &arguments.python {
+        radicale = Some(servers::radicale(python, &folder.0, &sizes, today)?);
+        xandikos = Some(servers::xandikos(python, &folder.0, &sizes, today)?);
+    }
     let fixed = record(&folder.0, &sqlite, &expected, today)?;
-    let bounds = Bounds { time: Duration::from_millis(arguments.time), requests: usize::MAX };
-    let few = Bounds { time: bounds.time, requests: 20 };
+    let mut bench = Bench {
+        servers: [Some(calgate), Some(sqlite), Some(fixed), radicale, xandikos],
+        bounds: Bounds { time: Duration::from_millis(arguments.time), requests: usize::MAX },
+        only: arguments.only.clone(),
+        lines: Vec::new(),
+        wrong: Vec::new(),
+        notes: Vec::new(),
+    };
+    let mut memory = vec![("at the start", bench.calgate().memory())];
 
-    let wanted = |name: &str| arguments.only.as_deref().is_none_or(|part| name.contains(part));
-    let free_busy_name = |calendars: u32| format!("free/busy of {calendars} × {}, 90 days", expected[2].items.len());
-    let free_busy = [20, 1].into_iter().any(|calendars| wanted(&free_busy_name(calendars)));
-
-    let (mut lines, mut wrong) = (Vec::new(), Vec::new());
-    for each in expected.iter().take(if free_busy { expected.len() } else { 2 }) {
-        let figures = measure(&calgate, 8, Bounds { time: Duration::MAX, requests: each.items.len() }, &|n| {
-            ops::load(&calgate, each, n)
-        })?;
+    let load = |bench: &mut Bench, each: &Expected| -> Result<(), Error> {
+        let server = bench.calgate();
+        let bounds = Bounds { time: Duration::MAX, requests: each.items.len() };
+        let figures = measure(server, 8, bounds, &|n| ops::load(server, each, n))?;
         eprintln!("{}: {} objects put, {:.0}/s", each.calendar, each.items.len(), figures.rate);
         if each.calendar == "large" {
-            let name = format!("filling by PUT, {}", each.items.len());
-            let calgate = Cell { eight: Some(figures), one: None };
-            lines.push(Line {
-                name,
-                calgate,
-                sqlite: Cell::default(),
-                fixed: Cell::default(),
-                radicale: Cell::default(),
-            });
+            let mut cells: [Cell; 5] = Default::default();
+            cells[0].eight = Some(figures);
+            bench.lines.push(Line { name: format!("filling by PUT, {}", each.items.len()), goal: None, cells });
         }
-    }
-    let run = |server: &Server, op: Result<Op, String>, eight: bool, bounds: Bounds, wrong: &mut Wrong| -> Cell {
-        timed(server, op, eight, bounds).unwrap_or_else(|why| {
-            eprintln!("  {}: {why}", server.name);
-            // Others may answer as they like; we may not.
-            if server.name != "Radicale" {
-                wrong.push(format!("{}: {why}", server.name));
-            }
-            Cell::default()
-        })
+        Ok(())
     };
     for each in &expected[..2] {
+        load(&mut bench, each)?;
+    }
+    memory.push(("with 11,000 objects", bench.calgate().memory()));
+    for each in &expected[..2] {
         let size = each.items.len();
-        for at in 0..7 {
-            let op = |server: &Server| match at {
-                0..6 => Ok(ops::reads(server, each).swap_remove(at)),
-                _ => ops::sync_after_ten(server, each),
-            };
-            // The fixed floor's token is the one that was recorded.
-            let fixed_op = || if at < 6 { op(&fixed) } else { Ok(recorded_sync(&fixed, each)) };
-            let name = format!("{}, {size}", fixed_op()?.name);
-            if !wanted(&name) {
-                continue;
-            }
-            eprintln!("{name}");
-            lines.push(Line {
-                name,
-                calgate: run(&calgate, op(&calgate), true, bounds, &mut wrong),
-                sqlite: run(&sqlite, op(&sqlite), true, bounds, &mut wrong),
-                fixed: run(&fixed, fixed_op(), true, bounds, &mut wrong),
-                radicale: radicale.as_ref().map(|r| run(r, op(r), false, few, &mut wrong)).unwrap_or_default(),
-            });
+        for name in ops::READS {
+            bench.line(name, size, |server, _| Ok(ops::read(name, server, each)));
         }
-        for update in [true, false] {
-            // A number is never used twice on one server: the same text again would be no change.
-            let put = |server: &Server, eight: bool, bounds: Bounds| -> Result<Cell, Error> {
-                let next = AtomicUsize::new(size);
-                let make = |_| match (update, next.fetch_add(1, Ordering::Relaxed)) {
-                    (true, number) => ops::update(server, each, number),
-                    (false, number) => ops::create(server, &each.calendar, number),
-                };
-                let one = Some(measure(server, 1, bounds, &make)?);
-                Ok(Cell { one, eight: if eight { Some(measure(server, 8, bounds, &make)?) } else { None } })
-            };
-            let name = format!("PUT {}, {size}", if update { "of a change" } else { "of a new one" });
-            if !wanted(&name) {
-                continue;
+        bench.line("sync_noop", size, |server, at| {
+            let token = if at == 2 { recorded_token(each, 1) } else { ops::token(server, each)? };
+            Ok(ops::sync_noop(server, each, &token))
+        });
+        bench.line("sync_incr10", size, |server, at| {
+            // The fixed floor's answer is the one that was recorded, of its last ten.
+            if at == 2 {
+                return Ok(recorded_sync(server, each));
             }
-            eprintln!("{name}");
-            lines.push(Line {
-                name,
-                calgate: put(&calgate, true, bounds)?,
-                sqlite: put(&sqlite, true, bounds)?,
-                fixed: put(&fixed, true, bounds)?,
-                radicale: radicale.as_ref().map_or(Ok(Cell::default()), |r| put(r, false, few))?,
-            });
+            let token = ops::token(server, each)?;
+            let changed = ops::change_ten(server, each)?;
+            Ok(ops::sync_of_ten(server, each, &token, changed))
+        });
+        let from = || std::array::from_fn(|_| AtomicUsize::new(size));
+        bench.writes("put_update", size, &|server, number| ops::update(server, each, number), &from());
+        let created = from();
+        bench.writes("put_new", size, &|server, number| ops::create(server, &each.calendar, number), &created);
+        // As many as were made, and no more.
+        let made: Vec<usize> = created.iter().map(|next| next.load(Ordering::Relaxed)).collect();
+        let back: [AtomicUsize; 5] = from();
+        bench.deletes("delete", size, &|server, number| ops::delete(server, &each.calendar, number), &back, &made);
+        bench.many("mixed, 100 clients", size, 100, each);
+        if size > 1_000 {
+            bench.paced(each);
         }
     }
-    let members = || expected[2..].iter().flat_map(|e| e.items.iter());
-    let every = |server: &Server| Ok(ops::free_busy(server, &server.path("every"), members(), today));
-    if wanted(&free_busy_name(20)) {
-        eprintln!("{}", free_busy_name(20));
-        lines.push(Line {
-            name: free_busy_name(20),
-            calgate: run(&calgate, every(&calgate), true, bounds, &mut wrong),
-            sqlite: run(&sqlite, every(&sqlite), true, bounds, &mut wrong),
-            fixed: run(&fixed, every(&fixed), true, bounds, &mut wrong),
-            radicale: Cell::default(),
+    memory.push(("after these", bench.calgate().memory()));
+    if bench.only.as_deref().is_none_or(|part| "freebusy90 of 20".contains(part)) {
+        for each in &expected[2..] {
+            load(&mut bench, each)?;
+        }
+        memory.push(("with 51,000 objects", bench.calgate().memory()));
+        let members = || expected[2..].iter().flat_map(|e| e.items.iter());
+        bench.servers[3] = None;
+        bench.servers[4] = None;
+        bench.line("freebusy90 of 20", 0, |server, _| {
+            Ok(ops::free_busy(server, &server.path("every"), members(), today))
         });
+        storm(bench.calgate(), &expected)?;
+        memory.push(("after everything was listed with its data by 8 at once, three times", bench.calgate().memory()));
     }
-    let alone = |server: &Server| Ok(ops::free_busy(server, &server.path("busy00"), expected[2].items.iter(), today));
-    if wanted(&free_busy_name(1)) {
-        eprintln!("{}", free_busy_name(1));
-        lines.push(Line {
-            name: free_busy_name(1),
-            calgate: run(&calgate, alone(&calgate), true, bounds, &mut wrong),
-            sqlite: run(&sqlite, alone(&sqlite), true, bounds, &mut wrong),
-            fixed: run(&fixed, alone(&fixed), true, bounds, &mut wrong),
-            radicale: radicale.as_ref().map(|r| run(r, alone(r), false, few, &mut wrong)).unwrap_or_default(),
-        });
+    print(&bench, &memory, begun.elapsed());
+    Ok(bench.wrong)
+}
+
+impl Bench {
+    /// Like [`Bench::writes`], but ends with what there is to remove.
+    fn deletes(
+        &mut self,
+        name: &str,
+        size: usize,
+        make: &(dyn Fn(&Server, usize) -> Request + Sync),
+        from: &[AtomicUsize; 5],
+        made: &[usize],
+    ) {
+        let title = format!("{name}, {size}");
+        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
+            return;
+        }
+        eprintln!("{title}");
+        let mut cells: [Cell; 5] = Default::default();
+        for (at, server) in self.servers.iter().enumerate() {
+            let Some(server) = server else { continue };
+            // Half of them one by one, the others by eight.
+            let half = (made[at] - size) / 2;
+            if half == 0 {
+                continue;
+            }
+            let bounds = Bounds { time: self.bounds.time, requests: half };
+            let make = |_| make(server, from[at].fetch_add(1, Ordering::Relaxed));
+            let one = measure(server, 1, bounds, &make);
+            let eight = if at < 3 { Some(measure(server, 8, bounds, &make)) } else { None };
+            match (one, eight.transpose()) {
+                (Ok(one), Ok(eight)) => cells[at] = Cell { one: Some(one), eight },
+                (Err(e), _) | (_, Err(e)) => {
+                    let note = format!("{title}: {}: {e}", NAMES[at]);
+                    if at < 3 { self.wrong.push(note) } else { self.notes.push(note) }
+                }
+            }
+        }
+        self.lines.push(Line { name: title, goal: goal(name), cells });
     }
-    print(&lines, &calgate, begun.elapsed());
-    Ok(wrong)
+
+    /// Many clients at once, each with a connection of its own, as fast as they are answered.
+    fn many(&mut self, name: &str, size: usize, clients: usize, expected: &Expected) {
+        let title = format!("{name}, {size}");
+        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
+            return;
+        }
+        eprintln!("{title}");
+        let mut cells: [Cell; 5] = Default::default();
+        // The peers answer a handful of requests at a time, and would be measured by how they queue.
+        for (at, server) in self.servers.iter().enumerate().take(2) {
+            let Some(server) = server else { continue };
+            let done = ops::token(server, expected).and_then(|token| {
+                measure(server, clients, self.bounds, &|n| ops::mixed(server, expected, &token, n))
+                    .map_err(|e| e.to_string())
+            });
+            match done {
+                Ok(figures) => cells[at].eight = Some(figures),
+                Err(e) => self.wrong.push(format!("{title}: {}: {e}", NAMES[at])),
+            }
+        }
+        self.lines.push(Line { name: title, goal: goal(name), cells });
+    }
+
+    /// A thousand clients that each ask once a second.
+    fn paced(&mut self, expected: &Expected) {
+        let title = "mixed_paced, 1000 clients at 1000/s";
+        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
+            return;
+        }
+        eprintln!("{title}");
+        let mut cells: [Cell; 5] = Default::default();
+        for (at, server) in self.servers.iter().enumerate().take(2) {
+            let Some(server) = server else { continue };
+            let done = ops::token(server, expected).and_then(|token| {
+                let make = |n: usize| ops::mixed(server, expected, &token, 20_000_000 + n);
+                measure::paced(
+                    server,
+                    1000,
+                    Duration::from_secs(1),
+                    self.bounds.time.max(Duration::from_secs(4)),
+                    &make,
+                )
+                .map_err(|e| e.to_string())
+            });
+            match done {
+                Ok((figures, held)) => {
+                    let each = held as f64 / 1000.0 / 1024.0;
+                    self.notes.push(format!(
+                        "{title}: {}: {:.1} % of a core, {each:.1} KiB more memory a connection",
+                        NAMES[at],
+                        figures.cpu.as_secs_f64() * figures.rate * 100.0
+                    ));
+                    cells[at].eight = Some(figures);
+                }
+                Err(e) => self.wrong.push(format!("{title}: {}: {e}", NAMES[at])),
+            }
+        }
+        self.lines.push(Line { name: title.to_owned(), goal: None, cells });
+    }
+}
+
+/// Everything in every calendar, with its data, by eight clients.
+fn storm(server: &Server, expected: &[Expected]) -> Result<(), Error> {
+    for _ in 0..3 {
+        let bounds = Bounds { time: Duration::MAX, requests: expected.len() };
+        measure(server, 8, bounds, &|n| ops::everything(server, &expected[n]))?;
+    }
+    Ok(())
 }
 
 /// Asks once and checks the answer, then measures with one connection and, if wanted, with eight.
 fn timed(server: &Server, op: Result<Op, String>, eight: bool, bounds: Bounds) -> Result<Cell, String> {
     let op = op?;
+    let (before, asked) = (server.cpu(), Instant::now());
     let answer = Connection::new(&server.address).send(&op.request).map_err(|e| e.to_string())?;
-    (op.check)(&answer).map_err(|why| format!("{}: {why}", op.name))?;
+    let (took, cpu) = (asked.elapsed(), server.cpu() - before);
+    (op.check)(&answer)?;
+    if !eight && took > bounds.time {
+        // It was slow enough to be measured by that.
+        return Ok(Cell {
+            one: Some(Figures { cpu, p50: took, p99: took, rate: 1.0 / took.as_secs_f64() }),
+            eight: None,
+        });
+    }
+    let bounds = Bounds { requests: if eight { bounds.requests } else { 20 }, ..bounds };
     let again = |connections| measure(server, connections, bounds, &|_| op.request.clone()).map_err(|e| e.to_string());
     Ok(Cell { one: Some(again(1)?), eight: if eight { Some(again(8)?) } else { None } })
 }
@@ -257,12 +435,11 @@ fn timed(server: &Server, op: Result<Op, String>, eight: bool, bounds: Bounds) -
 fn record(folder: &Path, sqlite: &Server, expected: &[Expected], today: Date) -> Result<Server, Error> {
     let mut requests: Vec<Request> = Vec::new();
     for each in &expected[..2] {
-        requests.extend(ops::reads(sqlite, each).into_iter().map(|op| op.request));
+        requests.extend(ops::READS.map(|name| ops::read(name, sqlite, each).request));
         requests.push(recorded_sync(sqlite, each).request);
+        requests.push(ops::sync_noop(sqlite, each, &recorded_token(each, 1)).request);
     }
-    for path in ["every", "busy00"] {
-        requests.push(ops::free_busy(sqlite, &sqlite.path(path), std::iter::empty(), today).request);
-    }
+    requests.push(ops::free_busy(sqlite, &sqlite.path("every"), std::iter::empty(), today).request);
     let mut connection = Connection::new(&sqlite.address);
     let mut answers = Vec::new();
     for request in &requests {
@@ -273,47 +450,57 @@ fn record(folder: &Path, sqlite: &Server, expected: &[Expected], today: Date) ->
     Ok(servers::floor("floor-static", &["static", &file.display().to_string()])?)
 }
 
-/// The sync-collection of the floors before anything was changed: the last ten objects.
-fn recorded_sync(server: &Server, expected: &Expected) -> Op {
-    ops::sync_from(server, expected, &format!("urn:floor:{}", expected.items.len() - 11))
+/// The floors' token from before the last `back - 1` objects.
+fn recorded_token(expected: &Expected, back: usize) -> String {
+    format!("urn:floor:{}", expected.items.len() - back)
 }
 
-fn print(lines: &[Line], calgate: &Server, took: Duration) {
+/// The sync-collection of the floors before anything was changed: the last ten objects.
+fn recorded_sync(server: &Server, expected: &Expected) -> Op {
+    let last = expected.items.iter().rev().take(10).map(|item| item.name.clone()).collect();
+    ops::sync_of_ten(server, expected, &recorded_token(expected, 11), last)
+}
+
+fn print(bench: &Bench, memory: &[(&str, u64)], took: Duration) {
     println!("{}\n", machine());
     println!(
-        "| what | calgate CPU | p50 | p99 | per s, 1 conn. | per s, 8 | p99, 8 | floor-sqlite CPU | floor-static CPU | Radicale CPU | × floor-sqlite | Radicale ÷ calgate |"
+        "| operation | calgate CPU | × floor-sqlite | goal | p50 | p99 | per s, 1 conn. | per s, 8 | p99, 8 | floor-sqlite CPU | floor-static CPU | Radicale CPU | Xandikos CPU | best peer ÷ calgate |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
-    for line in lines {
-        let cpu = |cell: &Cell| cell.one.as_ref().or(cell.eight.as_ref()).map(|f| f.cpu);
-        let ours = cpu(&line.calgate);
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for Line { name, goal, cells } in &bench.lines {
+        let cpu: Vec<Option<Duration>> = cells.iter().map(Cell::cpu).collect();
         let ratio = |a: Option<Duration>, b: Option<Duration>| match (a, b) {
             (Some(a), Some(b)) if !b.is_zero() => format!("{:.1}", a.as_secs_f64() / b.as_secs_f64()),
             _ => "-".to_owned(),
         };
-        let one = |f: fn(&Figures) -> String| line.calgate.one.as_ref().map_or("-".to_owned(), f);
-        let eight = |f: fn(&Figures) -> String| line.calgate.eight.as_ref().map_or("-".to_owned(), f);
+        let one = |f: fn(&Figures) -> String| cells[0].one.as_ref().map_or("-".to_owned(), f);
+        let eight = |f: fn(&Figures) -> String| cells[0].eight.as_ref().map_or("-".to_owned(), f);
         println!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
-            line.name,
-            time(ours),
+            "| {name} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            time(cpu[0]),
+            ratio(cpu[0], cpu[1]),
+            goal.map_or("-".to_owned(), |goal| format!("{goal}")),
             one(|f| time(Some(f.p50))),
             one(|f| time(Some(f.p99))),
             one(|f| format!("{:.0}", f.rate)),
             eight(|f| format!("{:.0}", f.rate)),
             eight(|f| time(Some(f.p99))),
-            time(cpu(&line.sqlite)),
-            time(cpu(&line.fixed)),
-            time(cpu(&line.radicale)),
-            ratio(ours, cpu(&line.sqlite)),
-            ratio(cpu(&line.radicale), ours),
+            time(cpu[1]),
+            time(cpu[2]),
+            time(cpu[3]),
+            time(cpu[4]),
+            ratio(cpu[3].into_iter().chain(cpu[4]).min(), cpu[0]),
         );
     }
-    println!(
-        "\ncalgate at the end: {:.0} MiB. The run took {:.0} s.",
-        calgate.memory() as f64 / 1048576.0,
-        took.as_secs_f64()
-    );
+    println!("\nWhat is to be said beside it:\n");
+    for note in bench.wrong.iter().chain(&bench.notes) {
+        println!("- {note}");
+    }
+    println!("\n| calgate's memory (PSS) | MiB |\n|---|---|");
+    for (when, bytes) in memory {
+        println!("| {when} | {:.0} |", *bytes as f64 / 1048576.0);
+    }
+    println!("\nThe run took {:.0} s.", took.as_secs_f64());
 }
 
 /// With three figures, in the unit that suits.

@@ -1,6 +1,7 @@
 //! A loop of requests, and what it cost.
 
 use std::io;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -73,4 +74,66 @@ pub fn measure(
         p99: at(0.99),
         rate: times.len() as f64 / took.as_secs_f64(),
     })
+}
+
+/// Sends what `make` makes from `clients` connections, each of which asks once in every `pause`, evenly spread, for
+/// `time`; also by how many bytes the server's memory grew with the connections.
+pub fn paced(
+    server: &Server,
+    clients: usize,
+    pause: Duration,
+    time: Duration,
+    make: &(dyn Fn(usize) -> Request + Sync),
+) -> io::Result<(Figures, u64)> {
+    let memory = server.memory();
+    let rounds = (time.as_secs_f64() / pause.as_secs_f64()) as usize;
+    // All connect and ask once before anything counts.
+    let ready = Barrier::new(clients + 1);
+    let counted = Barrier::new(clients + 1);
+    let next = AtomicUsize::new(0);
+    let (mut before, mut held, mut begun) = (Duration::ZERO, 0, Instant::now());
+    let loops: Vec<io::Result<Vec<Duration>>> = std::thread::scope(|scope| {
+        let (ready, counted, next) = (&ready, &counted, &next);
+        let one = move |client: usize| {
+            let mut connection = Connection::new(&server.address);
+            let first = connection.send(&make(next.fetch_add(1, Ordering::Relaxed)));
+            ready.wait();
+            counted.wait();
+            first?;
+            let begun = Instant::now() + pause.mul_f64(client as f64 / clients as f64);
+            let mut times = Vec::with_capacity(rounds);
+            for round in 0..rounds {
+                let request = make(next.fetch_add(1, Ordering::Relaxed));
+                // From when it was to be sent: who is kept waiting does not ask less.
+                let due = begun + pause * round as u32;
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                let answer = connection.send(&request)?;
+                if !(200..300).contains(&answer.status) {
+                    return Err(io::Error::other(format!("{} answered {}", server.name, answer.status)));
+                }
+                times.push(due.elapsed());
+            }
+            Ok(times)
+        };
+        let spawn = |client| std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, move || one(client));
+        let threads: Vec<_> = (0..clients).map(|client| spawn(client).expect("a thread starts")).collect();
+        ready.wait();
+        (before, held, begun) = (server.cpu(), server.memory().saturating_sub(memory), Instant::now());
+        counted.wait();
+        threads.into_iter().map(|t| t.join().expect("a loop does not panic")).collect()
+    });
+    let (took, cpu) = (begun.elapsed(), server.cpu() - before);
+    let mut times = Vec::new();
+    for each in loops {
+        times.extend(each?);
+    }
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+    let figures = Figures {
+        cpu: cpu / times.len() as u32,
+        p50: at(0.5),
+        p99: at(0.99),
+        rate: times.len() as f64 / took.as_secs_f64(),
+    };
+    Ok((figures, held))
 }

@@ -1,4 +1,4 @@
-//! The servers that are measured, as child processes: calgate, the floors, Radicale.
+//! The servers that are measured, as child processes: calgate, the floors, Radicale, Xandikos.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::civil::Date;
 
 use crate::data;
+use crate::wire::{Connection, Request};
 
 pub const USER: &str = "bench";
 const PASSWORD: &str = "a-password-of-the-bench";
@@ -82,7 +83,7 @@ pub fn calgate(binary: &Path, folder: &Path, calendars: &[String], members: &[St
     let quoted = members.iter().map(|m| format!("{m:?}")).collect::<Vec<_>>().join(", ");
     let mut text = format!(
         "[server]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\nlog = \"warn\"\n\
-         [storage]\nurl = \"sqlite:calgate.db\"\n[secrets]\nkey_file = \"calgate.key\"\n\
+         [limits]\nconnections_per_address = 5000\n[storage]\nurl = \"sqlite:calgate.db\"\n[secrets]\nkey_file = \"calgate.key\"\n\
          [[user]]\nname = \"{USER}\"\npassword = \"{}\"\nemail = \"anna@example.org\"\ntimezone = \"UTC\"\n",
         hashed(binary)?
     );
@@ -135,6 +136,63 @@ pub fn radicale(python: &Path, folder: &Path, calendars: &[(String, u32)], today
         .stderr(fs::File::create(folder.join("radicale.log"))?)
         .spawn()?;
     started("Radicale", child, port, format!("/{USER}/"))
+}
+
+/// Xandikos with these calendars. It keeps each in a bare git repository, which is filled in one commit.
+pub fn xandikos(python: &Path, folder: &Path, calendars: &[(String, u32)], today: Date) -> io::Result<Server> {
+    let port = free_port()?;
+    let home = folder.join("xandikos");
+    fs::create_dir_all(&home)?;
+    let child = Command::new(python.with_file_name("xandikos"))
+        .args(["serve", "--autocreate", "--defaults", "-l", "127.0.0.1", "--no-detect-systemd"])
+        .args(["--current-user-principal", &format!("/{USER}/"), "-p", &port.to_string(), "-d"])
+        .arg(home.join("data"))
+        .arg("--state-dir")
+        .arg(home.join("state"))
+        .env("HOME", &home)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(folder.join("xandikos.log"))?)
+        .spawn()?;
+    let mut server = started("Xandikos", child, port, format!("/{USER}/calendars/"))?;
+    // It takes passwords only over TLS, so here it asks for none.
+    server.authorization = String::new();
+    for (name, count) in calendars {
+        let made = Connection::new(&server.address).send(&Request::new("MKCALENDAR", server.path(name), "", ""))?;
+        if made.status != 201 {
+            return Err(io::Error::other(format!("Xandikos made no calendar: {}", made.status)));
+        }
+        let repository = home.join("data").join(USER).join("calendars").join(name);
+        let mut git = Command::new("git")
+            .arg("-C")
+            .arg(&repository)
+            .args(["fast-import", "--quiet"])
+            .stdin(Stdio::piped())
+            .spawn()?;
+        let mut out = io::BufWriter::new(git.stdin.take().ok_or_else(|| io::Error::other("git takes no input"))?);
+        let head = fs::read_to_string(repository.join(".git/HEAD"))
+            .or_else(|_| fs::read_to_string(repository.join("HEAD")))?;
+        let branch = head.trim().strip_prefix("ref: ").unwrap_or("refs/heads/master").to_owned();
+        writeln!(out, "commit {branch}\ncommitter bench <bench@example.org> 1700000000 +0000\ndata 4\nfill")?;
+        let known =
+            Command::new("git").arg("-C").arg(&repository).args(["rev-parse", "-q", "--verify", &branch]).output()?;
+        if known.status.success() {
+            writeln!(out, "from {branch}^0")?;
+        }
+        for number in 0..*count {
+            let item = data::item(name, number, today);
+            writeln!(out, "M 644 inline {}\ndata {}\n{}", item.name, item.text.len(), item.text)?;
+        }
+        drop(out);
+        if !git.wait()?.success() {
+            return Err(io::Error::other("git took no objects"));
+        }
+        // Where it keeps the files beside their history, it looks at the files.
+        if repository.join(".git").exists() {
+            run(Command::new("git").arg("-C").arg(&repository).args(["reset", "-q", "--hard"]))?;
+        }
+    }
+    Ok(server)
 }
 
 fn started(name: &'static str, mut child: Child, port: u16, root: String) -> io::Result<Server> {

@@ -1,0 +1,221 @@
+//! Push subscriptions: whom to tell that a calendar, or a home, has changed. What a subscriber was told last stands in
+//! its row, so there is no queue of messages: who is to be told is a question.
+
+use super::tx::{Row, Value};
+use super::{Result, Tx, jobs};
+use crate::ical::Instant;
+use crate::ids::{CalendarId, UserId};
+
+/// How long changes are gathered before anybody is told, in seconds.
+const GATHER: i64 = 2;
+/// Subscriptions that one user may have: fifty calendars on ten devices.
+const MOST: i64 = 500;
+/// A receiver that could not be reached for that long is forgotten, in seconds.
+pub const PATIENCE: i64 = 3 * 86_400;
+
+/// What a subscription is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Subject {
+    Home(UserId),
+    Calendar(CalendarId),
+}
+
+impl Subject {
+    fn calendar(self) -> Option<i64> {
+        match self {
+            Subject::Home(_) => None,
+            Subject::Calendar(id) => Some(id.0),
+        }
+    }
+}
+
+/// What is known of a subject: two texts that are another whenever there is something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Of its contents.
+    pub content: String,
+    /// Of its properties.
+    pub look: String,
+}
+
+pub struct Subscription {
+    pub id: i64,
+    pub subject: Subject,
+    /// Where messages go, sealed; bound to `subscriptions`, `receiver`, the token.
+    pub receiver: Vec<u8>,
+    /// The last segment of its address here.
+    pub token: String,
+    /// The contents and the look that it was told of last; `None`: it does not want to hear of them.
+    pub content: Option<String>,
+    pub look: Option<String>,
+    /// Since when it can not be reached.
+    pub failing: Option<Instant>,
+}
+
+/// What a client wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Triggers {
+    pub content: bool,
+    pub look: bool,
+}
+
+/// The user has [`MOST`] already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotMade {
+    TooMany,
+    Store(super::Error),
+}
+
+impl From<super::Error> for NotMade {
+    fn from(e: super::Error) -> NotMade {
+        NotMade::Store(e)
+    }
+}
+
+/// The token of the user's subscription for `subject` whose receiver has this hash, if there is one: a receiver is told
+/// of a subject once.
+pub fn find(tx: &mut Tx<'_>, user: UserId, subject: Subject, receiver_hash: &[u8]) -> Result<Option<String>> {
+    tx.one(
+        "SELECT token FROM subscriptions
+          WHERE user_id = ?1 AND COALESCE(calendar_id, 0) = ?2 AND receiver_hash = ?3",
+        &[user.into(), Value::Int(subject.calendar().unwrap_or(0)), receiver_hash.into()],
+        |row| row.text(0),
+    )
+}
+
+/// What a new subscription is made of.
+pub struct New<'a> {
+    pub token: &'a str,
+    pub receiver: &'a [u8],
+    pub receiver_hash: &'a [u8],
+    pub triggers: Triggers,
+    pub expires: Instant,
+}
+
+/// Makes a subscription, or brings the one of that token up to date: what happened before now it need not be told.
+pub fn save(
+    tx: &mut Tx<'_>,
+    user: UserId,
+    subject: Subject,
+    new: &New<'_>,
+    state: &State,
+    now: Instant,
+) -> Result<(), NotMade> {
+    tx.execute("DELETE FROM subscriptions WHERE user_id = ?1 AND expires <= ?2", &[user.into(), now.into()])?;
+    let content = new.triggers.content.then_some(state.content.as_str());
+    let look = new.triggers.look.then_some(state.look.as_str());
+    tx.execute(
+        "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (token) DO UPDATE SET receiver = excluded.receiver, content = excluded.content,
+             look = excluded.look, expires = excluded.expires, failing = NULL",
+        &[
+            user.into(),
+            Value::from(subject.calendar()),
+            new.token.into(),
+            new.receiver.into(),
+            new.receiver_hash.into(),
+            content.into(),
+            look.into(),
+            new.expires.into(),
+        ],
+    )?;
+    let count = tx.one("SELECT COUNT(*) FROM subscriptions WHERE user_id = ?1", &[user.into()], |row| row.int(0))?;
+    if count.unwrap_or(0) > MOST { Err(NotMade::TooMany) } else { Ok(()) }
+}
+
+/// Ends the user's subscription of that token. False: there is none.
+pub fn remove(tx: &mut Tx<'_>, user: UserId, token: &str) -> Result<bool> {
+    let gone =
+        tx.execute("DELETE FROM subscriptions WHERE user_id = ?1 AND token = ?2", &[user.into(), token.into()])?;
+    Ok(gone > 0)
+}
+
+/// Every subscription of the user that holds.
+pub fn of(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<Vec<Subscription>> {
+    tx.query(
+        "SELECT id, user_id, calendar_id, receiver, token, content, look, failing FROM subscriptions
+          WHERE user_id = ?1 AND expires > ?2 ORDER BY id",
+        &[user.into(), now.into()],
+        from_row,
+    )
+}
+
+fn from_row(row: &Row<'_>) -> Result<Subscription> {
+    let user = UserId(row.int(1)?);
+    Ok(Subscription {
+        id: row.int(0)?,
+        subject: row.opt_int(2)?.map_or(Subject::Home(user), |id| Subject::Calendar(CalendarId(id))),
+        receiver: row.opt_blob(3)?.unwrap_or_default(),
+        token: row.text(4)?,
+        content: row.opt_text(5)?,
+        look: row.opt_text(6)?,
+        failing: row.opt_instant(7)?,
+    })
+}
+
+/// The subscriber was told of `state`; what it does not want to hear of stays so.
+pub fn told(tx: &mut Tx<'_>, id: i64, state: &State) -> Result<()> {
+    tx.execute(
+        "UPDATE subscriptions SET content = CASE WHEN content IS NULL THEN NULL ELSE ?2 END,
+                look = CASE WHEN look IS NULL THEN NULL ELSE ?3 END, failing = NULL
+          WHERE id = ?1",
+        &[Value::Int(id), (&state.content).into(), (&state.look).into()],
+    )
+    .map(|_| ())
+}
+
+/// The subscriber need not be told that `before` became `after`: it caused that itself. Had it not been told of
+/// `before` yet, it stays so.
+pub fn pass_over(tx: &mut Tx<'_>, id: i64, before: &State, after: &State) -> Result<()> {
+    tx.execute(
+        "UPDATE subscriptions SET content = CASE WHEN content = ?2 THEN ?3 ELSE content END,
+                look = CASE WHEN look = ?4 THEN ?5 ELSE look END
+          WHERE id = ?1",
+        &[
+            Value::Int(id),
+            (&before.content).into(),
+            (&after.content).into(),
+            (&before.look).into(),
+            (&after.look).into(),
+        ],
+    )
+    .map(|_| ())
+}
+
+/// A message did not reach the subscriber.
+pub fn failed(tx: &mut Tx<'_>, id: i64, now: Instant) -> Result<()> {
+    let params = [Value::Int(id), now.into()];
+    tx.execute("UPDATE subscriptions SET failing = COALESCE(failing, ?2) WHERE id = ?1", &params).map(|_| ())
+}
+
+/// It is of no use any more.
+pub fn forget(tx: &mut Tx<'_>, id: i64) -> Result<()> {
+    tx.execute("DELETE FROM subscriptions WHERE id = ?1", &[Value::Int(id)]).map(|_| ())
+}
+
+/// `calendar` has changed: whoever subscribed to it is told in a moment. Costs one look where nobody did.
+pub(super) fn stir(tx: &mut Tx<'_>, calendar: CalendarId, now: Instant) -> Result<()> {
+    let user =
+        tx.one("SELECT user_id FROM subscriptions WHERE calendar_id = ?1 LIMIT 1", &[calendar.into()], |row| {
+            row.int(0).map(UserId)
+        })?;
+    user.map_or(Ok(()), |user| jobs::due_now(tx, jobs::Duty::Notify(user), now.plus(GATHER)))
+}
+
+/// What calendars there are in the home of `user`, or how one of them looks, has changed. That is seldom: it is told at
+/// once.
+pub(super) fn stir_home(tx: &mut Tx<'_>, user: UserId) -> Result<()> {
+    let any = tx.one("SELECT 1 FROM subscriptions WHERE user_id = ?1 LIMIT 1", &[user.into()], |_| Ok(()))?;
+    any.map_or(Ok(()), |()| jobs::due_now(tx, jobs::Duty::Notify(user), Instant(0)))
+}
+
+/// A secret that every node has in common, sealed. The first that comes with one makes it.
+pub fn common_secret(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<Vec<u8>> {
+    tx.execute(
+        "INSERT INTO common_secrets (name, sealed) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING",
+        &[name.into(), sealed.into()],
+    )?;
+    let kept = tx.one("SELECT sealed FROM common_secrets WHERE name = ?1", &[name.into()], |row| row.opt_blob(0))?;
+    kept.flatten().ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
+}
