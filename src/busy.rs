@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 
 use crate::config;
 use crate::ical::recur::{self, Busy};
-use crate::ical::{Component, Instant, Kind, Object, Property, Window, availability, zone};
+use crate::ical::{Component, Instant, Kind, Object, Property, Window, availability, freebusy, zone};
 use crate::ids::{CalendarId, UserId};
 use crate::store::calendars::Calendar;
 use crate::store::instances::Contributor;
@@ -116,6 +116,7 @@ fn gather_from(
 ) -> Result<Answer, Error> {
     let mut periods = Vec::new();
     let mut unknown = Vec::new();
+    let mut hours = Vec::new();
     let mut left = INSTANCES;
     for member in members {
         let Some(id) = member.known else {
@@ -126,26 +127,71 @@ fn gather_from(
         let held = instances::busy(tx, id, window)?;
         periods.extend(held.entries.iter().filter_map(|entry| period_of(entry, zone)));
         periods.extend(held.unknown.into_iter().map(|window| Period { window, kind: Busy::Unavailable }));
-        let rest: Vec<_> = held.rest.into_iter().filter(|resource| resource.kind == Kind::Event).collect();
-        let me = if rest.is_empty() { Vec::new() } else { instances::addresses(tx, id)? };
-        for resource in rest {
-            periods.extend(expand(&resource.body, window, zone, &me, &mut left));
+        let me = if held.rest.is_empty() { Vec::new() } else { instances::addresses(tx, id)? };
+        for resource in held.rest {
+            match resource.kind {
+                Kind::Event => periods.extend(expand(&resource.body, window, zone, &me, &mut left)),
+                Kind::Other => match other(&resource.body, zone) {
+                    Other::Hours => hours.push(resource.body),
+                    Other::Taken(taken) => periods.extend(taken),
+                },
+                Kind::Todo | Kind::Journal => {}
+            }
         }
     }
-    let below = unavailable(tx, owner, window)?;
+    let below = unavailable(tx, owner, &hours, zone, window)?;
     Ok(Answer { periods: over(merge(periods, window), below, window), unknown })
 }
 
-/// When `owner` can not be had at all, by their availability.
-fn unavailable(tx: &mut Tx<'_>, owner: UserId, window: Window) -> Result<Vec<Period>, Error> {
+/// When `owner` can not be had at all, by their availability and by `hours`, those that calendars hold
+/// (RFC 7953 7.2.4), whose floating times are taken in the calendar's zone.
+fn unavailable(
+    tx: &mut Tx<'_>,
+    owner: UserId,
+    hours: &[String],
+    floating: &TimeZone,
+    window: Window,
+) -> Result<Vec<Period>, Error> {
     let text = scheduling::settings(tx, owner)?.availability;
-    if text.is_empty() {
+    if text.is_empty() && hours.is_empty() {
         return Ok(Vec::new());
     }
     // Not the calendar's zone: a person's hours are one thing, wherever their events are kept.
-    let zone = users::by_id(tx, owner)?.and_then(|user| zone::named(&user.zone)).unwrap_or(TimeZone::UTC);
-    let found = availability::unavailable(&text, window, &zone);
+    let own = users::by_id(tx, owner)?.and_then(|user| zone::named(&user.zone)).unwrap_or(TimeZone::UTC);
+    let mut texts: Vec<(&str, &TimeZone)> = hours.iter().map(|text| (text.as_str(), floating)).collect();
+    if !text.is_empty() {
+        texts.push((&text, &own));
+    }
+    let found = availability::unavailable(&texts, window);
     Ok(found.into_iter().map(|(window, kind)| Period { window, kind }).collect())
+}
+
+/// What an object that is no event, task or journal does to the time of its owner.
+enum Other {
+    /// A VAVAILABILITY.
+    Hours,
+    /// VFREEBUSYs, or what takes no time.
+    Taken(Vec<Period>),
+}
+
+/// RFC 4791 7.10: a VFREEBUSY takes the time that it says. One that can not be read may take all that it speaks of.
+fn other(body: &str, zone: &TimeZone) -> Other {
+    let unknown = |window| Other::Taken(vec![Period { window, kind: Busy::Unavailable }]);
+    let Ok(object) = Object::parse(body) else { return unknown(Window::ALL) };
+    if object.components().any(|c| c.name() == "VAVAILABILITY") {
+        return Other::Hours;
+    }
+    match freebusy::periods(&object, zone) {
+        Ok(found) => Other::Taken(found.into_iter().map(|(window, kind)| Period { window, kind }).collect()),
+        Err(_) => unknown(whole(&object)),
+    }
+}
+
+/// All the time that an object may have to do with.
+fn whole(object: &Object) -> Window {
+    let span = object.span();
+    let (first, last) = (span.first.unwrap_or(Instant::MIN), span.last.unwrap_or(Instant::MAX));
+    Window::new(first, last).unwrap_or(Window::ALL)
 }
 
 /// `merged` over what availability says (RFC 7953 5): where somebody is busy that is told. A tentative event makes time
@@ -187,9 +233,7 @@ fn expand(body: &str, window: Window, zone: &TimeZone, me: &[String], left: &mut
             instances.iter().filter_map(period).collect()
         }
         Err(recur::Error::TooMany | recur::Error::Unreadable(_)) => {
-            let span = object.span();
-            let whole = Window::new(span.first.unwrap_or(Instant::MIN), span.last.unwrap_or(Instant::MAX));
-            whole.map(|window| Period { window, kind: Busy::Unavailable }).into_iter().collect()
+            vec![Period { window: whole(&object), kind: Busy::Unavailable }]
         }
     }
 }
@@ -362,6 +406,50 @@ mod tests {
             for pair in merged.windows(2) {
                 prop_assert!(pair[0].window.end <= pair[1].window.start);
                 prop_assert!(pair[0].window.end < pair[1].window.start || pair[0].kind != pair[1].kind);
+            }
+        }
+
+        /// The same of what a VFREEBUSY says, read from its text.
+        #[test]
+        fn a_vfreebusy_takes_the_minutes_it_says(
+            given in proptest::collection::vec((0i64..600, 0i64..60, 0usize..6, any::<bool>()), 0..20),
+            events in proptest::collection::vec((0i64..600, 1i64..60, 0usize..4), 0..5),
+        ) {
+            const TYPES: [(&str, Busy); 6] = [
+                (";FBTYPE=FREE", Busy::Free),
+                (";FBTYPE=BUSY-TENTATIVE", Busy::Tentative),
+                ("", Busy::Busy),
+                (";FBTYPE=BUSY", Busy::Busy),
+                (";FBTYPE=X-LUNCH", Busy::Busy),
+                (";FBTYPE=BUSY-UNAVAILABLE", Busy::Unavailable),
+            ];
+            const KINDS: [Busy; 4] = [Busy::Free, Busy::Tentative, Busy::Busy, Busy::Unavailable];
+            let day = 20_000 * 86_400;
+            let at = |minute: i64| Instant(day + 60 * minute);
+            let mut text = String::from(
+                "BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//x//EN\nBEGIN:VFREEBUSY\nUID:1\nDTSTAMP:20260101T000000Z\n",
+            );
+            // What takes a minute, and how: one cell after another.
+            let mut grid = vec![Busy::Free; 1440];
+            let mut fill = |start: i64, length: i64, kind: Busy| {
+                (start..start + length).for_each(|minute| grid[minute as usize] = grid[minute as usize].max(kind));
+            };
+            for (start, length, kind, exact) in given {
+                let (written, kind) = TYPES[kind];
+                let end = if exact { at(start + length).utc() } else { format!("PT{length}M") };
+                text += &format!("FREEBUSY{written}:{}/{end}\n", at(start).utc());
+                fill(start, length, kind);
+            }
+            text += "END:VFREEBUSY\nEND:VCALENDAR\n";
+            let Other::Taken(mut periods) = other(&text, &TimeZone::UTC) else { panic!("{text}") };
+            for (start, length, kind) in events {
+                fill(start, length, KINDS[kind]);
+                periods.push(Period { window: Window::new(at(start), at(start + length)).unwrap(), kind: KINDS[kind] });
+            }
+            let merged = merge(periods, Window::new(at(0), at(1440)).unwrap());
+            for (minute, expect) in grid.into_iter().enumerate() {
+                let here = merged.iter().find(|p| p.window.start <= at(minute as i64) && at(minute as i64) < p.window.end);
+                prop_assert_eq!(here.map_or(Busy::Free, |p| p.kind), expect, "minute {} of {}", minute, text);
             }
         }
     }

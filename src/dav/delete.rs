@@ -3,9 +3,8 @@
 use http::StatusCode;
 
 use super::path::Target;
-use super::request::{self, Depth};
 use super::response::{self, Answer};
-use super::{Asked, Error};
+use super::{Asked, Error, request};
 use crate::store::calendars::{self, Need};
 use crate::store::properties;
 use crate::sync::write::{self, Place, Refusal};
@@ -18,9 +17,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             write::delete(asked.app, asked.actor, &Place { owner, slug, name }, &condition).await.map_err(refused)?;
         }
         Target::Calendar { owner, slug } => {
-            if !matches!(request::depth(asked.headers)?, None | Some(Depth::Infinity)) {
-                return Err(Error::bad("a calendar is removed with all that is in it: Depth can only be infinity"));
-            }
+            // With all that is in it, whatever Depth says (RFC 4918 9.6.1).
             let condition = request::condition(asked.headers, &asked.base)?;
             let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
             let removed = asked.app.store.write(move |tx| -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Bodies and headers → what is asked. Pure, and tolerant: an element that is not known is passed over (RFC 4918 17),
 //! only what can not be understood at all is an error.
 
-use http::header::{ACCEPT, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{ACCEPT, HOST, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
 use jiff::civil;
 use jiff::tz::TimeZone;
@@ -697,14 +697,25 @@ fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Err
 /// Lists of one `If` header.
 const MAX_LISTS: usize = 100;
 
-/// `Destination` (RFC 4918 10.3), by its path alone: our own host may have another name on the client's side of a proxy.
+/// `Destination` (RFC 4918 10.3): a path of ours, at no host or at one of ours, which are that of `base` and the one that
+/// this request was sent to. What is elsewhere is 502 (9.8.5).
 pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Error> {
     let sent = headers.get(HeaderName::from_static("destination"));
     let sent = sent.ok_or_else(|| Error::bad("a Destination header must say where it goes to"))?;
     // Clients send it with characters that should have been escaped.
     let sent = std::str::from_utf8(sent.as_bytes()).unwrap_or("").trim();
+    let elsewhere = || Error::new(StatusCode::BAD_GATEWAY, "Destination is not on this server");
     let path = match sent.split_once("://") {
-        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        Some((_, rest)) => {
+            let path = rest.find('/').unwrap_or(rest.len());
+            let asked = headers.get(HOST).and_then(|h| h.to_str().ok());
+            // HTTP/2 has no Host: then the path alone is looked at.
+            let ours = [Some(base.origin()), asked].into_iter().flatten().any(|own| host(own) == host(&rest[..path]));
+            if asked.is_some() && !ours {
+                return Err(elsewhere());
+            }
+            if path == rest.len() { "/" } else { &rest[path..] }
+        }
         None => sent,
     };
     if !path.starts_with('/') {
@@ -713,8 +724,16 @@ pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Erro
     match Target::read_href(sent, base) {
         Some(target) => Ok(target),
         None if base.inside(path).starts_with("/dav/") => Err(no_parent()),
-        None => Err(Error::new(StatusCode::BAD_GATEWAY, "Destination is not on this server")),
+        None => Err(elsewhere()),
     }
+}
+
+/// The host of an origin or an authority, without its port: proxies listen on other ones.
+fn host(text: &str) -> String {
+    let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let authority = authority.rsplit_once('@').map_or(authority, |(_, rest)| rest);
+    let port = authority.rfind(':').filter(|at| authority[at + 1..].bytes().all(|b| b.is_ascii_digit()));
+    authority[..port.unwrap_or(authority.len())].to_ascii_lowercase()
 }
 
 /// `Overwrite` (RFC 4918 10.6): whether what is at the destination may be replaced.
@@ -799,6 +818,23 @@ mod tests {
         {
             check(wrong, "400");
         }
+    }
+
+    #[test]
+    fn a_destination_is_at_a_host_of_ours() {
+        let check = |sent: &'static str, expect: bool| {
+            let base = PublicUrl::example("https://cal.example.org/cal");
+            let headers = headers(&[("host", "10.0.0.2:8080"), ("destination", sent)]);
+            assert_eq!(destination(&headers, &base).is_ok(), expect, "{sent}");
+        };
+        check("https://cal.example.org/cal/dav/anna/work/a.ics", true);
+        check("https://CAL.example.org:443/cal/dav/anna/work/a.ics", true);
+        check("http://10.0.0.2:8080/dav/anna/work/a.ics", true);
+        check("http://anna@10.0.0.2/dav/anna/work/a.ics", true);
+        check("/dav/anna/work/a.ics", true);
+        check("https://evil.example/dav/anna/work/a.ics", false);
+        check("https://cal.example.org.evil.example/dav/anna/work/a.ics", false);
+        check("https://cal.example.org@evil.example/dav/anna/work/a.ics", false);
     }
 
     #[test]

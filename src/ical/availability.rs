@@ -52,35 +52,40 @@ pub fn check(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The stretches of `window` in which the person can not be had: sorted, disjoint, each with what BUSYTYPE says. Floating
-/// times are taken in `zone`.
+/// The stretches of `window` in which the person can not be had, by all `texts` together: sorted, disjoint, each with what
+/// BUSYTYPE says. Floating times are taken in the zone beside the text.
 ///
 /// A VAVAILABILITY says of its own time that it is taken, but for its AVAILABLEs; of other time it says nothing. Where
 /// several say something the one of the highest PRIORITY counts (1 is the highest, 9 the lowest but for 0 and none at
 /// all); of several with the same priority time is free when all that speak of it say so, and else has the strongest of
 /// their types (BUSY, then BUSY-UNAVAILABLE, then BUSY-TENTATIVE).
 /// What can not be read, or is too much to follow, makes nothing free.
-pub fn unavailable(text: &str, window: Window, zone: &TimeZone) -> Vec<(Window, Busy)> {
-    let all = || vec![(window, Busy::Unavailable)];
-    let Ok(calendar) = Component::parse(text.trim_start()) else { return all() };
-    let zones = Zones::of(&calendar);
+pub fn unavailable(texts: &[(&str, &TimeZone)], window: Window) -> Vec<(Window, Busy)> {
     let mut left = INSTANCES;
     let mut layers = Vec::new();
+    for (text, zone) in texts {
+        let Ok(calendar) = Component::parse(text.trim_start()) else { return vec![(window, Busy::Unavailable)] };
+        read_layers(&calendar, window, zone, &mut left, &mut layers);
+    }
+    paint(layers)
+}
+
+fn read_layers(calendar: &Component, window: Window, zone: &TimeZone, left: &mut usize, layers: &mut Vec<Layer>) {
+    let zones = Zones::of(calendar);
     for component in calendar.components.iter().filter(|c| c.name() == "VAVAILABILITY").take(MOST) {
         let range = bounds(component, &zones, zone).unwrap_or(Window::ALL);
         let Some(range) = common(range, window) else { continue };
         let mut free = Vec::new();
         for group in groups(component) {
             // What has no time of its own, or makes no series, makes nothing free.
-            let Ok(object) = range::as_events(&calendar, &group) else { continue };
-            let limits = recur::Limits { instances: left, ..recur::Limits::default() };
+            let Ok(object) = range::as_events(calendar, &group) else { continue };
+            let limits = recur::Limits { instances: *left, ..recur::Limits::default() };
             let Ok(instances) = recur::instances(&object, range, zone, limits) else { continue };
-            left -= instances.len().min(left);
+            *left -= instances.len().min(*left);
             free.extend(instances.iter().filter_map(|i| common(Window::new(i.start, i.end)?, range)));
         }
         layers.push(Layer { rank: rank(component), kind: kind(component), range, free });
     }
-    paint(layers)
 }
 
 /// One VAVAILABILITY inside the window.
@@ -223,7 +228,7 @@ mod tests {
     /// `20111010T000000Z/20111010T130000Z unavailable`, one a line.
     fn shown(text: &str, from: &str, to: &str, reader: &str) -> String {
         let reader = zone::named(reader).unwrap();
-        let found = unavailable(text, Window::new(at(from), at(to)).unwrap(), &reader);
+        let found = unavailable(&[(text, &reader)], Window::new(at(from), at(to)).unwrap());
         let line = |(window, kind): &(Window, Busy)| {
             format!("{}/{} {}\n", window.start.utc(), window.end.utc(), format!("{kind:?}").to_lowercase())
         };
@@ -393,7 +398,7 @@ mod tests {
             }
             let text = calendar(&text);
             let window = Window { start: day.plus(10 * QUARTER), end: day.plus(180 * QUARTER) };
-            let found = unavailable(&text, window, &TimeZone::UTC);
+            let found = unavailable(&[(&text, &TimeZone::UTC)], window);
             for pair in found.windows(2) {
                 prop_assert!(pair[0].0.end <= pair[1].0.start);
             }

@@ -9,6 +9,7 @@ pub mod change;
 mod collation;
 pub mod file;
 pub mod filter;
+pub mod freebusy;
 pub mod jcal;
 mod mend;
 mod names;

@@ -13,7 +13,7 @@ use super::names::{self, Type};
 use super::recur::{self, Error, Instance, Limits, Series};
 use super::time::{self, DAY, Duration, Frame, When};
 use super::zone::Zones;
-use super::{Component, Instant, Kind, Object, Property, Window};
+use super::{Component, Instant, Kind, Object, Property, Window, freebusy};
 
 const YEAR: i64 = 366 * DAY;
 /// Of a long window, the years that are expanded at once, at most; and how often, before it is given up.
@@ -278,8 +278,8 @@ impl<'a> Times<'a> {
             let (Ok(start), Ok(end)) = (start, end) else { return true };
             return window.start <= end.at(self.zone) && window.end > start.at(self.zone);
         }
-        let mut periods = component.all("FREEBUSY").flat_map(|p| p.value().split(',')).filter(|v| !v.trim().is_empty());
-        periods.any(|p| period(p).is_none_or(|p| window.start < p.end && window.end > p.start))
+        let mut periods = freebusy::of(component, &self.zones, self.zone);
+        periods.any(|p| p.map_or(true, |(start, end, _)| window.start < end && window.end > start))
     }
 
     /// RFC 7953 7.2.2: a side that is not given is open.

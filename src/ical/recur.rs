@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::rule::{Freq, Rule};
 use super::time::{self, DAY, Duration, Frame, When, Written};
 use super::zone::{self, InOrder, Zones};
-use super::{Component, Instant, Kind, Object, Property, Span, Window};
+use super::{Component, Instant, Kind, Object, Property, Span, Window, freebusy};
 
 /// How far the wall clock of any zone is from UTC, at most: what makes a span of floating times hold everywhere.
 pub const ANY_ZONE: i64 = 14 * 3600;
@@ -212,7 +212,8 @@ pub(super) fn span(object: &Object) -> Span {
 fn span_of(object: &Object, series: &Result<Option<Series<'_>>, Error>) -> Span {
     const OPEN: Span = Span { first: None, last: None };
     let (first, last) = match (object.kind(), series) {
-        (Kind::Other, _) | (_, Err(_) | Ok(None)) => return OPEN,
+        (Kind::Other, _) => return freebusy::span(object),
+        (_, Err(_) | Ok(None)) => return OPEN,
         // What has no time of its own may be in any window (RFC 4791 9.9), whenever the others are.
         (Kind::Todo, _) if object.components().any(|c| c.said("DTSTART").or(c.said("DUE")).is_none()) => return OPEN,
         (_, Ok(Some(series))) => match series.bounds() {

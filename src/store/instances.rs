@@ -101,8 +101,8 @@ pub(super) fn members(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Calend
 pub struct Busy {
     /// Entries that overlap `window`; floating ones that may, in some zone. Free ones are left out.
     pub entries: Vec<recur::Entry>,
-    /// Objects that the index does not hold (dense ones, or all that may reach into `window` when it leaves the
-    /// horizon; `entries` is empty then): expand them.
+    /// Objects that the index does not hold (dense events, and what is no event, task or journal; or all that may reach
+    /// into `window` when it leaves the horizon; `entries` is empty then): expand them.
     pub rest: Vec<Resource>,
     /// When upstream has something that could not be read: nothing is known of that time.
     pub unknown: Vec<Window>,
@@ -134,7 +134,7 @@ pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Bus
         }
     })?;
     let mut dense = Vec::new();
-    each_dense_event(tx, calendar.id, window, |id| dense.push(id))?;
+    each_dense_taking(tx, calendar.id, window, |id| dense.push(id))?;
     let mut rest = Vec::new();
     for id in dense {
         rest.extend(resources::by_id(tx, id)?);
@@ -168,9 +168,14 @@ pub(super) fn in_horizon(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) 
 
 /// Whether there are events that may be in `window` and that the index does not hold.
 pub(super) fn has_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<bool> {
-    let mut dense = false;
-    each_dense_event(tx, calendar, window, |_| dense = true)?;
-    Ok(dense)
+    let found = tx.one(
+        "SELECT 1 FROM resources
+          WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND kind = 0
+            AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2) LIMIT 1",
+        &[calendar.into(), window.start.into(), window.end.into()],
+        |_| Ok(()),
+    )?;
+    Ok(found.is_some())
 }
 
 /// Every entry that overlaps `window`, with its row; floating ones that may, in some zone.
@@ -237,8 +242,8 @@ pub(super) fn each_dense(
     )
 }
 
-/// The same for events alone.
-fn each_dense_event(
+/// The same for what may take time: events, and VFREEBUSY and VAVAILABILITY, which the index never holds.
+fn each_dense_taking(
     tx: &mut Tx<'_>,
     calendar: CalendarId,
     window: Window,
@@ -246,7 +251,7 @@ fn each_dense_event(
 ) -> Result<()> {
     tx.each(
         "SELECT id FROM resources
-          WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND kind = 0
+          WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND kind IN (0, 3)
             AND (first IS NULL OR first < ?3) AND (last IS NULL OR last >= ?2)",
         &[calendar.into(), window.start.into(), window.end.into()],
         |row| {

@@ -21,8 +21,9 @@ use crate::busy::{self, Member};
 use crate::config;
 use crate::export;
 use crate::ical::file::{self, File};
+use crate::ical::recur::{self, Busy};
 use crate::ical::redact::Viewer;
-use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, redact};
+use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, freebusy, redact};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::resources::{self, Resource};
@@ -318,12 +319,13 @@ impl Events {
         let mut unknown = self.unknown;
         let mut file = File::new(file::Form::Text);
         let mut all = Vec::new();
-        for resource in self.resources.iter().filter(|resource| resource.kind == Kind::Event) {
+        for resource in self.resources.iter().filter(|resource| matches!(resource.kind, Kind::Event | Kind::Other)) {
             match self.shown(resource) {
-                Ok((shown, first)) => {
+                Ok(Some((shown, first))) => {
                     file.see(&shown, first);
                     all.push((shown, first));
                 }
+                Ok(None) => {}
                 Err(e) => {
                     tracing::error!("the object {} of a feed can not be read: {e}", resource.name);
                     unknown = true;
@@ -344,30 +346,59 @@ impl Events {
         text
     }
 
-    /// An object as this feed may show it, and the first instant it touches.
-    fn shown(&self, resource: &Resource) -> Result<(Component, Option<Instant>), ical::Error> {
+    /// An object as this feed may show it, and the first instant it touches; `None` for what takes no time.
+    fn shown(&self, resource: &Resource) -> Result<Option<(Component, Option<Instant>)>, ical::Error> {
         let object = Object::parse(&resource.body)?;
         let first = object.span().first;
+        if resource.kind == Kind::Other {
+            return self.taken(&object).map(|shown| shown.map(|shown| (shown, first)));
+        }
         let whole = self.feed.kind == FeedKind::Full && !is_private(&object);
         let mask = if whole { Mask::Full } else { Mask::Busy };
         let text = redact::redact(&object, mask, &self.viewer, &self.addresses);
-        Ok((Component::parse(&text)?, first))
+        Ok(Some((Component::parse(&text)?, first)))
+    }
+
+    /// What the VFREEBUSYs of an object take, as events: who reads this feed reads nothing else.
+    fn taken(&self, object: &Object) -> Result<Option<Component>, ical::Error> {
+        let found = freebusy::periods(object, &self.feed.calendar.time_zone());
+        let found = found.map_err(|e| match e {
+            recur::Error::Unreadable(reason) => ical::Error { line: 0, reason },
+            recur::Error::TooMany => ical::Error { line: 0, reason: "it is too much to read".to_owned() },
+        })?;
+        let taken = found.into_iter().filter(|(_, kind)| *kind != Busy::Free).enumerate();
+        let events = taken.map(|(at, (window, kind))| {
+            let uid = format!("{}-{at}", redact::masked_uid(object.uid(), &self.viewer));
+            block(uid, self.stamp, window, "Busy", kind)
+        });
+        let events: Vec<Component> = events.collect();
+        Ok((!events.is_empty()).then(|| Component::new("VCALENDAR").with_components(events)))
     }
 
     /// The event that says that the time is not known.
     fn not_known(&self, window: Window) -> Component {
-        let properties = vec![
-            // No object has an empty UID.
-            Property::new("UID", format!("{}-unknown@calgate", redact::masked_uid("", &self.viewer))),
-            Property::new("DTSTAMP", self.stamp.utc()),
-            Property::new("DTSTART", window.start.utc()),
-            Property::new("DTEND", window.end.utc()),
-            Property::new("SUMMARY", "Not known"),
-            Property::new("TRANSP", "OPAQUE"),
-            Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF"),
-        ];
-        Component::new("VEVENT").with(properties)
+        // No object has an empty UID.
+        let uid = format!("{}-unknown@calgate", redact::masked_uid("", &self.viewer));
+        block(uid, self.stamp, window, "Not known", Busy::Unavailable)
     }
+}
+
+/// An event that says no more than that a stretch is taken.
+fn block(uid: String, stamp: Instant, window: Window, title: &str, kind: Busy) -> Component {
+    let mut properties = vec![
+        Property::new("UID", uid),
+        Property::new("DTSTAMP", stamp.utc()),
+        Property::new("DTSTART", window.start.utc()),
+        Property::new("DTEND", window.end.utc()),
+        Property::new("SUMMARY", title),
+        Property::new("TRANSP", "OPAQUE"),
+    ];
+    properties.extend(match kind {
+        Busy::Unavailable => Some(Property::new("X-MICROSOFT-CDO-BUSYSTATUS", "OOF")),
+        Busy::Tentative => Some(Property::new("STATUS", "TENTATIVE")),
+        Busy::Busy | Busy::Free => None,
+    });
+    Component::new("VEVENT").with(properties)
 }
 
 /// Whether any part of it is for the owner alone. A class nobody knows counts as PRIVATE (RFC 5545 3.8.1.3).

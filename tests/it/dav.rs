@@ -206,6 +206,21 @@ pub(crate) async fn furnish(app: &App) -> (Actor, BTreeSet<String>) {
 }
 
 impl World {
+    /// Upstream turns out to hold that object in a calendar that mirrors it.
+    async fn hold(&self, path: &str, text: &[u8]) -> Response<Bytes> {
+        let (anna, name) = (self.anna.clone(), Name::new(path.rsplit('/').next().unwrap()).unwrap());
+        let slug = path.rsplit('/').nth(1).unwrap().to_owned();
+        let object = Object::parse(std::str::from_utf8(text).unwrap()).unwrap();
+        let held = self.app.store.write(move |tx| {
+            let calendar = calendars::open(tx, &anna, "anna", &slug, calendars::Need::Read)?;
+            let (remote, etag) = (RemoteId(format!("/dav/{slug}/{name}")), Etag::from("1"));
+            let to = Version::Agreed { object: &object, remote: &remote, etag: &etag };
+            Ok::<_, calendars::Denied>(resources::save(tx, &calendar, &name, to, NOW).map(|_| ())?)
+        });
+        held.await.unwrap();
+        Response::new(Bytes::new())
+    }
+
     async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response<Bytes> {
         let lines = std::str::from_utf8(body).unwrap_or("").lines();
         self.uids.lock().unwrap().extend(lines.filter_map(|l| l.strip_prefix("UID:")).map(str::to_owned));
@@ -215,6 +230,8 @@ impl World {
             match *name {
                 // Not a header that is sent: what the password of this request may do.
                 "Test-Read-Only" => anna.may_write = false,
+                // Nor this: nobody asks, it is there.
+                "Test-Upstream" => return self.hold(path, body).await,
                 // Nor this: who asks.
                 "Test-User" => {
                     let name = (*value).to_owned();

@@ -883,11 +883,11 @@ fn what_can_not_be_merged_is_an_error() {
         assert!(merge(stranger, &one, &one, Winner::Ours).is_err());
     }
     let guests = |from: usize| {
-        let lines: Vec<String> = (from..from + 1_200).map(|n| format!("ATTENDEE:mailto:{n}@example.org")).collect();
+        let lines: Vec<String> = (from..from + 6_000).map(|n| format!("ATTENDEE:mailto:{n}@example.org")).collect();
         object(&blocks(&format!("DTSTART:20260105T090000Z\n{}", lines.join("\n"))))
     };
-    let error = merge(&one, &guests(0), &guests(5_000), Winner::Ours).unwrap_err();
-    assert!(error.reason.contains("more than 2000 attendees"), "{error}");
+    let error = merge(&one, &guests(0), &guests(6_000), Winner::Ours).unwrap_err();
+    assert!(error.reason.contains("more than 10000 properties"), "{error}");
 }
 
 /// Digests are stored: what an object's is must not change.

@@ -3,6 +3,7 @@
 
 mod brute;
 mod random;
+mod tables;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1066,13 +1066,16 @@ fn lines(body: &str) -> Vec<String> {
 fn numbered(mut lines: Vec<String>) -> Vec<String> {
     let mut known: Vec<String> = Vec::new();
     for line in &mut lines {
-        let uid = line.strip_prefix("UID:").filter(|uid| uid.len() == 40 && uid.bytes().all(|b| b.is_ascii_hexdigit()));
-        let Some(uid) = uid.map(str::to_owned) else { continue };
+        let Some((uid, rest)) = line.strip_prefix("UID:").and_then(|uid| uid.split_at_checked(40)) else { continue };
+        if !uid.bytes().all(|b| b.is_ascii_hexdigit()) || !(rest.is_empty() || rest.starts_with('-')) {
+            continue;
+        }
+        let (uid, rest) = (uid.to_owned(), rest.to_owned());
         let number = known.iter().position(|k| *k == uid).unwrap_or_else(|| {
             known.push(uid);
             known.len() - 1
         });
-        *line = format!("UID:{{masked {}}}", number + 1);
+        *line = format!("UID:{{masked {}}}{rest}", number + 1);
     }
     lines
 }
