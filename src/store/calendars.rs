@@ -254,7 +254,7 @@ pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need)
     }
     let found =
         tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], |row| {
-            Ok((from_row(row)?, row.bool(29)?))
+            Ok((from_row(row)?, row.bool(33)?))
         })?;
     let (mut calendar, granted) = found.ok_or(Denied::Missing)?;
     calendar.writable &= actor.may_write;
