@@ -237,3 +237,9 @@ pub fn common_secret(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<Vec<u
     let kept = tx.one("SELECT sealed FROM common_secrets WHERE name = ?1", &[name.into()], |row| row.opt_blob(0))?;
     kept.flatten().ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
 }
+
+/// Puts another secret in the place of one that can not be opened, and forgets the subscriptions, which are sealed alike.
+pub fn begin_anew(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<()> {
+    tx.execute("DELETE FROM subscriptions", &[])?;
+    tx.execute("UPDATE common_secrets SET sealed = ?2 WHERE name = ?1", &[name.into(), sealed.into()]).map(|_| ())
+}

@@ -44,9 +44,20 @@ impl Push {
     pub async fn open(app: &App) -> Result<Push, String> {
         let place = || Place { table: "common_secrets", column: "sealed", row: "vapid" };
         let made = app.secrets.seal(&place(), &Vapid::generate());
+        let new = made.clone();
         let kept = app.store.write(move |tx| subscriptions::common_secret(tx, "vapid", &made)).await;
         let kept = kept.map_err(|e: store::Error| e.to_string())?;
-        let secret = app.secrets.unseal(&place(), &kept)?;
+        let secret = match app.secrets.unseal(&place(), &kept) {
+            Ok(secret) => secret,
+            // With another key file the subscriptions can not be read either: clients make new ones with the new key.
+            Err(why) => {
+                tracing::warn!(why, "the key for push services can not be opened, and a new one is made: {why}");
+                let secret = app.secrets.unseal(&place(), &new)?;
+                let replaced = app.store.write(move |tx| subscriptions::begin_anew(tx, "vapid", &new)).await;
+                replaced.map_err(|e: store::Error| e.to_string())?;
+                secret
+            }
+        };
         let vapid = Vapid::restore(&secret, app.config.load().server.public_url.origin()).map_err(|e| e.to_string())?;
         let topics = secrets::sha256(format!("topics {}", secret.reveal()).as_bytes());
         Ok(Push { vapid, topics })
