@@ -164,9 +164,6 @@ pub struct Token {
     pub begun: Option<Seq>,
 }
 
-/// The last column of `select_calendar`: how many grants there are of it.
-const GRANTED: usize = 33;
-
 /// One SELECT for every way to find a calendar: the texts differ in their WHERE alone.
 macro_rules! select_calendar {
     ($end:literal) => {
@@ -257,7 +254,7 @@ pub fn open(tx: &mut Tx<'_>, actor: &Actor, owner: &str, slug: &str, need: Need)
     }
     let found =
         tx.one(select_calendar!("c.user_id = ?1 AND c.slug = ?2"), &[actor.user.into(), slug.into()], |row| {
-            Ok((from_row(row)?, row.bool(GRANTED)?))
+            Ok((from_row(row)?, row.bool(33)?))
         })?;
     let (mut calendar, granted) = found.ok_or(Denied::Missing)?;
     calendar.writable &= actor.may_write;

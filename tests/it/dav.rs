@@ -46,7 +46,7 @@ use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 
-const CONFIG: &str = r##"
+pub(crate) const CONFIG: &str = r##"
 [server]
 public_url = "https://cal.example.org"
 
@@ -153,6 +153,12 @@ async fn world_with(public_url: &str, more: &str) -> World {
     let mut config = config::parse(&text, Path::new("gateway.toml")).unwrap_or_else(|c| panic!("{c:?}"));
     config.storage.url = "sqlite::memory:".to_owned();
     let app = App::open(config, Secrets::ephemeral(), Clock::held(NOW)).await.unwrap();
+    let (anna, uids) = furnish(&app).await;
+    World { app, anna, tokens: Mutex::default(), uids: Mutex::new(uids) }
+}
+
+/// Puts into the calendars what is in them; Anna, and the UIDs that were put.
+pub(crate) async fn furnish(app: &App) -> (Actor, BTreeSet<String>) {
     let mut files = Vec::new();
     for slug in ["work", "team"] {
         let mut names: Vec<PathBuf> =
@@ -196,7 +202,7 @@ async fn world_with(public_url: &str, more: &str) -> World {
         })
         .await
         .unwrap();
-    World { app, anna, tokens: Mutex::default(), uids: Mutex::new(uids) }
+    (anna, uids)
 }
 
 impl World {

@@ -2,6 +2,7 @@
 
 mod access;
 mod attacks;
+mod client;
 mod commands;
 mod dav;
 mod dav_pages;
@@ -23,4 +24,5 @@ mod push;
 mod store;
 mod tidy;
 mod tokens;
+mod traps;
 mod web;

@@ -51,14 +51,16 @@ impl Drop for Gateway {
     }
 }
 
+/// What [`PASSWORD`] is kept as. Made once for all tests: it takes its time.
+pub(crate) fn hash() -> &'static str {
+    static HASH: std::sync::LazyLock<String> =
+        std::sync::LazyLock::new(|| secrets::hash_password(&Secret::new(PASSWORD)));
+    HASH.as_str()
+}
+
 /// The configuration of most tests; `server` and `sync` are more lines of those sections.
 fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
-    let hash = {
-        // Once for all tests: it takes its time.
-        static HASH: std::sync::LazyLock<String> =
-            std::sync::LazyLock::new(|| secrets::hash_password(&Secret::new(PASSWORD)));
-        HASH.as_str()
-    };
+    let hash = hash();
     let public_url = if server.contains("public_url") { "" } else { "public_url = \"https://cal.example.org\"" };
     let text = format!(
         r##"
@@ -116,7 +118,12 @@ fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
         name = "bert"
         "##
     );
-    match config::parse(&text, &folder.join("gateway.toml")) {
+    read(folder, &text)
+}
+
+/// The configuration `text`, with a database in the folder.
+fn read(folder: &Path, text: &str) -> config::Config {
+    match config::parse(text, &folder.join("gateway.toml")) {
         Ok(mut config) => {
             config.storage.url = format!("sqlite:{}", folder.join("calgate.db").display());
             config
@@ -126,9 +133,25 @@ fn configuration(folder: &Path, server: &str, sync: &str) -> config::Config {
 }
 
 pub(crate) async fn start_with(server: &str, sync: &str) -> Gateway {
+    let folder = folder();
+    let config = configuration(&folder, server, sync);
+    start_in(folder, config).await
+}
+
+/// With a configuration that the test wrote itself; it says where to listen.
+pub(crate) async fn start_on(text: &str) -> Gateway {
+    let folder = folder();
+    let config = read(&folder, text);
+    start_in(folder, config).await
+}
+
+fn folder() -> PathBuf {
     let folder = std::env::temp_dir().join(format!("calgate-web-{}", secrets::hex(&secrets::random::<8>())));
     std::fs::create_dir(&folder).unwrap();
-    let config = configuration(&folder, server, sync);
+    folder
+}
+
+async fn start_in(folder: PathBuf, config: config::Config) -> Gateway {
     let app = App::open(config, Secrets::ephemeral(), Clock::held(NOW)).await.unwrap();
     let (stop, stopped) = watch::channel(false);
     let (ready, address) = oneshot::channel();
@@ -209,12 +232,38 @@ impl<S: AsyncRead + tokio::io::AsyncWrite + Unpin> Wire<S> {
         while self.held.len() < length {
             assert!(self.more().await, "half a body");
         }
+        if !bodyless && headers.get("transfer-encoding").is_some_and(|coding| coding == "chunked") {
+            let body = String::from_utf8(self.chunks().await).unwrap();
+            return Some(Answer { status, headers, body });
+        }
         let body = String::from_utf8(self.held.drain(..length).collect()).unwrap();
         Some(Answer { status, headers, body })
     }
 
     pub(crate) async fn answer(&mut self) -> Option<Answer> {
         self.answer_to(false).await
+    }
+
+    /// A body in chunks, to its end.
+    async fn chunks(&mut self) -> Vec<u8> {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                if let Some(at) = self.held.windows(2).position(|w| w == b"\r\n") {
+                    break at;
+                }
+                assert!(self.more().await, "half a chunk");
+            };
+            let length = usize::from_str_radix(std::str::from_utf8(&self.held[..end]).unwrap(), 16).unwrap();
+            while self.held.len() < end + 2 + length + 2 {
+                assert!(self.more().await, "half a chunk");
+            }
+            body.extend_from_slice(&self.held[end + 2..end + 2 + length]);
+            self.held.drain(..end + 2 + length + 2);
+            if length == 0 {
+                return body;
+            }
+        }
     }
 }
 

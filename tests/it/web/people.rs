@@ -327,14 +327,16 @@ async fn a_profile_is_signed_by_every_kind_of_key_and_checked_by_another_program
     let _ = std::fs::remove_dir_all(&folder);
 }
 
-/// What `docs/clients.md` says is held by an exchange is held by one that is there.
+/// What `docs/clients.md` says is held by an exchange or a replay is held by one that is there.
 #[test]
 fn the_exchanges_that_the_page_of_clients_names_are_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("docs/clients.md")).unwrap();
-    let named: Vec<&str> = text.split('`').filter(|word| word.ends_with(".http")).collect();
-    assert!(named.len() > 20, "{named:?}");
-    for name in named {
-        assert!(root.join("fixtures/dav").join(name).exists(), "{name}");
+    for (folder, ending) in [("fixtures/dav", ".http"), ("fixtures/client", ".replay")] {
+        let named: Vec<&str> = text.split('`').filter(|word| word.len() > 8 && word.ends_with(ending)).collect();
+        assert!(named.len() > 10, "{named:?}");
+        for name in named {
+            assert!(root.join(folder).join(name).exists(), "{name}");
+        }
     }
 }
