@@ -35,7 +35,7 @@ crash: ## a long crash loop: make crash N=200 SEED=7
 	cargo build --release --bin calgate
 	python3 tests/clients/run.py --calgate target/release/calgate --only crash --rounds $(N) --seed $(SEED)
 
-bench: ## the figures of docs/performance.md, in under fifteen minutes
+bench: ## the figures of docs/performance.md, in some ten to twenty minutes
 	cargo build --release --package calgate --package bench --bin calgate --bin bench
 	target/release/bench --calgate target/release/calgate --python "$$(python3 tests/clients/environment.py)"
 

@@ -8,10 +8,10 @@ use super::proppatch::{self, Fault, propstats};
 use super::props::{self, Setting};
 use super::request::{self, Patch, Prefer, PropName};
 use super::response::{self, Answer, Ns};
-use super::{Asked, Error};
+use super::{Asked, Error, no_parent};
 use crate::config::Limits;
 use crate::ical::Instant;
-use crate::store::calendars::{self, Denied, Edit, New, NotMade};
+use crate::store::calendars::{self, Denied, Edit, Need, New, NotMade};
 use crate::store::properties::{self, Dead, NotSet};
 use crate::store::users::Actor;
 use crate::store::{self, Tx};
@@ -19,7 +19,17 @@ use crate::store::{self, Tx};
 pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     let (owner, slug) = match &asked.target {
         Target::Calendar { owner, slug } => (owner.clone(), slug.clone()),
-        Target::Resource { .. } => return Err(wrong_place()),
+        Target::Resource { owner, slug, .. } => {
+            let (actor, owner, slug) = (asked.actor.clone(), owner.clone(), slug.clone());
+            let open =
+                asked.app.store.read(move |tx| calendars::open(tx, &actor, &owner, &slug, Need::Read).map(|_| ()));
+            return Err(match open.await {
+                // RFC 4918 9.3.1, RFC 4791 5.3.1.1: first what it would be in.
+                Err(Denied::Missing) => no_parent(),
+                Err(Denied::Store(e)) => e.into(),
+                _ => wrong_place(),
+            });
+        }
         // What is there already can not be made (RFC 4918 9.3.1).
         there => return Err(Error { condition: TAKEN.into(), ..Error::not_allowed(there, "this is there already") }),
     };

@@ -153,8 +153,11 @@ async fn route(
     let Some(target) = target else {
         return Err(match method {
             "OPTIONS" => return Ok(options::say(app, None, None, actor.may_write)),
-            "PUT" => no_parent(),
-            "MKCALENDAR" | "MKCOL" => mkcalendar::wrong_place(),
+            "PUT" | "MKCALENDAR" | "MKCOL" => match (method, parent(request.uri().path())) {
+                ("PUT", Some(Target::Calendar { .. })) => unfit_name(),
+                ("PUT", _) | (_, Some(Target::Resource { .. }) | None) => no_parent(),
+                _ => mkcalendar::wrong_place(),
+            },
             _ => Error::not_found(),
         });
     };
@@ -229,6 +232,18 @@ fn brief(text: &str) -> String {
 /// RFC 4918 9.7.1: the collection that a resource is put into must be there.
 fn no_parent() -> Error {
     Error::new(StatusCode::CONFLICT, "there is no calendar at this place to put anything into")
+}
+
+/// What the last segment of a path stands in.
+fn parent(path: &str) -> Option<Target> {
+    let (above, _) = path.trim_end_matches('/').rsplit_once('/')?;
+    Target::read(above)
+}
+
+/// No resource can be called so, whatever calendar it would be in.
+fn unfit_name() -> Error {
+    let message = "nothing can have this name: it must be UTF-8, without control characters and escaped slashes";
+    Error::new(StatusCode::FORBIDDEN, message)
 }
 
 /// What is said instead of an answer. Everything that can go wrong becomes one of these, here and nowhere else.

@@ -90,6 +90,7 @@ fn prefixed(ns: &str, name: &str) -> String {
         "http://apple.com/ns/ical/" => "A",
         "http://me.com/_namespace/" => "ME",
         "urn:ietf:params:xml:ns:carddav" => "CARD",
+        "https://bitfire.at/webdav-push" => "P",
         other => return format!("{{{other}}}{name}"),
     };
     format!("{prefix}:{name}")
