@@ -141,7 +141,19 @@ pub async fn register(asked: Asked<'_>) -> Result<Answer, Error> {
         let token = known.unwrap_or_else(secrets::new_token);
         let sealed = notify::seal(&app, &token, &receiver);
         let state = notify::state(tx, subject)?.ok_or_else(Error::not_found)?;
-        let new = New { token: &token, receiver: &sealed, receiver_hash: &hash, triggers, expires };
+        let own = match actor.app_password {
+            Some(_) => None,
+            None => users::by_id(tx, actor.user)?.map(|user| notify::password_of(&user)),
+        };
+        let new = New {
+            token: &token,
+            receiver: &sealed,
+            receiver_hash: &hash,
+            triggers,
+            expires,
+            app_password: actor.app_password,
+            password: own.as_deref(),
+        };
         match subscriptions::save(tx, actor.user, subject, &new, &state, now) {
             Ok(()) => Ok(token),
             Err(NotMade::TooMany) => Err(not_available("there are too many subscriptions; end some of them first")),

@@ -48,8 +48,12 @@ pub struct Subscription {
     /// The contents and the look that it was told of last; `None`: it does not want to hear of them.
     pub content: Option<String>,
     pub look: Option<String>,
-    /// Since when it can not be reached.
+    /// Since when it can not be reached, how often, and when it may be tried again.
     pub failing: Option<Instant>,
+    pub tries: i64,
+    pub not_before: Instant,
+    /// A digest of the password by which it was made; `None`: it was an app password, with which it goes.
+    pub password: Option<String>,
 }
 
 /// What a client wants to hear of.
@@ -90,6 +94,9 @@ pub struct New<'a> {
     pub receiver_hash: &'a [u8],
     pub triggers: Triggers,
     pub expires: Instant,
+    /// Either the app password by which the client came, or a digest of the user's own.
+    pub app_password: Option<i64>,
+    pub password: Option<&'a str>,
 }
 
 /// Makes a subscription, or brings the one of that token up to date: what happened before now it need not be told.
@@ -105,10 +112,12 @@ pub fn save(
     let content = new.triggers.content.then_some(state.content.as_str());
     let look = new.triggers.look.then_some(state.look.as_str());
     tx.execute(
-        "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires,
+                                    tries, not_before, app_password, password)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, ?9, ?10)
          ON CONFLICT (token) DO UPDATE SET receiver = excluded.receiver, content = excluded.content,
-             look = excluded.look, expires = excluded.expires, failing = NULL",
+             look = excluded.look, expires = excluded.expires, failing = NULL, tries = 0, not_before = 0,
+             app_password = excluded.app_password, password = excluded.password",
         &[
             user.into(),
             Value::from(subject.calendar()),
@@ -118,6 +127,8 @@ pub fn save(
             content.into(),
             look.into(),
             new.expires.into(),
+            new.app_password.into(),
+            new.password.into(),
         ],
     )?;
     let count = tx.one("SELECT COUNT(*) FROM subscriptions WHERE user_id = ?1", &[user.into()], |row| row.int(0))?;
@@ -134,7 +145,8 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, token: &str) -> Result<bool> {
 /// Every subscription of the user that holds.
 pub fn of(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<Vec<Subscription>> {
     tx.query(
-        "SELECT id, user_id, calendar_id, receiver, token, content, look, failing FROM subscriptions
+        "SELECT id, user_id, calendar_id, receiver, token, content, look, failing, tries, not_before, password
+           FROM subscriptions
           WHERE user_id = ?1 AND expires > ?2 ORDER BY id",
         &[user.into(), now.into()],
         from_row,
@@ -151,6 +163,9 @@ fn from_row(row: &Row<'_>) -> Result<Subscription> {
         content: row.opt_text(5)?,
         look: row.opt_text(6)?,
         failing: row.opt_instant(7)?,
+        tries: row.int(8)?,
+        not_before: row.instant(9)?,
+        password: row.opt_text(10)?,
     })
 }
 
@@ -158,7 +173,7 @@ fn from_row(row: &Row<'_>) -> Result<Subscription> {
 pub fn told(tx: &mut Tx<'_>, id: i64, state: &State) -> Result<()> {
     tx.execute(
         "UPDATE subscriptions SET content = CASE WHEN content IS NULL THEN NULL ELSE ?2 END,
-                look = CASE WHEN look IS NULL THEN NULL ELSE ?3 END, failing = NULL
+                look = CASE WHEN look IS NULL THEN NULL ELSE ?3 END, failing = NULL, tries = 0, not_before = 0
           WHERE id = ?1",
         &[Value::Int(id), (&state.content).into(), (&state.look).into()],
     )
@@ -183,10 +198,13 @@ pub fn pass_over(tx: &mut Tx<'_>, id: i64, before: &State, after: &State) -> Res
     .map(|_| ())
 }
 
-/// A message did not reach the subscriber.
-pub fn failed(tx: &mut Tx<'_>, id: i64, now: Instant) -> Result<()> {
-    let params = [Value::Int(id), now.into()];
-    tx.execute("UPDATE subscriptions SET failing = COALESCE(failing, ?2) WHERE id = ?1", &params).map(|_| ())
+/// A message did not reach the subscriber, and is not tried again before then.
+pub fn failed(tx: &mut Tx<'_>, id: i64, now: Instant, not_before: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE subscriptions SET failing = COALESCE(failing, ?2), tries = tries + 1, not_before = ?3 WHERE id = ?1",
+        &[Value::Int(id), now.into(), not_before.into()],
+    )
+    .map(|_| ())
 }
 
 /// It is of no use any more.
@@ -218,4 +236,10 @@ pub fn common_secret(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<Vec<u
     )?;
     let kept = tx.one("SELECT sealed FROM common_secrets WHERE name = ?1", &[name.into()], |row| row.opt_blob(0))?;
     kept.flatten().ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
+}
+
+/// Puts another secret in the place of one that can not be opened, and forgets the subscriptions, which are sealed alike.
+pub fn begin_anew(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<()> {
+    tx.execute("DELETE FROM subscriptions", &[])?;
+    tx.execute("UPDATE common_secrets SET sealed = ?2 WHERE name = ?1", &[name.into(), sealed.into()]).map(|_| ())
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Trouble;
 use crate::app::App;
@@ -20,7 +20,7 @@ use crate::provider::web_push::{self, Receiver, Sent, Vapid};
 use crate::secrets::{self, Place, Secret};
 use crate::store::calendars::{self, Calendar};
 use crate::store::subscriptions::{self, PATIENCE, State, Subject, Subscription};
-use crate::store::users::{self, Actor};
+use crate::store::users::{self, Actor, User};
 use crate::store::walk::Walk;
 use crate::store::{self, Tx};
 
@@ -44,9 +44,20 @@ impl Push {
     pub async fn open(app: &App) -> Result<Push, String> {
         let place = || Place { table: "common_secrets", column: "sealed", row: "vapid" };
         let made = app.secrets.seal(&place(), &Vapid::generate());
+        let new = made.clone();
         let kept = app.store.write(move |tx| subscriptions::common_secret(tx, "vapid", &made)).await;
         let kept = kept.map_err(|e: store::Error| e.to_string())?;
-        let secret = app.secrets.unseal(&place(), &kept)?;
+        let secret = match app.secrets.unseal(&place(), &kept) {
+            Ok(secret) => secret,
+            // With another key file the subscriptions can not be read either: clients make new ones with the new key.
+            Err(why) => {
+                tracing::warn!(why, "the key for push services can not be opened, and a new one is made: {why}");
+                let secret = app.secrets.unseal(&place(), &new)?;
+                let replaced = app.store.write(move |tx| subscriptions::begin_anew(tx, "vapid", &new)).await;
+                replaced.map_err(|e: store::Error| e.to_string())?;
+                secret
+            }
+        };
         let vapid = Vapid::restore(&secret, app.config.load().server.public_url.origin()).map_err(|e| e.to_string())?;
         let topics = secrets::sha256(format!("topics {}", secret.reveal()).as_bytes());
         Ok(Push { vapid, topics })
@@ -93,6 +104,11 @@ fn look(c: &Calendar) -> String {
     digest(&format!("{texts:?} {}", c.writable))
 }
 
+/// A digest of the user's password, by which a subscription knows whether it is still the one it was made with.
+pub fn password_of(user: &User) -> String {
+    digest(user.password.as_deref().unwrap_or_default())
+}
+
 fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(secrets::sha256(text.as_bytes()))
 }
@@ -121,18 +137,21 @@ struct Message {
     topic: String,
 }
 
-/// Tells every subscriber of the user what it does not know yet.
-pub async fn run(app: &Arc<App>, user: UserId) -> Result<(), Trouble> {
-    let Some(push) = app.push.load_full() else { return Ok(()) };
+/// Tells every subscriber of the user what it does not know yet. Gives when the next one may be tried that could not be
+/// reached, if there is one.
+pub async fn run(app: &Arc<App>, user: UserId) -> Result<Option<Instant>, Trouble> {
+    let Some(push) = app.push.load_full() else { return Ok(None) };
     let now = app.clock.now();
     let (subscriptions, states) = app
         .store
         .read(move |tx| {
-            // Whoever was removed is not written to.
-            let subscriptions = match users::by_id(tx, user)? {
-                Some(_) => subscriptions::of(tx, user, now)?,
-                None => Vec::new(),
-            };
+            // Whoever was removed is not written to, nor who came by a password that is another one now.
+            let mut subscriptions = Vec::new();
+            if let Some(user) = users::by_id(tx, user)? {
+                let password = password_of(&user);
+                subscriptions = subscriptions::of(tx, user.id, now)?;
+                subscriptions.retain(|s| s.password.as_ref().is_none_or(|made| *made == password));
+            }
             let mut states: HashMap<Subject, Option<State>> = HashMap::new();
             for subscription in &subscriptions {
                 if !states.contains_key(&subscription.subject) {
@@ -144,30 +163,35 @@ pub async fn run(app: &Arc<App>, user: UserId) -> Result<(), Trouble> {
         })
         .await?;
     let mut going = JoinSet::new();
-    let mut failed = None;
+    let mut again: Vec<Instant> = Vec::new();
     for subscription in subscriptions {
         let Some(Some(state)) = states.get(&subscription.subject) else { continue };
+        let not_before = subscription.not_before;
         let Some(message) = message(app, &push, subscription, state.clone()) else { continue };
-        if going.len() >= AT_ONCE {
-            gather(going.join_next().await, &mut failed);
+        if not_before > now {
+            again.push(not_before);
+            continue;
+        }
+        if going.len() >= AT_ONCE
+            && let Some(done) = going.join_next().await
+        {
+            again.extend(told(done)?);
         }
         let (app, push) = (app.clone(), push.clone());
         going.spawn(async move { tell(&app, &push, message, now).await });
     }
     while let Some(done) = going.join_next().await {
-        gather(Some(done), &mut failed);
+        again.extend(told(done)?);
     }
-    failed.map_or(Ok(()), Err)
+    Ok(again.into_iter().min())
 }
 
-/// Notes the first trouble.
-fn gather(done: Option<Result<Result<(), Trouble>, tokio::task::JoinError>>, failed: &mut Option<Trouble>) {
-    let trouble = match done {
-        Some(Ok(Err(trouble))) => trouble,
-        Some(Err(e)) => Trouble { why: e.to_string(), after: None },
-        _ => return,
-    };
-    failed.get_or_insert(trouble);
+/// When the subscriber of one message may be tried again; `None`: it need not be.
+fn told(done: Result<store::Result<Option<Instant>>, JoinError>) -> Result<Option<Instant>, Trouble> {
+    match done {
+        Ok(again) => Ok(again?),
+        Err(e) => Err(Trouble { why: e.to_string(), after: None }),
+    }
 }
 
 /// What a subscriber is to be told; `None`: it knows.
@@ -203,33 +227,34 @@ fn service_topic(topic: &str, content: bool, look: bool) -> String {
     URL_SAFE_NO_PAD.encode(&secrets::sha256(name.as_bytes())[..18])
 }
 
-async fn tell(app: &App, push: &Push, message: Message, now: Instant) -> Result<(), Trouble> {
+async fn tell(app: &App, push: &Push, message: Message, now: Instant) -> store::Result<Option<Instant>> {
     let client = match app.config.load().push.private_networks {
         true => &app.http,
         false => &app.public_http,
     };
     let Message { subscription, receiver, state, text, topic } = message;
     let id = subscription.id;
+    let too_long = subscription.failing.is_some_and(|since| since.plus(PATIENCE) < now);
     match web_push::send(client, &receiver, &push.vapid, &text, &topic, now).await {
-        Sent::Done => {
-            app.store.write(move |tx| subscriptions::told(tx, id, &state)).await?;
-            Ok(())
+        Sent::Done => app.store.write(move |tx| subscriptions::told(tx, id, &state)).await?,
+        Sent::Failed { why, after } if !too_long => {
+            let rest = after.map_or(0, |after| i64::try_from(after.as_secs()).unwrap_or(i64::MAX));
+            let again = now.plus(rest.max(pause(subscription.tries)));
+            tracing::info!(why, "a push message was not delivered: {why}");
+            app.store.write(move |tx| subscriptions::failed(tx, id, now, again)).await?;
+            return Ok(Some(again));
         }
-        Sent::Gone(why) => {
+        Sent::Gone(why) | Sent::Failed { why, .. } => {
             tracing::info!(why, "a push subscription ended: {why}");
             app.store.write(move |tx| subscriptions::forget(tx, id)).await?;
-            Ok(())
-        }
-        Sent::Failed { why, .. } if subscription.failing.is_some_and(|since| since.plus(PATIENCE) < now) => {
-            tracing::info!(why, "a push subscription was given up: {why}");
-            app.store.write(move |tx| subscriptions::forget(tx, id)).await?;
-            Ok(())
-        }
-        Sent::Failed { why, after } => {
-            app.store.write(move |tx| subscriptions::failed(tx, id, now)).await?;
-            Err(Trouble { why, after })
         }
     }
+    Ok(None)
+}
+
+/// Half a minute, a minute, two … up to an hour, in seconds.
+fn pause(tries: i64) -> i64 {
+    (30 << tries.clamp(0, 7)).min(3600)
 }
 
 /// Wakes the workers in a moment, when what a client just wrote has been gathered. Called after every write; nearly all

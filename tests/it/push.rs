@@ -11,7 +11,7 @@ use calgate::app::App;
 use calgate::dav;
 use calgate::ical::Instant;
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, subscriptions};
+use calgate::store::{self, app_passwords, subscriptions};
 use calgate::sync::jobs;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
@@ -331,6 +331,48 @@ async fn receivers_that_are_gone_are_forgotten_and_those_away_are_tried_again() 
     }
     service.messages(2).await;
     assert_eq!(house.count().await, 0, "410 is");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_ends_with_the_login_it_was_made_by() {
+    let (house, service) = (house().await, Service::start().await);
+    let user = house.anna.user;
+    let device =
+        house.app.store.write(move |tx| app_passwords::add(tx, user, "phone", b"hash", true, NOW)).await.unwrap();
+    let phone = Actor { may_write: false, app_password: Some(device), ..house.anna.clone() };
+    let body = Keys::new().register(&service.url, "");
+    assert_eq!(house.ask(&phone, "POST /dav/anna/work/", &[XML], &body).await.status(), StatusCode::NO_CONTENT);
+    let body = Keys::new().register(&format!("{}/laptop", service.url), "");
+    assert_eq!(house.ask(&house.anna, "POST /dav/anna/work/", &[XML], &body).await.status(), StatusCode::NO_CONTENT);
+    house.app.store.write(move |tx| app_passwords::revoke(tx, user, device)).await.unwrap();
+    assert_eq!(house.count().await, 1);
+    let mut config = (**house.app.config.load()).clone();
+    config.users[0].password =
+        Some("$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$7ZyWs0g1ReTNUiDGnBNJzMhNHs8h/wMzsRyDPbsTEmI".to_owned());
+    house.app.apply(config).await.unwrap();
+    house.put("/dav/anna/work/a.ics", "a", "Not for a thief", &[]).await;
+    house.later(3).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    service.messages(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_wants_rest_has_it_and_the_others_do_not_wait() {
+    let (house, slow, quick) = (house().await, Service::start().await, Service::start().await);
+    for service in [&slow, &quick] {
+        let body = Keys::new().register(&service.url, "");
+        house.ask(&house.anna, "POST /dav/anna/work/", &[XML], &body).await;
+    }
+    slow.answers.lock().unwrap().push(503);
+    for at in 1..=3 {
+        house.put(&format!("/dav/anna/work/{at}.ics"), &format!("u{at}"), "One more", &[]).await;
+        house.later(3).await;
+        quick.messages(at).await;
+        slow.messages(1).await;
+    }
+    house.later(60).await;
+    slow.messages(2).await;
+    quick.messages(3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
