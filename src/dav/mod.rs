@@ -93,7 +93,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
     let mut answer = match route(app, actor, &method, target.clone(), &request).await {
         Ok(answer) => {
             if let Some(quiet) = quiet
-                && let Err(e) = quiet.settle(app).await
+                && let Some(deed) = push::deed(&method, target.as_ref(), &answer)
+                && let Err(e) = quiet.settle(app, deed).await
             {
                 tracing::debug!(reason = %e, "a client will hear of its own change");
             }

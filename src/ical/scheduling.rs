@@ -12,8 +12,10 @@ use super::{Component, Object, Property};
 /// with all else, the person's own answer too (RFC 6638 3.2.10).
 pub fn tag(text: &str, me: &[String]) -> Option<String> {
     // Most objects are of one person alone, and of those nothing is parsed.
-    let named = |name: &[u8]| text.as_bytes().windows(name.len()).any(|w| w.eq_ignore_ascii_case(name));
-    if !named(b"\nORGANIZER") || !named(b"\nATTENDEE") {
+    let lines = || memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| &text.as_bytes()[at + 1..]);
+    let named =
+        |name: &[u8]| lines().any(|l| l.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+    if !named(b"ORGANIZER") || !named(b"ATTENDEE") {
         return None;
     }
     let mut calendar = Component::parse(text).ok()?;

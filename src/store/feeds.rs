@@ -51,7 +51,7 @@ pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> {
     let Some((kind, slug, owner)) = row else { return Ok(None) };
     let Some(kind) = FeedKind::from_name(&kind) else { return Ok(None) };
     // Whoever holds the token reads for the owner, and only this calendar.
-    let actor = Actor { user: owner.id, name: owner.name.clone(), may_write: false };
+    let actor = Actor { user: owner.id, name: owner.name.clone(), may_write: false, app_password: None };
     match calendars::open(tx, &actor, &owner.name, &slug, Need::Read) {
         Ok(calendar) => Ok(Some(Feed { kind, owner, calendar })),
         Err(calendars::Denied::Store(e)) => Err(e),

@@ -4,7 +4,7 @@
 use super::tx::{Row, Value};
 use super::{Result, Tx, jobs};
 use crate::ical::Instant;
-use crate::ids::{CalendarId, UserId};
+use crate::ids::{CalendarId, Seq, UserId};
 
 /// How long changes are gathered before anybody is told, in seconds.
 const GATHER: i64 = 2;
@@ -48,8 +48,12 @@ pub struct Subscription {
     /// The contents and the look that it was told of last; `None`: it does not want to hear of them.
     pub content: Option<String>,
     pub look: Option<String>,
-    /// Since when it can not be reached.
+    /// Since when it can not be reached, how often, and when it may be tried again.
     pub failing: Option<Instant>,
+    pub tries: i64,
+    pub not_before: Instant,
+    /// A digest of the password by which it was made; `None`: it was an app password, with which it goes.
+    pub password: Option<String>,
 }
 
 /// What a client wants to hear of.
@@ -90,9 +94,13 @@ pub struct New<'a> {
     pub receiver_hash: &'a [u8],
     pub triggers: Triggers,
     pub expires: Instant,
+    /// Either the app password by which the client came, or a digest of the user's own.
+    pub app_password: Option<i64>,
+    pub password: Option<&'a str>,
 }
 
-/// Makes a subscription, or brings the one of that token up to date: what happened before now it need not be told.
+/// Makes a subscription, which need not be told what happened before now; or renews the one of that token, which is
+/// told all the same what it was not told yet.
 pub fn save(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -105,10 +113,15 @@ pub fn save(
     let content = new.triggers.content.then_some(state.content.as_str());
     let look = new.triggers.look.then_some(state.look.as_str());
     tx.execute(
-        "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (token) DO UPDATE SET receiver = excluded.receiver, content = excluded.content,
-             look = excluded.look, expires = excluded.expires, failing = NULL",
+        "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires,
+                                    tries, not_before, app_password, password)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, ?9, ?10)
+         ON CONFLICT (token) DO UPDATE SET receiver = excluded.receiver, expires = excluded.expires,
+             content = CASE WHEN excluded.content IS NULL THEN NULL
+                            ELSE COALESCE(subscriptions.content, excluded.content) END,
+             look = CASE WHEN excluded.look IS NULL THEN NULL ELSE COALESCE(subscriptions.look, excluded.look) END,
+             failing = NULL, tries = 0, not_before = 0,
+             app_password = excluded.app_password, password = excluded.password",
         &[
             user.into(),
             Value::from(subject.calendar()),
@@ -118,9 +131,13 @@ pub fn save(
             content.into(),
             look.into(),
             new.expires.into(),
+            new.app_password.into(),
+            new.password.into(),
         ],
     )?;
     let count = tx.one("SELECT COUNT(*) FROM subscriptions WHERE user_id = ?1", &[user.into()], |row| row.int(0))?;
+    // One that could not be reached may be reachable again.
+    jobs::due_now(tx, jobs::Duty::Notify(user), now.plus(GATHER))?;
     if count.unwrap_or(0) > MOST { Err(NotMade::TooMany) } else { Ok(()) }
 }
 
@@ -134,7 +151,8 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, token: &str) -> Result<bool> {
 /// Every subscription of the user that holds.
 pub fn of(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<Vec<Subscription>> {
     tx.query(
-        "SELECT id, user_id, calendar_id, receiver, token, content, look, failing FROM subscriptions
+        "SELECT id, user_id, calendar_id, receiver, token, content, look, failing, tries, not_before, password
+           FROM subscriptions
           WHERE user_id = ?1 AND expires > ?2 ORDER BY id",
         &[user.into(), now.into()],
         from_row,
@@ -151,6 +169,9 @@ fn from_row(row: &Row<'_>) -> Result<Subscription> {
         content: row.opt_text(5)?,
         look: row.opt_text(6)?,
         failing: row.opt_instant(7)?,
+        tries: row.int(8)?,
+        not_before: row.instant(9)?,
+        password: row.opt_text(10)?,
     })
 }
 
@@ -158,7 +179,7 @@ fn from_row(row: &Row<'_>) -> Result<Subscription> {
 pub fn told(tx: &mut Tx<'_>, id: i64, state: &State) -> Result<()> {
     tx.execute(
         "UPDATE subscriptions SET content = CASE WHEN content IS NULL THEN NULL ELSE ?2 END,
-                look = CASE WHEN look IS NULL THEN NULL ELSE ?3 END, failing = NULL
+                look = CASE WHEN look IS NULL THEN NULL ELSE ?3 END, failing = NULL, tries = 0, not_before = 0
           WHERE id = ?1",
         &[Value::Int(id), (&state.content).into(), (&state.look).into()],
     )
@@ -183,10 +204,49 @@ pub fn pass_over(tx: &mut Tx<'_>, id: i64, before: &State, after: &State) -> Res
     .map(|_| ())
 }
 
-/// A message did not reach the subscriber.
-pub fn failed(tx: &mut Tx<'_>, id: i64, now: Instant) -> Result<()> {
-    let params = [Value::Int(id), now.into()];
-    tx.execute("UPDATE subscriptions SET failing = COALESCE(failing, ?2) WHERE id = ?1", &params).map(|_| ())
+/// What became of a user's calendars since their clock stood at `since`.
+pub struct Traces {
+    /// Numbers that the clock gave out.
+    pub ticks: i64,
+    /// Resources that have one of them. As many as there are numbers: none was changed twice.
+    pub rows: i64,
+    /// Objects that these are.
+    pub objects: i64,
+    /// One of them has the etag that was asked for.
+    pub has_etag: bool,
+    /// One of them is there.
+    pub live: bool,
+}
+
+/// See [`Traces`].
+pub fn traces(tx: &mut Tx<'_>, user: UserId, since: Seq, etag: &str) -> Result<Traces> {
+    let found = tx.one(
+        "SELECT MAX(k.seq), COUNT(r.id), COUNT(DISTINCT r.uid), MAX(CASE WHEN r.etag = ?3 THEN 1 ELSE 0 END), MAX(r.live)
+           FROM clocks k
+           LEFT JOIN calendars c ON c.user_id = k.user_id AND c.seq > ?2
+           LEFT JOIN resources r ON r.calendar_id = c.id AND r.seq > ?2
+          WHERE k.user_id = ?1",
+        &[user.into(), since.into(), etag.into()],
+        |row| {
+            Ok(Traces {
+                ticks: row.int(0)? - since.0,
+                rows: row.int(1)?,
+                objects: row.int(2)?,
+                has_etag: row.opt_int(3)?.unwrap_or(0) == 1,
+                live: row.opt_int(4)?.unwrap_or(0) == 1,
+            })
+        },
+    )?;
+    found.ok_or_else(|| super::Error::Broken("a user has no clock".to_owned()))
+}
+
+/// A message did not reach the subscriber, and is not tried again before then.
+pub fn failed(tx: &mut Tx<'_>, id: i64, now: Instant, not_before: Instant) -> Result<()> {
+    tx.execute(
+        "UPDATE subscriptions SET failing = COALESCE(failing, ?2), tries = tries + 1, not_before = ?3 WHERE id = ?1",
+        &[Value::Int(id), now.into(), not_before.into()],
+    )
+    .map(|_| ())
 }
 
 /// It is of no use any more.
@@ -218,4 +278,10 @@ pub fn common_secret(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<Vec<u
     )?;
     let kept = tx.one("SELECT sealed FROM common_secrets WHERE name = ?1", &[name.into()], |row| row.opt_blob(0))?;
     kept.flatten().ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
+}
+
+/// Puts another secret in the place of one that can not be opened, and forgets the subscriptions, which are sealed alike.
+pub fn begin_anew(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<()> {
+    tx.execute("DELETE FROM subscriptions", &[])?;
+    tx.execute("UPDATE common_secrets SET sealed = ?2 WHERE name = ?1", &[name.into(), sealed.into()]).map(|_| ())
 }

@@ -28,12 +28,14 @@ pub struct Actor {
     pub name: String,
     /// False for a read-only app password.
     pub may_write: bool,
+    /// The app password by which they came; `None`: by the user's own.
+    pub app_password: Option<i64>,
 }
 
 impl Actor {
     /// The user with all their rights.
     pub fn of(user: &User) -> Actor {
-        Actor { user: user.id, name: user.name.clone(), may_write: true }
+        Actor { user: user.id, name: user.name.clone(), may_write: true, app_password: None }
     }
 }
 

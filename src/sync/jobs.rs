@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 
 use super::{Trouble, notify, pull, push};
 use crate::app::App;
-use crate::ical::Window;
+use crate::ical::{Instant, Window};
 use crate::secrets;
 use crate::store::calendars::{INDEX_AHEAD, INDEX_BACK};
 use crate::store::jobs::{self, Duty, LEASE, Lease, NEVER};
@@ -87,10 +87,11 @@ async fn work(app: Arc<App>, lease: Lease) {
     let done = done.await;
     let interval = app.config.load().sync.interval.as_secs() as i64;
     let (rest, failed) = match (&done, lease.duty) {
-        (Ok(()), Duty::Push(_) | Duty::Notify(_)) => (None, false),
-        (Ok(()), Duty::Pull(_)) => (Some(spread(interval)), false),
-        (Ok(()), Duty::Discover(_)) => (Some(spread(DISCOVER)), false),
-        (Ok(()), Duty::Horizon | Duty::Prune) => (Some(DAILY), false),
+        (Ok(Some(at)), _) => (Some(at.0.saturating_sub(app.clock.now().0)), false),
+        (Ok(None), Duty::Push(_) | Duty::Notify(_)) => (None, false),
+        (Ok(None), Duty::Pull(_)) => (Some(spread(interval)), false),
+        (Ok(None), Duty::Discover(_)) => (Some(spread(DISCOVER)), false),
+        (Ok(None), Duty::Horizon | Duty::Prune) => (Some(DAILY), false),
         (Err(trouble), _) => {
             tracing::warn!(duty = %lease.duty, tries = lease.tries + 1, "{} failed: {}", lease.duty, trouble.why);
             let after = trouble.after.map_or(0, |d| d.as_secs() as i64);
@@ -117,9 +118,10 @@ async fn keep(app: &App, lease: &Lease) {
     }
 }
 
-async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
+/// `Some`: when it is due again, where it knows that itself.
+async fn perform(app: &Arc<App>, lease: &Lease) -> Result<Option<Instant>, Trouble> {
     match lease.duty {
-        Duty::Discover(account) => pull::discover_leased(app, lease, account).await.map(|_| ()),
+        Duty::Discover(account) => pull::discover_leased(app, lease, account).await.map(|_| ())?,
         Duty::Pull(calendar) => {
             let report = pull::leased(app, lease, calendar, &pull::Quiet).await?;
             if report != pull::Report::default() {
@@ -132,13 +134,13 @@ async fn perform(app: &Arc<App>, lease: &Lease) -> Result<(), Trouble> {
                     "took {changed} changes, {removed} removals"
                 );
             }
-            Ok(())
         }
-        Duty::Push(calendar) => push::run(app, lease, calendar).await,
-        Duty::Notify(user) => notify::run(app, user).await,
-        Duty::Horizon => move_horizon(app).await,
-        Duty::Prune => forget_deleted(app).await,
+        Duty::Push(calendar) => push::run(app, lease, calendar).await?,
+        Duty::Notify(user) => return notify::run(app, user).await,
+        Duty::Horizon => move_horizon(app).await?,
+        Duty::Prune => forget_deleted(app).await?,
     }
+    Ok(None)
 }
 
 /// Moves the time index of every calendar that has used up half a year of what lies ahead.

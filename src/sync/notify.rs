@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 
 use super::Trouble;
 use crate::app::App;
@@ -19,9 +19,9 @@ use crate::provider::http::Limits;
 use crate::provider::web_push::{self, Receiver, Sent, Vapid};
 use crate::secrets::{self, Place, Secret};
 use crate::store::calendars::{self, Calendar};
+use crate::store::homes::{self, Home};
 use crate::store::subscriptions::{self, PATIENCE, State, Subject, Subscription};
-use crate::store::users::{self, Actor};
-use crate::store::walk::Walk;
+use crate::store::users::{self, Actor, User};
 use crate::store::{self, Tx};
 
 /// What one message may cost: a push service answers a few octets.
@@ -44,9 +44,20 @@ impl Push {
     pub async fn open(app: &App) -> Result<Push, String> {
         let place = || Place { table: "common_secrets", column: "sealed", row: "vapid" };
         let made = app.secrets.seal(&place(), &Vapid::generate());
+        let new = made.clone();
         let kept = app.store.write(move |tx| subscriptions::common_secret(tx, "vapid", &made)).await;
         let kept = kept.map_err(|e: store::Error| e.to_string())?;
-        let secret = app.secrets.unseal(&place(), &kept)?;
+        let secret = match app.secrets.unseal(&place(), &kept) {
+            Ok(secret) => secret,
+            // With another key file the subscriptions can not be read either: clients make new ones with the new key.
+            Err(why) => {
+                tracing::warn!(why, "the key for push services can not be opened, and a new one is made: {why}");
+                let secret = app.secrets.unseal(&place(), &new)?;
+                let replaced = app.store.write(move |tx| subscriptions::begin_anew(tx, "vapid", &new)).await;
+                replaced.map_err(|e: store::Error| e.to_string())?;
+                secret
+            }
+        };
         let vapid = Vapid::restore(&secret, app.config.load().server.public_url.origin()).map_err(|e| e.to_string())?;
         let topics = secrets::sha256(format!("topics {}", secret.reveal()).as_bytes());
         Ok(Push { vapid, topics })
@@ -93,6 +104,11 @@ fn look(c: &Calendar) -> String {
     digest(&format!("{texts:?} {}", c.writable))
 }
 
+/// A digest of the user's password, by which a subscription knows whether it is still the one it was made with.
+pub fn password_of(user: &User) -> String {
+    digest(user.password.as_deref().unwrap_or_default())
+}
+
 fn digest(text: &str) -> String {
     URL_SAFE_NO_PAD.encode(secrets::sha256(text.as_bytes()))
 }
@@ -121,18 +137,21 @@ struct Message {
     topic: String,
 }
 
-/// Tells every subscriber of the user what it does not know yet.
-pub async fn run(app: &Arc<App>, user: UserId) -> Result<(), Trouble> {
-    let Some(push) = app.push.load_full() else { return Ok(()) };
+/// Tells every subscriber of the user what it does not know yet. Gives when the next one may be tried that could not be
+/// reached, if there is one.
+pub async fn run(app: &Arc<App>, user: UserId) -> Result<Option<Instant>, Trouble> {
+    let Some(push) = app.push.load_full() else { return Ok(None) };
     let now = app.clock.now();
     let (subscriptions, states) = app
         .store
         .read(move |tx| {
-            // Whoever was removed is not written to.
-            let subscriptions = match users::by_id(tx, user)? {
-                Some(_) => subscriptions::of(tx, user, now)?,
-                None => Vec::new(),
-            };
+            // Whoever was removed is not written to, nor who came by a password that is another one now.
+            let mut subscriptions = Vec::new();
+            if let Some(user) = users::by_id(tx, user)? {
+                let password = password_of(&user);
+                subscriptions = subscriptions::of(tx, user.id, now)?;
+                subscriptions.retain(|s| s.password.as_ref().is_none_or(|made| *made == password));
+            }
             let mut states: HashMap<Subject, Option<State>> = HashMap::new();
             for subscription in &subscriptions {
                 if !states.contains_key(&subscription.subject) {
@@ -144,30 +163,35 @@ pub async fn run(app: &Arc<App>, user: UserId) -> Result<(), Trouble> {
         })
         .await?;
     let mut going = JoinSet::new();
-    let mut failed = None;
+    let mut again: Vec<Instant> = Vec::new();
     for subscription in subscriptions {
         let Some(Some(state)) = states.get(&subscription.subject) else { continue };
+        let not_before = subscription.not_before;
         let Some(message) = message(app, &push, subscription, state.clone()) else { continue };
-        if going.len() >= AT_ONCE {
-            gather(going.join_next().await, &mut failed);
+        if not_before > now {
+            again.push(not_before);
+            continue;
+        }
+        if going.len() >= AT_ONCE
+            && let Some(done) = going.join_next().await
+        {
+            again.extend(told(done)?);
         }
         let (app, push) = (app.clone(), push.clone());
         going.spawn(async move { tell(&app, &push, message, now).await });
     }
     while let Some(done) = going.join_next().await {
-        gather(Some(done), &mut failed);
+        again.extend(told(done)?);
     }
-    failed.map_or(Ok(()), Err)
+    Ok(again.into_iter().min())
 }
 
-/// Notes the first trouble.
-fn gather(done: Option<Result<Result<(), Trouble>, tokio::task::JoinError>>, failed: &mut Option<Trouble>) {
-    let trouble = match done {
-        Some(Ok(Err(trouble))) => trouble,
-        Some(Err(e)) => Trouble { why: e.to_string(), after: None },
-        _ => return,
-    };
-    failed.get_or_insert(trouble);
+/// When the subscriber of one message may be tried again; `None`: it need not be.
+fn told(done: Result<store::Result<Option<Instant>>, JoinError>) -> Result<Option<Instant>, Trouble> {
+    match done {
+        Ok(again) => Ok(again?),
+        Err(e) => Err(Trouble { why: e.to_string(), after: None }),
+    }
 }
 
 /// What a subscriber is to be told; `None`: it knows.
@@ -203,33 +227,34 @@ fn service_topic(topic: &str, content: bool, look: bool) -> String {
     URL_SAFE_NO_PAD.encode(&secrets::sha256(name.as_bytes())[..18])
 }
 
-async fn tell(app: &App, push: &Push, message: Message, now: Instant) -> Result<(), Trouble> {
+async fn tell(app: &App, push: &Push, message: Message, now: Instant) -> store::Result<Option<Instant>> {
     let client = match app.config.load().push.private_networks {
         true => &app.http,
         false => &app.public_http,
     };
     let Message { subscription, receiver, state, text, topic } = message;
     let id = subscription.id;
+    let too_long = subscription.failing.is_some_and(|since| since.plus(PATIENCE) < now);
     match web_push::send(client, &receiver, &push.vapid, &text, &topic, now).await {
-        Sent::Done => {
-            app.store.write(move |tx| subscriptions::told(tx, id, &state)).await?;
-            Ok(())
+        Sent::Done => app.store.write(move |tx| subscriptions::told(tx, id, &state)).await?,
+        Sent::Failed { why, after } if !too_long => {
+            let rest = after.map_or(0, |after| i64::try_from(after.as_secs()).unwrap_or(i64::MAX));
+            let again = now.plus(rest.max(pause(subscription.tries)));
+            tracing::info!(why, "a push message was not delivered: {why}");
+            app.store.write(move |tx| subscriptions::failed(tx, id, now, again)).await?;
+            return Ok(Some(again));
         }
-        Sent::Gone(why) => {
+        Sent::Gone(why) | Sent::Failed { why, .. } => {
             tracing::info!(why, "a push subscription ended: {why}");
             app.store.write(move |tx| subscriptions::forget(tx, id)).await?;
-            Ok(())
-        }
-        Sent::Failed { why, .. } if subscription.failing.is_some_and(|since| since.plus(PATIENCE) < now) => {
-            tracing::info!(why, "a push subscription was given up: {why}");
-            app.store.write(move |tx| subscriptions::forget(tx, id)).await?;
-            Ok(())
-        }
-        Sent::Failed { why, after } => {
-            app.store.write(move |tx| subscriptions::failed(tx, id, now)).await?;
-            Err(Trouble { why, after })
         }
     }
+    Ok(None)
+}
+
+/// Half a minute, a minute, two … up to an hour, in seconds.
+fn pause(tries: i64) -> i64 {
+    (30 << tries.clamp(0, 7)).min(3600)
 }
 
 /// Wakes the workers in a moment, when what a client just wrote has been gathered. Called after every write; nearly all
@@ -248,6 +273,9 @@ pub fn soon(app: &Arc<App>) {
 
 /// What a client that causes a change itself is not to be told of. Taken before the request, and settled after it.
 pub struct Quiet {
+    user: UserId,
+    /// Where the user's clock and that of the home stood.
+    at: Home,
     before: Vec<(i64, Subject, State)>,
 }
 
@@ -258,6 +286,18 @@ pub enum Still<'a> {
     These(&'a [String]),
 }
 
+/// What a request has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// An object was put, and has this etag.
+    Put(String),
+    Deleted,
+    /// An object came to another place.
+    Moved,
+    /// A calendar came, went, or looks different.
+    Calendar,
+}
+
 impl Quiet {
     pub async fn take(app: &App, user: UserId, still: Still<'_>) -> store::Result<Quiet> {
         let only = match still {
@@ -265,31 +305,43 @@ impl Quiet {
             Still::These(tokens) => Some(tokens.to_vec()),
         };
         let now = app.clock.now();
-        let before = app.store.read(move |tx| {
-            let mut before = Vec::new();
-            for s in subscriptions::of(tx, user, now)? {
-                if only.as_ref().is_none_or(|tokens| tokens.contains(&s.token))
-                    && let Some(state) = state(tx, s.subject)?
-                {
-                    before.push((s.id, s.subject, state));
+        app.store
+            .read(move |tx| {
+                let mut before = Vec::new();
+                for s in subscriptions::of(tx, user, now)? {
+                    if only.as_ref().is_none_or(|tokens| tokens.contains(&s.token))
+                        && let Some(state) = state(tx, s.subject)?
+                    {
+                        before.push((s.id, s.subject, state));
+                    }
                 }
-            }
-            Ok::<_, store::Error>(before)
-        });
-        Ok(Quiet { before: before.await? })
+                Ok(Quiet { user, at: homes::home(tx, user)?, before })
+            })
+            .await
     }
 
-    /// The request is over. What changed since is taken for its doing, unless more than one resource of the calendar
-    /// did: then somebody else was at it too, and it is better to be told too often.
-    pub async fn settle(self, app: &App) -> store::Result<()> {
+    /// The request is over. What changed meanwhile is passed over only where it can be nobody's doing but its own:
+    /// better a message too many than one that somebody waits for.
+    pub async fn settle(self, app: &App, deed: Deed) -> store::Result<()> {
         if self.before.is_empty() {
             return Ok(());
         }
         app.store
             .write(move |tx| {
-                for (id, subject, before) in &self.before {
-                    let Some(after) = state(tx, *subject)? else { continue };
-                    if after != *before && one_change(tx, *subject, before)? {
+                let home = homes::home(tx, self.user)?;
+                let etag = if let Deed::Put(etag) = &deed { etag.as_str() } else { "" };
+                let traces = subscriptions::traces(tx, self.user, self.at.seq, etag)?;
+                let looks = home.looks.0 - self.at.looks.0;
+                // Every number of the clock belongs to a row, and all rows are the one object.
+                let one = looks == 0 && traces.ticks == traces.rows && traces.objects == 1;
+                let alone = match deed {
+                    Deed::Put(_) => one && traces.has_etag,
+                    Deed::Deleted => one && !traces.live,
+                    Deed::Moved => one,
+                    Deed::Calendar => looks == 1 && traces.ticks == 0,
+                };
+                for (id, subject, before) in self.before.iter().filter(|_| alone) {
+                    if let Some(after) = state(tx, *subject)? {
                         subscriptions::pass_over(tx, *id, before, &after)?;
                     }
                 }
@@ -297,18 +349,4 @@ impl Quiet {
             })
             .await
     }
-}
-
-/// Whether at most one resource changed since then.
-fn one_change(tx: &mut Tx<'_>, subject: Subject, before: &State) -> store::Result<bool> {
-    let Subject::Calendar(id) = subject else { return Ok(true) };
-    let Some(calendar) = calendars::for_engine(tx, id)? else { return Ok(false) };
-    let Some(store::calendars::Token { seq, .. }) = calendar.read_token(&before.content) else { return Ok(false) };
-    let mut count = 0;
-    let mut changes = Walk::Changes { after: seq, until: calendar.seq, tombstones: true };
-    changes.page(tx, &calendar, false, 2, |_| {
-        count += 1;
-        Ok(true)
-    })?;
-    Ok(count <= 1 && seq >= calendar.floor)
 }

@@ -261,7 +261,7 @@ async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<
             }
         });
     }
-    let actor = Actor { may_write: !device.read_only, ..Actor::of(&user) };
+    let actor = Actor { may_write: !device.read_only, app_password: Some(device.id), ..Actor::of(&user) };
     Ok(Some(Login { actor, fitted: None, verified: now, seen: now }))
 }
 

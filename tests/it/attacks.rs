@@ -725,6 +725,33 @@ async fn s15_nothing_is_made_of_host_or_of_what_strangers_forward() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn s53_a_page_of_another_site_changes_nothing() {
+    let scene = scene().await;
+    let share = "<CS:share xmlns:CS=\"http://calendarserver.org/ns/\" xmlns:D=\"DAV:\"><CS:set>\
+                 <D:href>/dav/principals/bert/</D:href><CS:read-write/></CS:set></CS:share>";
+    for from in [
+        "Sec-Fetch-Site: cross-site\r\nOrigin: https://evil.example\r\n",
+        "Sec-Fetch-Site: same-site\r\n",
+        "Origin: https://evil.example\r\n",
+        "Origin: null\r\n",
+    ] {
+        for (method, path, body) in [
+            ("POST", "/dav/anna/private/", share),
+            ("PUT", "/dav/anna/private/x.ics", ""),
+            ("DELETE", "/dav/anna/private/a.ics", ""),
+        ] {
+            let answer = scene.send(method, path, &format!("Content-Type: text/plain\r\n{from}"), body).await;
+            assert_eq!(answer.status, 403, "{from} {method}: {answer:?}");
+            assert!(answer.body.contains("another site"), "{answer:?}");
+        }
+    }
+    // Thunderbird says so of every request.
+    let answer = scene.send("PROPFIND", "/dav/anna/private/", "Sec-Fetch-Site: same-origin\r\nDepth: 0\r\n", "").await;
+    assert_eq!(answer.status, 207, "{answer:?}");
+    scene.unharmed().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s16_odd_methods_and_overrides_do_nothing() {
     let scene = scene().await;
     for method in ["TRACE", "CONNECT", "PATCH", "LINK", "DEBUG", "get", "FOO", "DELETE2", "BPROPFIND"] {

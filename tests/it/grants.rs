@@ -313,7 +313,7 @@ async fn what_is_taken_back_is_gone_at_once(url: String) {
 
     // A user who goes takes along what they granted, and what they were granted.
     let ghost = app.store.write(|tx| users::add(tx, "carl", None, &[], "UTC")).await.unwrap().unwrap();
-    let carl = Actor { user: ghost, name: "carl".to_owned(), may_write: true };
+    let carl = Actor { user: ghost, name: "carl".to_owned(), may_write: true, app_password: None };
     let made = app.store.write(move |tx| {
         calendars::create(tx, &carl, "carl", "mine", &calendars::New::default(), NOW).map_err(|e| panic!("{e:?}"))
     });

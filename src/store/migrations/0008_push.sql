@@ -9,7 +9,12 @@ CREATE TABLE subscriptions (
     content       TEXT,                     -- the contents it was told of last; NULL: not wanted
     look          TEXT,                     -- the properties it was told of last; NULL: not wanted
     expires       INTEGER NOT NULL,
-    failing       INTEGER                   -- since when it can not be reached
+    failing       INTEGER,                  -- since when it can not be reached
+    tries         INTEGER NOT NULL,         -- how often, since it last could
+    not_before    INTEGER NOT NULL,         -- when it may be tried again
+    -- By which login it was made: it ends with that. An app password, or the password of which this is a digest.
+    app_password  INTEGER REFERENCES app_passwords (id) ON DELETE CASCADE,
+    password      TEXT
 ) STRICT;
 CREATE INDEX subscriptions_of ON subscriptions (user_id, expires);
 CREATE INDEX subscriptions_to ON subscriptions (calendar_id);
