@@ -801,6 +801,8 @@ pub(super) fn forget_all(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {
     pub slug: String,
+    /// Whether its calendar's upstream sends the invitations of what is put into it.
+    pub schedules: bool,
     /// `None`: upstream's object could not be read and was set aside; `error` says why.
     pub held: Option<Held>,
     /// A unified row: the calendar and name that it shows.
@@ -830,14 +832,17 @@ pub fn explain(tx: &mut Tx<'_>, user: UserId, what: &str) -> Result<Vec<Explaine
     };
     let slug = slug.as_deref();
     let rows = tx.query(
-        "SELECT r.id, c.slug, c.id FROM resources r JOIN calendars c ON c.id = r.calendar_id
+        "SELECT r.id, c.slug, c.id, CASE WHEN c.source = 'unified' THEN COALESCE(oc.schedules, 0) ELSE c.schedules END
+           FROM resources r JOIN calendars c ON c.id = r.calendar_id
+           LEFT JOIN resources o ON o.id = r.origin_id
+           LEFT JOIN calendars oc ON oc.id = o.calendar_id
           WHERE c.user_id = ?1 AND (r.uid = ?2 OR r.name = ?2) AND (CAST(?3 AS TEXT) IS NULL OR c.slug = ?3)
           ORDER BY c.slug, r.name",
         &[user.into(), (&wanted).into(), slug.into()],
-        |row| Ok((ResourceId(row.int(0)?), row.text(1)?, CalendarId(row.int(2)?))),
+        |row| Ok((ResourceId(row.int(0)?), row.text(1)?, CalendarId(row.int(2)?), row.bool(3)?)),
     )?;
     let mut found = Vec::new();
-    for (id, slug, calendar) in rows {
+    for (id, slug, calendar, schedules) in rows {
         let Some(held) = held_by_id(tx, id)? else { continue };
         let shows = match held.origin {
             Some(origin) => tx.one(
@@ -853,16 +858,17 @@ pub fn explain(tx: &mut Tx<'_>, user: UserId, what: &str) -> Result<Vec<Explaine
             |row| Ok(Kept { at: row.instant(0)?, reason: row.text(1)?, body: row.text(2)? }),
         )?;
         let (remote, error) = (held.remote.clone(), held.refused.clone().or(held.error.clone()));
-        found.push(Explained { slug, held: Some(held), shows, remote, error, kept });
+        found.push(Explained { slug, schedules, held: Some(held), shows, remote, error, kept });
     }
     let aside = tx.query(
-        "SELECT c.slug, s.remote_id, s.reason, s.body FROM set_aside s JOIN calendars c ON c.id = s.calendar_id
+        "SELECT c.slug, s.remote_id, s.reason, s.body, c.schedules FROM set_aside s JOIN calendars c ON c.id = s.calendar_id
           WHERE c.user_id = ?1 AND (CAST(?2 AS TEXT) IS NULL OR c.slug = ?2)
           ORDER BY c.slug, s.remote_id",
         &[user.into(), slug.into()],
         |row| {
             let (remote, error) = (Some(RemoteId(row.text(1)?)), Some(row.text(2)?));
-            let explained = Explained { slug: row.text(0)?, held: None, shows: None, remote, error, kept: Vec::new() };
+            let (slug, schedules) = (row.text(0)?, row.bool(4)?);
+            let explained = Explained { slug, schedules, held: None, shows: None, remote, error, kept: Vec::new() };
             Ok((explained, row.text(3)?))
         },
     )?;
