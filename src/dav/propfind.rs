@@ -1,6 +1,6 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
-use super::page::{self, Choice, Pace, Page, Place, Writer};
+use super::page::{self, Choice, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
@@ -25,7 +25,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
     let mut left: Option<(Place, Walk)> = None;
-    let body = page::body(asked.app, Pace::Quick, move |tx, out| {
+    let body = page::body(asked.app, writer.pace(), move |tx, out| {
         let (place, walk) = match &mut left {
             Some((place, walk)) => {
                 *place = place.again(tx, &writer.scene, &writer.sheet)?;
@@ -43,7 +43,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         };
         let (_, over) = writer.rows(tx, place, walk, &Choice::All, None, out)?;
         if !over {
-            return Ok(Page::More);
+            return Ok(Page::more(writer.pace(), out));
         }
         response::close_root("D:multistatus", out);
         Ok(Page::Last)
