@@ -19,9 +19,6 @@ use crate::store::{self, Tx};
 const REFRESH: &str = "PT15M";
 /// Rows that are held at one time.
 const PAGE: u32 = 100;
-/// Instances of an expanded file, and its octets.
-const MOST_INSTANCES: usize = 10_000;
-const MOST_OCTETS: usize = 32 << 20;
 
 /// What is to be in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,12 +29,16 @@ pub struct Ask {
     pub window: Option<Window>,
     /// Each instance in the window by itself, without rules and zones.
     pub expand: bool,
+    /// What expanding one object may cost.
+    pub limits: Limits,
+    /// Octets of an expanded file.
+    pub octets: usize,
 }
 
 /// Why there is no file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// More instances than are expanded at once.
+    /// More instances of one object than are expanded, or a longer file.
     TooMany,
     Store(store::Error),
 }
@@ -128,17 +129,16 @@ impl Export {
     /// Goes over everything once, and gives the beginning of the file.
     pub fn open(tx: &mut Tx<'_>, calendar: &Calendar, ask: &Ask) -> Result<(Export, String), Error> {
         let mut export = Export { ask: *ask, file: File::new(ask.form), after: None };
-        let (mut instances, mut octets) = (0, 0);
+        let mut octets = 0;
         loop {
             let (objects, last) = export.page(tx, calendar)?;
             for (shown, first) in &objects {
                 export.file.see(shown, *first);
                 if ask.expand {
-                    instances += shown.components.len();
                     octets += shown.print().len();
                 }
             }
-            if instances > MOST_INSTANCES || octets > MOST_OCTETS {
+            if octets > ask.octets {
                 return Err(Error::TooMany);
             }
             if last {
@@ -180,7 +180,9 @@ impl Export {
             let first = object.span().first;
             match expand.expand {
                 None => shown.push((object.calendar().clone(), first)),
-                Some(_) => shown.extend(expanded(&object, &expand, &zone)?.map(|calendar| (calendar, first))),
+                Some(_) => {
+                    shown.extend(expanded(&object, &expand, &zone, self.ask.limits)?.map(|calendar| (calendar, first)))
+                }
             }
         }
         let over = rows.len() < PAGE as usize;
@@ -201,8 +203,8 @@ fn read(resource: &Resource) -> Option<Object> {
 }
 
 /// `None`: its rule can not be followed, so that there are no instances to show.
-fn expanded(object: &Object, expand: &Select, zone: &TimeZone) -> Result<Option<Component>, Error> {
-    match select::select(object, expand, zone, Limits { instances: MOST_INSTANCES, ..Limits::default() }) {
+fn expanded(object: &Object, expand: &Select, zone: &TimeZone, limits: Limits) -> Result<Option<Component>, Error> {
+    match select::select(object, expand, zone, limits) {
         Ok(text) => Ok(Component::parse(&text).ok()),
         Err(recur::Error::TooMany) => Err(Error::TooMany),
         Err(recur::Error::Unreadable(_)) => Ok(None),

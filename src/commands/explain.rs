@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use calgate::ical::scheduling;
 use calgate::store::resources::{self, Explained, Held, Kept, Verdict};
 use serde_json::json;
 
@@ -65,6 +66,9 @@ fn show(user: &str, explained: &Explained) {
         if let Some((seq, verdict)) = held.verdict {
             fact("last sent", &format!("{}, seq {seq}", words(verdict)));
         }
+    }
+    if explained.held.as_ref().and_then(|held| held.body.as_deref()).is_some_and(invites) {
+        fact("invitations", who_sends(explained.schedules));
     }
     if let Some(remote) = &explained.remote {
         fact("at its server", remote.as_str());
@@ -135,6 +139,19 @@ fn state(explained: &Explained) -> String {
     }
 }
 
+/// Whether somebody is invited to it.
+fn invites(text: &str) -> bool {
+    scheduling::tag(text, &[]).is_some()
+}
+
+/// Who tells the guests.
+fn who_sends(schedules: bool) -> &'static str {
+    match schedules {
+        true => "its server sends them, when it gets the event",
+        false => "not sent from here: its calendar has no server that says it sends them",
+    }
+}
+
 /// What became of a version, for people.
 fn words(verdict: Verdict) -> &'static str {
     match verdict {
@@ -151,6 +168,7 @@ fn as_json(explained: &Explained) -> serde_json::Value {
     json!({
         "calendar": explained.slug,
         "state": state(explained),
+        "schedules": explained.schedules,
         "name": held.map(|h| h.name.as_str()),
         "uid": held.map(|h| &h.uid),
         "seq": held.map(|h| h.seq.0),
@@ -206,7 +224,8 @@ mod tests {
     fn check(held: Option<Held>, shows: bool, error: Option<&str>, expect: &str) {
         let shows = shows.then(|| ("work".to_owned(), Name::new("standup.ics").expect("a name")));
         let error = error.map(str::to_owned);
-        let explained = Explained { slug: "home".to_owned(), held, shows, remote: None, error, kept: Vec::new() };
+        let explained =
+            Explained { slug: "home".to_owned(), schedules: false, held, shows, remote: None, error, kept: Vec::new() };
         assert_eq!(state(&explained), expect);
         assert!(!state(&explained).contains("upstream"), "a word of ours: {expect}");
     }

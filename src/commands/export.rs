@@ -58,7 +58,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let target = calendar::find(&here, &arguments.calendar).await?;
     let user = here.user(&target.owner).await?;
     let window = window(&arguments, &target.time_zone())?;
-    let ask = Ask { form: if arguments.json { Form::Json } else { Form::Text }, window, expand: arguments.expand };
+    let form = if arguments.json { Form::Json } else { Form::Text };
+    let limits = &here.config.limits;
+    let (most, octets) = (limits.expansion(), limits.expanded);
+    let ask = Ask { form, window, expand: arguments.expand, limits: most, octets };
     let mut output: Box<dyn Write + Send> = match &arguments.output {
         Some(file) => match File::create_new(file) {
             Ok(file) => Box::new(BufWriter::new(file)),

@@ -1,14 +1,14 @@
 //! GET and HEAD: a resource as it was stored, byte for byte, or as jCal; a calendar as one file (`whole.rs`); of other
 //! collections, and for browsers, a line of help for people.
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, LAST_MODIFIED, VARY};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, LAST_MODIFIED, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use jiff::tz::TimeZone;
 
 use super::path::{self, Target};
 use super::props::Scene;
 use super::response::{self, Answer, http_date, quoted};
-use super::{Asked, Error, propfind, request, schedule, whole};
+use super::{Asked, Error, propfind, put, request, schedule, whole};
 use crate::body::Body;
 use crate::ical::file::Form;
 use crate::ical::select::{self, Select};
@@ -56,7 +56,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     response::header(&mut answer, VARY, "Accept, CalDAV-Timezones");
     response::header(&mut answer, ETAG, &etag);
     if let Some(tag) = tag {
-        response::header(&mut answer, HeaderName::from_static("schedule-tag"), &format!("\"{tag}\""));
+        response::header(&mut answer, put::SCHEDULE_TAG, &format!("\"{tag}\""));
     }
     response::header(&mut answer, LAST_MODIFIED, &http_date(resource.changed_at));
     // For this user only, and asked for again each time: the etag makes that cheap.

@@ -33,7 +33,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderName};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use crate::app::App;
@@ -93,7 +93,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
     let mut answer = match route(app, actor, &method, target.clone(), &request).await {
         Ok(answer) => {
             if let Some(quiet) = quiet
-                && let Err(e) = quiet.settle(app).await
+                && let Some(deed) = push::deed(&method, target.as_ref(), &answer)
+                && let Err(e) = quiet.settle(app, deed).await
             {
                 tracing::debug!(reason = %e, "a client will hear of its own change");
             }
@@ -114,13 +115,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
         }
     };
     if !answer.headers().contains_key("dav") && matches!(method.as_str(), "PROPFIND" | "REPORT") {
-        // An error: what the calendar can do is not looked up for it.
-        response::header(&mut answer, HeaderName::from_static("dav"), &options::dav(app, target.as_ref(), None));
-    }
-    if matches!(method.as_str(), "PROPFIND" | "OPTIONS")
-        && let Some(target) = &target
-    {
-        schedule::claim(app, actor, target, &mut answer).await;
+        // A report, or an error: what the calendar can do is not looked up for it.
+        answer = options::with_dav(answer, &options::dav(app, target.as_ref(), false));
     }
     if method == "HEAD" {
         // How long a streamed answer would be is only known when it has been made.
@@ -134,7 +130,7 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
 
 /// Answers OPTIONS, which needs no login.
 pub fn options(app: &Arc<App>, path: &str) -> Answer {
-    options::say(app, Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), None, true)
+    options::plain(app, Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), true)
 }
 
 async fn route(
@@ -152,7 +148,7 @@ async fn route(
     }
     let Some(target) = target else {
         return Err(match method {
-            "OPTIONS" => return Ok(options::say(app, None, None, actor.may_write)),
+            "OPTIONS" => return Ok(options::plain(app, None, actor.may_write)),
             "PUT" | "MKCALENDAR" | "MKCOL" => match (method, parent(request.uri().path())) {
                 ("PUT", Some(Target::Calendar { .. })) => unfit_name(),
                 ("PUT", _) | (_, Some(Target::Resource { .. }) | None) => no_parent(),
@@ -193,14 +189,7 @@ async fn route(
     };
     let query = request.uri().query().unwrap_or_default();
     let asked = Asked { app, base, limits, actor, target, query, headers: request.headers(), body: &body };
-    // Apple's clients look for what a calendar can do in the answer to a PROPFIND too.
-    let lists = matches!(method, "PROPFIND" | "REPORT");
-    let calendar = match lists && options::depends_on_calendar() {
-        true => options::calendar_of(&asked).await?,
-        false => None,
-    };
-    let dav = lists.then(|| options::dav(app, Some(&asked.target), calendar.as_ref()));
-    let answer = match method {
+    match method {
         "OPTIONS" => options::answer(asked).await,
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
@@ -216,12 +205,7 @@ async fn route(
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
         // `allowed` has no others.
         _ => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "this method is not known here")),
-    };
-    let mut answer = answer?;
-    if let Some(dav) = dav {
-        response::header(&mut answer, HeaderName::from_static("dav"), &dav);
     }
-    Ok(answer)
 }
 
 /// Enough of a text to recognise it by.

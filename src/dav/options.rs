@@ -8,7 +8,10 @@ use super::path::Target;
 use super::response::{self, Answer};
 use super::{Asked, Error};
 use crate::app::App;
-use crate::store::calendars::{self, Calendar, Denied, Need, Source};
+use crate::store::calendars::{self, Denied, Need, Source};
+use crate::store::grants::May;
+use crate::store::users::Actor;
+use crate::store::{self, Tx, resources, scheduling, unified};
 
 /// One token of the `DAV` header. What is claimed there is believed (a client that reads `calendar-auto-schedule` sends
 /// no invitations itself), so each says where it holds. No class 2 (there are no locks), and no access-control (there is no
@@ -22,12 +25,12 @@ pub struct Class {
 pub enum Holds {
     /// At every URL, those that are nothing of ours included: clients look for a server at paths of other servers.
     Everywhere,
-    /// Of URLs of ours, by what they are.
-    At(fn(&Target) -> bool),
+    /// At every URL of ours.
+    Ours,
     /// Of homes and calendars, where push messages are switched on.
     Pushed,
-    /// In and on calendars, by what they can do. Without a login that is not known, and not claimed.
-    In(fn(&Calendar) -> bool),
+    /// Where an upstream sends the invitations of what is put there. Without a login that is not known, and not claimed.
+    Scheduled,
 }
 
 /// To claim something, add a row and a line in `fixtures/dav/4918-18-options.http`.
@@ -45,6 +48,8 @@ pub const CLASSES: &[Class] = &[
     Class { token: "calendarserver-principal-search", holds: Holds::Everywhere },
     Class { token: "calendarserver-principal-property-search", holds: Holds::Everywhere },
     Class { token: "webdav-push", holds: Holds::Pushed },
+    Class { token: "calendar-auto-schedule", holds: Holds::Scheduled },
+    Class { token: "calendar-availability", holds: Holds::Ours },
 ];
 
 /// Methods that are known of, so that they are 405 where they are not possible; any other is 501.
@@ -71,48 +76,97 @@ pub const KNOWN: &[&str] = &[
     "SEARCH",
 ];
 
-/// The `DAV` header at `target`, as far as `calendar` is known: the one that it is, or is in.
-pub fn dav(app: &App, target: Option<&Target>, calendar: Option<&Calendar>) -> String {
+/// The `DAV` header at `target`. `scheduled`: what [`scheduled`] says, false where that was not asked.
+pub fn dav(app: &App, target: Option<&Target>, scheduled: bool) -> String {
     let pushed = matches!(target, Some(Target::Home { .. } | Target::Calendar { .. })) && app.push.load().is_some();
     let holds = |class: &&Class| match class.holds {
         Holds::Everywhere => true,
-        Holds::At(holds) => target.is_some_and(holds),
+        Holds::Ours => target.is_some(),
         Holds::Pushed => pushed,
-        Holds::In(holds) => calendar.is_some_and(holds),
+        Holds::Scheduled => scheduled,
     };
     let tokens: Vec<&str> = CLASSES.iter().filter(holds).map(|class| class.token).collect();
     tokens.join(", ")
 }
 
-/// Whether some token depends on what the calendar can do, which then has to be looked up.
-pub fn depends_on_calendar() -> bool {
-    CLASSES.iter().any(|class| matches!(class.holds, Holds::In(_)))
+/// Whether an upstream sends the invitations of all that can be put into the calendars of a home.
+///
+/// What stands in the header is believed: a client that reads `calendar-auto-schedule` sends no invitations itself, and one
+/// that does not sends them beside an upstream's. So it is said of a calendar whose upstream sends them, and of a home, its
+/// principal and its boxes when that holds for every calendar of it that takes events: Thunderbird asks the calendar,
+/// Apple's clients the principal.
+pub fn scheduled(tx: &mut Tx<'_>, actor: &Actor, owner: &str) -> store::Result<bool> {
+    // Mostly there is no such upstream at all.
+    if !scheduling::any(tx)? {
+        return Ok(false);
+    }
+    match calendars::home(tx, actor, owner) {
+        Ok(calendars) => Ok(scheduling::all_schedule(&calendars)),
+        Err(Denied::Store(e)) => Err(e),
+        Err(_) => Ok(false),
+    }
 }
 
-/// The calendar at `target`, or around it, as far as the actor may know of it.
-pub async fn calendar_of(asked: &Asked<'_>) -> Result<Option<Calendar>, Error> {
-    let (Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. }) = &asked.target else {
-        return Ok(None);
+/// What of a place only a look-up says.
+#[derive(Default)]
+struct Known {
+    /// Nothing here can be changed.
+    read_only: bool,
+    /// Of a calendar that somebody shares: it can be left, whatever may be done in it.
+    shared: bool,
+    scheduled: bool,
+}
+
+fn look_up(tx: &mut Tx<'_>, actor: &Actor, target: &Target) -> store::Result<Known> {
+    let owner = match target {
+        Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. } => {
+            let calendar = match calendars::open(tx, actor, owner, slug, Need::Read) {
+                Ok(calendar) => calendar,
+                Err(Denied::Store(e)) => return Err(e),
+                Err(_) => return Ok(Known::default()),
+            };
+            let unified = matches!(calendar.source, Source::Unified { .. });
+            let for_reading = calendar.share.as_ref().is_some_and(|share| share.may != May::Write);
+            let read_only = match target {
+                _ if for_reading || !unified => !calendar.writable,
+                // Each resource of a unified calendar has the right of its origin, whatever holds for new ones.
+                Target::Resource { name, .. } if resources::get(tx, &calendar, name)?.is_some() => {
+                    !unified::is_writable(tx, calendar.id, name.as_str())?
+                }
+                Target::Resource { .. } => !calendar.writable,
+                _ => false,
+            };
+            return Ok(Known { read_only, shared: calendar.share.is_some(), scheduled: calendar.schedules });
+        }
+        Target::Home { owner } | Target::Inbox { owner } | Target::Outbox { owner } => owner,
+        Target::Principal { user } => user,
+        Target::Root { .. } | Target::Principals => return Ok(Known::default()),
     };
-    let (actor, owner, slug) = (asked.actor.clone(), owner.clone(), slug.clone());
-    match asked.app.store.read(move |tx| calendars::open(tx, &actor, &owner, &slug, Need::Read)).await {
-        Ok(calendar) => Ok(Some(calendar)),
-        Err(Denied::Store(e)) => Err(e.into()),
-        Err(_) => Ok(None),
-    }
+    Ok(Known { scheduled: scheduled(tx, actor, owner)?, ..Known::default() })
 }
 
 /// The answer to who is logged in.
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
-    let calendar = calendar_of(&asked).await?;
-    Ok(say(asked.app, Some(&asked.target), calendar.as_ref(), asked.actor.may_write))
+    let (actor, target) = (asked.actor.clone(), asked.target.clone());
+    let known = asked.app.store.glance(move |tx| look_up(tx, &actor, &target)).await?;
+    let dav = dav(asked.app, Some(&asked.target), known.scheduled);
+    Ok(with_dav(say(Some(&asked.target), &known, asked.actor.may_write), &dav))
 }
 
-/// 200 and not 204: Thunderbird and Evolution ask for it. `may_write`: the password may, or there is none yet.
-pub fn say(app: &App, target: Option<&Target>, calendar: Option<&Calendar>, may_write: bool) -> Answer {
+/// The answer without a login, or where nothing of ours is. `may_write`: the password may, or there is none yet.
+pub fn plain(app: &App, target: Option<&Target>, may_write: bool) -> Answer {
+    with_dav(say(target, &Known::default(), may_write), &dav(app, target, false))
+}
+
+pub fn with_dav(mut answer: Answer, dav: &str) -> Answer {
+    response::header(&mut answer, HeaderName::from_static("dav"), dav);
+    answer
+}
+
+/// 200 and not 204: Thunderbird and Evolution ask for it.
+fn say(target: Option<&Target>, known: &Known, may_write: bool) -> Answer {
     let mut answer = response::empty(StatusCode::OK);
-    response::header(&mut answer, HeaderName::from_static("dav"), &dav(app, target, calendar));
-    let offered = target.map_or("OPTIONS".to_owned(), |target| offered(target, calendar, may_write));
+    let offered = target.map_or("OPTIONS".to_owned(), |target| offered(target, known, may_write));
     response::header(&mut answer, ALLOW, &offered);
     response::header(&mut answer, CONTENT_LENGTH, "0");
     answer
@@ -136,7 +190,7 @@ const WRITING: [&str; 6] = ["PUT", "POST", "DELETE", "MOVE", "MKCALENDAR", "MKCO
 
 /// What OPTIONS says. Clients read it as what can be done to the collection and in it: a home without MKCALENDAR, or a
 /// calendar without PUT (Evolution), is read-only for them. So one that is read-only has none of these.
-fn offered(target: &Target, calendar: Option<&Calendar>, may_write: bool) -> String {
+fn offered(target: &Target, known: &Known, may_write: bool) -> String {
     let all = match target {
         Target::Home { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT, MKCALENDAR, MKCOL",
         Target::Calendar { .. } => {
@@ -144,11 +198,11 @@ fn offered(target: &Target, calendar: Option<&Calendar>, may_write: bool) -> Str
         }
         target => allowed(target),
     };
-    // The resources of a unified calendar have the rights of their origins, whatever holds for new ones.
-    let read_only = calendar.is_some_and(|c| !c.writable && !matches!(c.source, Source::Unified { .. }));
-    if may_write && !read_only {
+    if may_write && !known.read_only {
         return all.to_owned();
     }
-    let left: Vec<&str> = all.split(", ").filter(|method| !WRITING.contains(method)).collect();
+    let leaves = may_write && known.shared && matches!(target, Target::Calendar { .. });
+    let possible = |method: &&str| !WRITING.contains(method) || leaves && *method == "DELETE";
+    let left: Vec<&str> = all.split(", ").filter(possible).collect();
     left.join(", ")
 }

@@ -1,19 +1,22 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::page::{self, Choice, Pace, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
 use super::response::{self, Answer};
 use super::sheet::{Data, Sheet};
-use super::{Asked, Error, schedule};
+use super::{Asked, Error, options, schedule};
 use crate::ical::select::Select;
 use crate::store::calendars::{self, Need};
 use crate::store::properties::Dead;
 use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
-use crate::store::{Tx, grants, homes, properties};
+use crate::store::{Tx, grants, homes, properties, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
@@ -25,6 +28,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
     // the first page, which is read before any member: what is older than that is listed, what is newer may be.
     let mut left: Option<(Place, Walk)> = None;
+    // Apple's clients look for what a place can do in the answer to a PROPFIND too; what that needs is read with the rest.
+    let scheduled = Arc::new(AtomicBool::new(false));
+    let found = Arc::clone(&scheduled);
     let body = page::body(asked.app, Pace::Quick, move |tx, out| {
         let (place, walk) = match &mut left {
             Some((place, walk)) => {
@@ -33,7 +39,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
             }
             None => {
                 response::open_root("D:multistatus", out);
-                let Some(place) = first(tx, &mut writer, &target, depth, prefer.noroot, out)? else {
+                let (place, scheduled) = first(tx, &mut writer, &target, depth, prefer.noroot, out)?;
+                found.store(scheduled, Ordering::Relaxed);
+                let Some(place) = place else {
                     response::close_root("D:multistatus", out);
                     return Ok(Page::Last);
                 };
@@ -48,7 +56,9 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         response::close_root("D:multistatus", out);
         Ok(Page::Last)
     });
-    Ok(with_preference(response::multistatus(body.await?), prefer))
+    let answer = with_preference(response::multistatus(body.await?), prefer);
+    let dav = options::dav(asked.app, Some(&asked.target), scheduled.load(Ordering::Relaxed));
+    Ok(options::with_dav(answer, &dav))
 }
 
 /// What the properties of this request's answer depend on.
@@ -83,7 +93,8 @@ fn depth(sent: Option<Depth>, target: &Target) -> Result<Depth, Error> {
     })
 }
 
-/// Writes all but the members of a calendar; gives the calendar whose members are wanted.
+/// Writes all but the members of a calendar; gives the calendar whose members are wanted, and whether an upstream sends the
+/// invitations of what is put here.
 fn first(
     tx: &mut Tx<'_>,
     writer: &mut Writer,
@@ -91,7 +102,7 @@ fn first(
     depth: Depth,
     noroot: bool,
     out: &mut String,
-) -> Result<Option<Place>, Error> {
+) -> Result<(Option<Place>, bool), Error> {
     if matches!(target, Target::Root { .. } | Target::Home { .. }) {
         writer.scene.home = Some(homes::home(tx, writer.scene.actor.user)?.token());
     }
@@ -99,8 +110,10 @@ fn first(
     let deep = depth == Depth::One;
     let this = !(deep && noroot);
     let href = target.href(&scene.base);
+    let scheduled;
     match target {
         Target::Root { .. } => {
+            scheduled = false;
             if this {
                 sheet.respond(scene, (&href, ""), &Node::Root, &[], &Data::None, out);
             }
@@ -112,6 +125,7 @@ fn first(
             }
         }
         Target::Principals => {
+            scheduled = false;
             if this {
                 sheet.respond(scene, (&href, ""), &Node::Principals, &[], &Data::None, out);
             }
@@ -127,11 +141,13 @@ fn first(
         }
         Target::Principal { user } => {
             let user = principal(tx, scene, user)?;
+            scheduled = options::scheduled(tx, &scene.actor, &user.name)?;
             let target = Target::Principal { user: user.name.clone() };
             collection(tx, scene, sheet, &target, &Node::Principal(&user), out)?;
         }
         Target::Home { owner } => {
             let calendars = calendars::home(tx, &scene.actor, owner)?;
+            scheduled = scheduling::all_schedule(&calendars);
             let owner = users::by_name(tx, owner)?.ok_or_else(Error::not_found)?;
             let home = Target::Home { owner: owner.name.clone() };
             if this {
@@ -151,6 +167,7 @@ fn first(
         }
         Target::Inbox { owner } | Target::Outbox { owner } => {
             let (user, facts) = schedule::of_own(tx, &scene.actor, owner)?;
+            scheduled = facts.schedules;
             let node = match target {
                 Target::Inbox { .. } => Node::Inbox(&user, &facts),
                 _ => Node::Outbox(&user, &facts),
@@ -161,23 +178,25 @@ fn first(
         }
         Target::Calendar { owner, slug } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
+            scheduled = calendar.schedules;
             let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
             if this {
                 collection(tx, scene, sheet, &target, &Node::Calendar(&calendar), out)?;
             }
             if deep {
-                return Place::of(tx, scene, sheet, calendar).map(Some);
+                return Ok((Some(Place::of(tx, scene, sheet, calendar)?), scheduled));
             }
         }
         Target::Resource { owner, slug, name } => {
             let calendar = calendars::open(tx, &scene.actor, owner, slug, Need::Read)?;
+            scheduled = calendar.schedules;
             let place = Place::of(tx, scene, sheet, calendar)?;
             if !writer.one(tx, &place, name.as_str(), out)? {
                 return Err(Error::not_found());
             }
         }
     }
-    Ok(None)
+    Ok((None, scheduled))
 }
 
 /// The response of one collection.

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use http::header::{EXPIRES, HeaderName, LOCATION};
+use http::header::{ETAG, EXPIRES, HeaderName, LOCATION};
 use http::{HeaderMap, StatusCode};
 
 use super::path::Target;
@@ -18,7 +18,7 @@ use crate::secrets;
 use crate::store::calendars::{self, Need};
 use crate::store::subscriptions::{self, New, NotMade, Subject, Triggers};
 use crate::store::users::{self, Actor};
-use crate::sync::notify::{self, Quiet, Still};
+use crate::sync::notify::{self, Deed, Quiet, Still};
 
 /// What the address of a subscription begins with; its token follows.
 pub const ADDRESS: &str = "/push/";
@@ -197,6 +197,20 @@ pub async fn quiet(app: &App, actor: &Actor, headers: &HeaderMap) -> Option<Quie
     };
     // A message too many does no harm.
     Quiet::take(app, actor.user, still).await.ok()
+}
+
+/// What a request that went well has done. `None`: nothing that could be told from what others did.
+pub fn deed(method: &str, target: Option<&Target>, answer: &Answer) -> Option<Deed> {
+    match (method, target?) {
+        ("PUT", Target::Resource { .. }) => {
+            let etag = answer.headers().get(ETAG)?.to_str().ok()?;
+            Some(Deed::Put(etag.trim_matches('"').to_owned()))
+        }
+        ("DELETE", Target::Resource { .. }) => Some(Deed::Deleted),
+        ("MOVE" | "COPY", Target::Resource { .. }) => Some(Deed::Moved),
+        ("DELETE" | "PROPPATCH" | "MKCALENDAR" | "MKCOL", Target::Calendar { .. }) => Some(Deed::Calendar),
+        _ => None,
+    }
 }
 
 /// The tokens that a `Push-Dont-Notify` names; `None`: all. Whatever else it holds is passed over.

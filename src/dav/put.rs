@@ -11,8 +11,11 @@ use super::response::{self, Answer, quoted};
 use super::{Asked, Error, limits, no_parent};
 use crate::ical::{Component, Object, jcal};
 use crate::store::calendars::{self, Denied, Need};
-use crate::store::resources::{self, Resource};
+use crate::store::{resources, scheduling};
 use crate::sync::write::{self, Done, Place, Refusal};
+
+/// RFC 6638 8.2.
+pub const SCHEDULE_TAG: HeaderName = HeaderName::from_static("schedule-tag");
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let Target::Resource { owner, slug, name } = asked.target.clone() else {
@@ -105,6 +108,10 @@ pub async fn written(
     if let Some(etag) = done.etag.as_ref().filter(|_| !altered) {
         response::header(&mut answer, ETAG, &quoted(etag));
     }
+    // This one is of what was kept (RFC 6638 3.2.10).
+    if let Some(tag) = &done.schedule_tag {
+        response::header(&mut answer, SCHEDULE_TAG, &format!("\"{tag}\""));
+    }
     // It is gone again, so what it was is not told.
     let applied =
         if prefer.representation { Prefer { representation: false, ..prefer }.applied(possible) } else { applied };
@@ -114,13 +121,18 @@ pub async fn written(
 /// What is at `place` now, as a GET would give it; `None`: nothing.
 async fn represent(asked: &Asked<'_>, place: &Place, status: StatusCode) -> Result<Option<Answer>, Error> {
     let (actor, at) = (asked.actor.clone(), place.clone());
-    let found = asked.app.store.read(move |tx| -> Result<Option<Resource>, Denied> {
+    let found = asked.app.store.read(move |tx| -> Result<_, Denied> {
         let calendar = calendars::open(tx, &actor, &at.owner, &at.slug, Need::Read)?;
-        Ok(resources::get(tx, &calendar, &at.name)?)
+        let Some(resource) = resources::get(tx, &calendar, &at.name)? else { return Ok(None) };
+        let tag = scheduling::tag_of(tx, &calendar, &resource.body)?;
+        Ok(Some((resource, tag)))
     });
-    let Some(resource) = found.await? else { return Ok(None) };
+    let Some((resource, tag)) = found.await? else { return Ok(None) };
     let mut answer = response::empty(status);
     response::header(&mut answer, ETAG, &quoted(&resource.etag));
+    if let Some(tag) = tag {
+        response::header(&mut answer, SCHEDULE_TAG, &format!("\"{tag}\""));
+    }
     let href = path::resource(&asked.base, &place.owner, &place.slug, place.name.as_str());
     response::header(&mut answer, CONTENT_LOCATION, &href);
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(CALENDAR_TYPE));

@@ -206,8 +206,12 @@ fn sync(root: &Element<'_>, limits: &Limits) -> Result<Report, Error> {
     let limit = match root.child(DAV, "limit").and_then(|l| l.child(DAV, "nresults")) {
         None => None,
         Some(n) => match n.text().trim().parse::<u32>() {
-            // A page of none would never come to an end.
-            Ok(n) => Some(n.max(1)),
+            // Pages of none would never come to an end, and more than was asked for may not be told (RFC 6578 3.6).
+            Ok(0) => {
+                let message = "pages of nothing never come to an end: ask for at least one result";
+                return Err(Error::refused("<D:number-of-matches-within-limits/>", message));
+            }
+            Ok(n) => Some(n),
             Err(_) => return Err(Error::bad("nresults must be a number")),
         },
     };

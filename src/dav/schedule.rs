@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
-use http::header::HeaderName;
 
 use super::path::{self, Target};
 use super::proppatch::Fault;
@@ -15,7 +14,6 @@ use super::request::{Report, Value};
 use super::response::{self, Answer, bare_response};
 use super::xml::{self, escape};
 use super::{Asked, Error, RETRY_SOON, put};
-use crate::app::App;
 use crate::busy;
 use crate::config::PublicUrl;
 use crate::ical::{Component, Instant, Property, Window, availability};
@@ -308,43 +306,6 @@ fn meant(tx: &mut Tx<'_>, base: &PublicUrl, address: &str) -> store::Result<Opti
         (None, Some(Target::Principal { user })) => users::by_name(tx, &user),
         _ => Ok(None),
     }
-}
-
-/// Adds to the `DAV` header what holds of scheduling at `target`. What stands there is believed: a client that reads
-/// `calendar-auto-schedule` sends no invitations itself, and one that does not sends them beside an upstream's. So it is
-/// said of a calendar whose upstream sends them, and of a home, its principal and its boxes when that holds for every
-/// calendar of it that takes events: Thunderbird asks the calendar, Apple's clients the principal.
-pub async fn claim(app: &App, actor: &Actor, target: &Target, answer: &mut Answer) {
-    let (actor, place) = (actor.clone(), target.clone());
-    let schedules = app.store.read(move |tx| sends_invitations(tx, &actor, &place)).await;
-    // An answer that could be read has been given; what is not known now is not claimed.
-    let schedules = schedules.unwrap_or(false);
-    let Some(said) = answer.headers().get("dav").and_then(|v| v.to_str().ok()).map(str::to_owned) else { return };
-    let more = if schedules { ", calendar-auto-schedule, calendar-availability" } else { ", calendar-availability" };
-    response::header(answer, HeaderName::from_static("dav"), &(said + more));
-}
-
-/// Whether an upstream sends the invitations of what is put at `target`.
-fn sends_invitations(tx: &mut Tx<'_>, actor: &Actor, target: &Target) -> store::Result<bool> {
-    // Mostly there is no such upstream at all.
-    if !scheduling::any(tx)? {
-        return Ok(false);
-    }
-    let (owner, slug) = match target {
-        Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. } => (owner, Some(slug)),
-        Target::Home { owner } | Target::Inbox { owner } | Target::Outbox { owner } => (owner, None),
-        Target::Principal { user } => (user, None),
-        Target::Root { .. } | Target::Principals => return Ok(false),
-    };
-    let calendars = match calendars::home(tx, actor, owner) {
-        Ok(calendars) => calendars,
-        Err(calendars::Denied::Store(e)) => return Err(e),
-        Err(_) => return Ok(false),
-    };
-    Ok(match slug {
-        Some(slug) => calendars.iter().any(|c| c.slug == *slug && c.schedules),
-        None => scheduling::all_schedule(&calendars),
-    })
 }
 
 /// What may not be put into a box: nothing is.

@@ -114,7 +114,7 @@ fn ask(query: &str, calendar: &Calendar, form: Form, limits: &Limits) -> Result<
             ));
         }
     }
-    Ok(Ask { form, window, expand })
+    Ok(Ask { form, window, expand, limits: limits.expansion(), octets: limits.expanded })
 }
 
 impl From<export::Error> for Error {

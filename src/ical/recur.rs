@@ -48,7 +48,7 @@ pub enum Error {
 }
 
 /// How much work one call may be.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Instances given back.
     pub instances: usize,

@@ -197,11 +197,12 @@ fn copy(file: &Path, part: &Path) -> Result<()> {
     };
     open(Some(file))?.execute("VACUUM INTO ?1", [name]).map_err(error)?;
     let copy = Connection::open(part).map_err(error)?;
-    // A restored calendar is another one: the numbers that were given after the copy was made will be given again, for
+    // A restored calendar is another one, and so is a home: the numbers that were given after the copy was made will be given again, for
     // other changes, and a client that kept one would miss those.
     copy.execute_batch(
         "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL;
-         UPDATE calendars SET epoch = random() & 9223372036854775807;",
+         UPDATE calendars SET epoch = random() & 9223372036854775807;
+         UPDATE clocks SET epoch = random() & 9223372036854775807 WHERE epoch <> 0;",
     )
     .map_err(error)
 }

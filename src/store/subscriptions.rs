@@ -4,7 +4,7 @@
 use super::tx::{Row, Value};
 use super::{Result, Tx, jobs};
 use crate::ical::Instant;
-use crate::ids::{CalendarId, UserId};
+use crate::ids::{CalendarId, Seq, UserId};
 
 /// How long changes are gathered before anybody is told, in seconds.
 const GATHER: i64 = 2;
@@ -99,7 +99,8 @@ pub struct New<'a> {
     pub password: Option<&'a str>,
 }
 
-/// Makes a subscription, or brings the one of that token up to date: what happened before now it need not be told.
+/// Makes a subscription, which need not be told what happened before now; or renews the one of that token, which is
+/// told all the same what it was not told yet.
 pub fn save(
     tx: &mut Tx<'_>,
     user: UserId,
@@ -115,8 +116,11 @@ pub fn save(
         "INSERT INTO subscriptions (user_id, calendar_id, token, receiver, receiver_hash, content, look, expires,
                                     tries, not_before, app_password, password)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, ?9, ?10)
-         ON CONFLICT (token) DO UPDATE SET receiver = excluded.receiver, content = excluded.content,
-             look = excluded.look, expires = excluded.expires, failing = NULL, tries = 0, not_before = 0,
+         ON CONFLICT (token) DO UPDATE SET receiver = excluded.receiver, expires = excluded.expires,
+             content = CASE WHEN excluded.content IS NULL THEN NULL
+                            ELSE COALESCE(subscriptions.content, excluded.content) END,
+             look = CASE WHEN excluded.look IS NULL THEN NULL ELSE COALESCE(subscriptions.look, excluded.look) END,
+             failing = NULL, tries = 0, not_before = 0,
              app_password = excluded.app_password, password = excluded.password",
         &[
             user.into(),
@@ -132,6 +136,8 @@ pub fn save(
         ],
     )?;
     let count = tx.one("SELECT COUNT(*) FROM subscriptions WHERE user_id = ?1", &[user.into()], |row| row.int(0))?;
+    // One that could not be reached may be reachable again.
+    jobs::due_now(tx, jobs::Duty::Notify(user), now.plus(GATHER))?;
     if count.unwrap_or(0) > MOST { Err(NotMade::TooMany) } else { Ok(()) }
 }
 
@@ -196,6 +202,42 @@ pub fn pass_over(tx: &mut Tx<'_>, id: i64, before: &State, after: &State) -> Res
         ],
     )
     .map(|_| ())
+}
+
+/// What became of a user's calendars since their clock stood at `since`.
+pub struct Traces {
+    /// Numbers that the clock gave out.
+    pub ticks: i64,
+    /// Resources that have one of them. As many as there are numbers: none was changed twice.
+    pub rows: i64,
+    /// Objects that these are.
+    pub objects: i64,
+    /// One of them has the etag that was asked for.
+    pub has_etag: bool,
+    /// One of them is there.
+    pub live: bool,
+}
+
+/// See [`Traces`].
+pub fn traces(tx: &mut Tx<'_>, user: UserId, since: Seq, etag: &str) -> Result<Traces> {
+    let found = tx.one(
+        "SELECT MAX(k.seq), COUNT(r.id), COUNT(DISTINCT r.uid), MAX(CASE WHEN r.etag = ?3 THEN 1 ELSE 0 END), MAX(r.live)
+           FROM clocks k
+           LEFT JOIN calendars c ON c.user_id = k.user_id AND c.seq > ?2
+           LEFT JOIN resources r ON r.calendar_id = c.id AND r.seq > ?2
+          WHERE k.user_id = ?1",
+        &[user.into(), since.into(), etag.into()],
+        |row| {
+            Ok(Traces {
+                ticks: row.int(0)? - since.0,
+                rows: row.int(1)?,
+                objects: row.int(2)?,
+                has_etag: row.opt_int(3)?.unwrap_or(0) == 1,
+                live: row.opt_int(4)?.unwrap_or(0) == 1,
+            })
+        },
+    )?;
+    found.ok_or_else(|| super::Error::Broken("a user has no clock".to_owned()))
 }
 
 /// A message did not reach the subscriber, and is not tried again before then.

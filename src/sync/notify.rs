@@ -19,9 +19,9 @@ use crate::provider::http::Limits;
 use crate::provider::web_push::{self, Receiver, Sent, Vapid};
 use crate::secrets::{self, Place, Secret};
 use crate::store::calendars::{self, Calendar};
+use crate::store::homes::{self, Home};
 use crate::store::subscriptions::{self, PATIENCE, State, Subject, Subscription};
 use crate::store::users::{self, Actor, User};
-use crate::store::walk::Walk;
 use crate::store::{self, Tx};
 
 /// What one message may cost: a push service answers a few octets.
@@ -273,6 +273,9 @@ pub fn soon(app: &Arc<App>) {
 
 /// What a client that causes a change itself is not to be told of. Taken before the request, and settled after it.
 pub struct Quiet {
+    user: UserId,
+    /// Where the user's clock and that of the home stood.
+    at: Home,
     before: Vec<(i64, Subject, State)>,
 }
 
@@ -283,6 +286,18 @@ pub enum Still<'a> {
     These(&'a [String]),
 }
 
+/// What a request has done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// An object was put, and has this etag.
+    Put(String),
+    Deleted,
+    /// An object came to another place.
+    Moved,
+    /// A calendar came, went, or looks different.
+    Calendar,
+}
+
 impl Quiet {
     pub async fn take(app: &App, user: UserId, still: Still<'_>) -> store::Result<Quiet> {
         let only = match still {
@@ -290,31 +305,43 @@ impl Quiet {
             Still::These(tokens) => Some(tokens.to_vec()),
         };
         let now = app.clock.now();
-        let before = app.store.read(move |tx| {
-            let mut before = Vec::new();
-            for s in subscriptions::of(tx, user, now)? {
-                if only.as_ref().is_none_or(|tokens| tokens.contains(&s.token))
-                    && let Some(state) = state(tx, s.subject)?
-                {
-                    before.push((s.id, s.subject, state));
+        app.store
+            .read(move |tx| {
+                let mut before = Vec::new();
+                for s in subscriptions::of(tx, user, now)? {
+                    if only.as_ref().is_none_or(|tokens| tokens.contains(&s.token))
+                        && let Some(state) = state(tx, s.subject)?
+                    {
+                        before.push((s.id, s.subject, state));
+                    }
                 }
-            }
-            Ok::<_, store::Error>(before)
-        });
-        Ok(Quiet { before: before.await? })
+                Ok(Quiet { user, at: homes::home(tx, user)?, before })
+            })
+            .await
     }
 
-    /// The request is over. What changed since is taken for its doing, unless more than one resource of the calendar
-    /// did: then somebody else was at it too, and it is better to be told too often.
-    pub async fn settle(self, app: &App) -> store::Result<()> {
+    /// The request is over. What changed meanwhile is passed over only where it can be nobody's doing but its own:
+    /// better a message too many than one that somebody waits for.
+    pub async fn settle(self, app: &App, deed: Deed) -> store::Result<()> {
         if self.before.is_empty() {
             return Ok(());
         }
         app.store
             .write(move |tx| {
-                for (id, subject, before) in &self.before {
-                    let Some(after) = state(tx, *subject)? else { continue };
-                    if after != *before && one_change(tx, *subject, before)? {
+                let home = homes::home(tx, self.user)?;
+                let etag = if let Deed::Put(etag) = &deed { etag.as_str() } else { "" };
+                let traces = subscriptions::traces(tx, self.user, self.at.seq, etag)?;
+                let looks = home.looks.0 - self.at.looks.0;
+                // Every number of the clock belongs to a row, and all rows are the one object.
+                let one = looks == 0 && traces.ticks == traces.rows && traces.objects == 1;
+                let alone = match deed {
+                    Deed::Put(_) => one && traces.has_etag,
+                    Deed::Deleted => one && !traces.live,
+                    Deed::Moved => one,
+                    Deed::Calendar => looks == 1 && traces.ticks == 0,
+                };
+                for (id, subject, before) in self.before.iter().filter(|_| alone) {
+                    if let Some(after) = state(tx, *subject)? {
                         subscriptions::pass_over(tx, *id, before, &after)?;
                     }
                 }
@@ -322,18 +349,4 @@ impl Quiet {
             })
             .await
     }
-}
-
-/// Whether at most one resource changed since then.
-fn one_change(tx: &mut Tx<'_>, subject: Subject, before: &State) -> store::Result<bool> {
-    let Subject::Calendar(id) = subject else { return Ok(true) };
-    let Some(calendar) = calendars::for_engine(tx, id)? else { return Ok(false) };
-    let Some(store::calendars::Token { seq, .. }) = calendar.read_token(&before.content) else { return Ok(false) };
-    let mut count = 0;
-    let mut changes = Walk::Changes { after: seq, until: calendar.seq, tombstones: true };
-    changes.page(tx, &calendar, false, 2, |_| {
-        count += 1;
-        Ok(true)
-    })?;
-    Ok(count <= 1 && seq >= calendar.floor)
 }

@@ -13,11 +13,11 @@ use super::write::{
 use crate::app::App;
 use crate::config::UpstreamAway;
 use crate::ical::{Instant, Object};
-use crate::ids::{Name, ResourceId, UserId};
+use crate::ids::{Etag, Name, ResourceId, UserId};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Resource, Version};
-use crate::store::{self, Tx, properties, unified, users::Actor};
+use crate::store::{self, Tx, properties, scheduling, unified, users::Actor};
 
 /// What to do with what is there already, and under which condition on the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,13 +42,22 @@ pub async fn relocate(app: &App, actor: &Actor, from: &Place, to: &Place, how: &
     let sync = app.config.load().sync.clone();
     let deadline = Moment::now() + sync.write_wait;
     let refuse = sync.upstream_away == UpstreamAway::Refuse;
-    let done = |etag, pending| Ok(Done { created, etag, pending });
+    let done = |arrived: Option<(Option<Etag>, Option<String>)>, pending| {
+        let (etag, schedule_tag) = arrived.unwrap_or_default();
+        Ok(Done { created, etag, schedule_tag, pending })
+    };
     let Some(arrival) = target else { return done(None, false) };
-    let etag = match until_settled(app, &arrival, &mut settled, deadline).await? {
-        Settled::Sent => arrival.etag.clone(),
+    let as_it_was = || Some((arrival.etag.clone(), arrival.schedule_tag.clone()));
+    let arrived = match until_settled(app, &arrival, &mut settled, deadline).await? {
+        Settled::Sent => as_it_was(),
         Settled::Altered => None,
         Settled::Changed => return done(None, true),
-        Settled::Gone => return Err(Refusal::NoParent),
+        Settled::Gone => {
+            if let Some(departure) = &source {
+                give_back_row(app, departure.row).await?;
+            }
+            return Err(Refusal::NoParent);
+        }
         Settled::Conflict(current) => {
             undo(app, &arrival, source.as_ref(), false).await?;
             return Err(Refusal::Condition { current });
@@ -60,23 +69,23 @@ pub async fn relocate(app: &App, actor: &Actor, from: &Place, to: &Place, how: &
         Settled::Away if refuse && undo(app, &arrival, source.as_ref(), true).await? => {
             return Err(Refusal::Later(sync.write_wait));
         }
-        Settled::Away => return done(arrival.etag.clone(), true),
+        Settled::Away => return done(as_it_was(), true),
     };
-    let Some(departure) = source else { return done(etag, false) };
+    let Some(departure) = source else { return done(arrived, false) };
     match until_settled(app, &departure, &mut settled, deadline).await? {
-        Settled::Sent | Settled::Altered | Settled::Gone => done(etag, false),
-        Settled::Changed => done(etag, true),
+        Settled::Sent | Settled::Altered | Settled::Gone => done(arrived, false),
+        Settled::Changed => done(arrived, true),
         // It was changed there at the same time: that version is what lives, where it was.
         Settled::Conflict(current) => match take_back(app, &arrival, &departure).await? {
             true => Err(Refusal::Condition { current }),
-            false => done(etag, true),
+            false => done(arrived, true),
         },
         Settled::Refused(why) => match take_back(app, &arrival, &departure).await? {
             true => Err(Refusal::Upstream(why)),
-            false => done(etag, true),
+            false => done(arrived, true),
         },
         Settled::Away if refuse && take_back(app, &arrival, &departure).await? => Err(Refusal::Later(sync.write_wait)),
-        Settled::Away => done(etag, true),
+        Settled::Away => done(arrived, true),
     }
 }
 
@@ -156,6 +165,8 @@ fn enter(
         revive(tx, &target, object.uid(), &name, now)?;
     }
     let arrival = store_in(tx, &target, &name, Some(&object), over.is_none(), now)?;
+    let schedule_tag = scheduling::tag_of(tx, &destination, object.text())?;
+    let arrival = Entered { schedule_tag, ..arrival };
     // Before the resource goes, which takes its properties with it.
     let (path, new) = (properties::path_of(&source, &from.name), properties::path_of(&destination, &to.name));
     match how.moves {
@@ -194,7 +205,8 @@ fn renamed(
     }
     let etag = Some(there.etag.clone());
     let row = there.id;
-    let arrival = Entered { row, seq: there.seq, created: true, etag, sent: false, before: None };
+    let schedule_tag = scheduling::tag_of(tx, calendar, &there.body)?;
+    let arrival = Entered { row, seq: there.seq, created: true, etag, schedule_tag, sent: false, before: None };
     Ok(Relocated { target: Some(arrival), source: None, created: true })
 }
 
@@ -295,7 +307,8 @@ async fn revert_arrival(app: &App, arrival: &Entered) -> Result<bool, store::Err
     app.store.write(undo).await
 }
 
-/// The row `from` was moved, and refused where it went: it is given back. For the worker that heard of the refusal.
+/// The row `from` was moved, and refused where it went, or that is no more: it is given back. For the worker that heard of
+/// it.
 pub(super) async fn give_back(app: &App, from: ResourceId) -> Result<(), super::Trouble> {
     Ok(give_back_row(app, from).await?)
 }
@@ -305,7 +318,7 @@ async fn give_back_row(app: &App, from: ResourceId) -> Result<(), store::Error> 
     let give = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {
         let Some(row) = resources::held_by_id(tx, from)? else { return Ok(()) };
         let Some(moving) = row.moving.filter(|moving| moving.back) else { return Ok(()) };
-        lock_rows(tx, from, moving.to)?;
+        lock_rows(tx, from, moving.to.unwrap_or(from))?;
         back(tx, from, None, now)
     };
     app.store.write(give).await
@@ -330,7 +343,8 @@ fn back(tx: &mut Tx<'_>, from: ResourceId, arrival: Option<&Entered>, now: Insta
     // Somebody else was here before, or it is settled; and what is on its way once more was not refused this time.
     let Some(moving) = row.moving.clone().filter(|moving| moving.back || arrival.is_some()) else { return Ok(()) };
     let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(()) };
-    if let Some(there) = resources::held_by_id(tx, moving.to)?
+    if let Some(to) = moving.to
+        && let Some(there) = resources::held_by_id(tx, to)?
         && let Some(target) = calendars::for_engine(tx, there.calendar)?
     {
         let (new, path) = (properties::path_of(&target, &there.name), properties::path_of(&calendar, &row.name));

@@ -68,6 +68,8 @@ pub struct Done {
     pub created: bool,
     /// `Some` only when a GET now gives the very bytes that were put.
     pub etag: Option<Etag>,
+    /// The schedule tag that a GET now gives, as far as it is known and there is one.
+    pub schedule_tag: Option<String>,
     /// Kept here, and not yet upstream.
     pub pending: bool,
 }
@@ -287,6 +289,8 @@ pub(super) struct Entered {
     pub(super) created: bool,
     /// What GET gives now; `None`: nothing, it was deleted.
     pub(super) etag: Option<Etag>,
+    /// And the schedule tag that comes with it.
+    pub(super) schedule_tag: Option<String>,
     /// True: an upstream has to take it.
     pub(super) sent: bool,
     /// What was here before and had still to be sent itself: somebody was told that it is kept.
@@ -331,6 +335,8 @@ fn enter(
         }
     }
     let entered = store_in(tx, &target, &name, object, there.is_none(), now)?;
+    let schedule_tag = object.map(|o| scheduling::tag_of(tx, &calendar, o.text())).transpose()?.flatten();
+    let entered = Entered { schedule_tag, ..entered };
     // What is kept of others' answers was not sent: without an ETag the client fetches it.
     Ok(if kept.is_some() { Entered { etag: None, ..entered } } else { entered })
 }
@@ -361,7 +367,8 @@ pub(super) fn goes_to(
     }
 }
 
-/// Saves a client's version where it was decided that it goes, and sees to it that upstream hears of it.
+/// Saves a client's version where it was decided that it goes, and sees to it that upstream hears of it. Which schedule tag
+/// it has where the client looks is for the caller to say.
 pub(super) fn store_in(
     tx: &mut Tx<'_>,
     target: &Calendar,
@@ -378,7 +385,7 @@ pub(super) fn store_in(
         jobs::due_now(tx, Duty::Push(target.id), now)?;
     }
     let etag = object.map(|_| row.etag.clone());
-    Ok(Entered { row: row.id, seq, created, etag, sent: row.dirty, before })
+    Ok(Entered { row: row.id, seq, created, etag, schedule_tag: None, sent: row.dirty, before })
 }
 
 /// The row of a UID that was moved away from here and waits for that goes on under its new name: were it made anew beside
@@ -472,12 +479,17 @@ fn route(
 
 /// Waits until the upstream has judged the change, and says what the client is to hear.
 async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<ResourceId>) -> Result<Done, Refusal> {
-    let done = |etag: Option<Etag>, pending| Ok(Done { created: entered.created, etag, pending });
+    let as_it_was = |pending| {
+        let Entered { created, etag, schedule_tag, .. } = entered.clone();
+        Ok(Done { created, etag, schedule_tag, pending })
+    };
+    // What became of it there is not known here yet.
+    let altered = |pending| Ok(Done { created: entered.created, etag: None, schedule_tag: None, pending });
     let sync = app.config.load().sync.clone();
     match until_settled(app, &entered, &mut settled, Moment::now() + sync.write_wait).await? {
-        Settled::Sent => return done(entered.etag.clone(), false),
-        Settled::Altered => return done(None, false),
-        Settled::Changed => return done(None, true),
+        Settled::Sent => return as_it_was(false),
+        Settled::Altered => return altered(false),
+        Settled::Changed => return altered(true),
         Settled::Conflict(current) => return Err(Refusal::Condition { current }),
         Settled::Refused(why) => {
             revert(app, entered).await?;
@@ -487,13 +499,13 @@ async fn wait(app: &App, entered: Entered, mut settled: broadcast::Receiver<Reso
         Settled::Away => {}
     }
     match sync.upstream_away {
-        UpstreamAway::Keep => done(entered.etag.clone(), true),
+        UpstreamAway::Keep => as_it_was(true),
         UpstreamAway::Refuse => {
             let created = entered.created;
             match revert(app, entered).await? {
                 true => Err(Refusal::Later(Duration::from_secs(30))),
                 // It was settled between our look and our lock: what upstream took is not said to have failed.
-                false => Ok(Done { created, etag: None, pending: false }),
+                false => Ok(Done { created, etag: None, schedule_tag: None, pending: false }),
             }
         }
     }

@@ -412,3 +412,31 @@ async fn nothing_that_is_hidden_is_in_any_answer() {
         }
     }
 }
+
+/// What OPTIONS offers is what is possible: a client that believes it shows no button that ends in an error.
+#[tokio::test(flavor = "multi_thread")]
+async fn allow_says_what_a_grant_allows() {
+    let world = World::new().await;
+    for (who, in_calendar, on_resource) in [
+        (Who("anna", false), "PUT POST DELETE MOVE", "PUT DELETE MOVE"),
+        (Who("anna", true), "", ""),
+        (Who("write", false), "PUT POST DELETE MOVE", "PUT DELETE MOVE"),
+        (Who("write", true), "", ""),
+        // It can be left.
+        (Who("read", false), "DELETE", ""),
+        (Who("read", true), "", ""),
+        (Who("title", false), "DELETE", ""),
+        (Who("busy", false), "DELETE", ""),
+    ] {
+        let slug = if who.0 == "anna" { "work" } else { "work.anna" };
+        let name = world.names(who.0, slug).await.into_iter().find(|n| !n.contains("private")).unwrap();
+        let calendar = format!("/dav/{}/{slug}/", who.0);
+        for (path, expect) in [(calendar.clone(), in_calendar), (format!("{calendar}{name}"), on_resource)] {
+            let answer = world.send(who, "OPTIONS", &path, &[], "").await;
+            let said = answer.headers()["allow"].to_str().unwrap();
+            let writing = ["PUT", "POST", "DELETE", "MOVE"];
+            let writing: Vec<&str> = said.split(", ").filter(|method| writing.contains(method)).collect();
+            assert_eq!(writing.join(" "), expect, "{who:?} {path}");
+        }
+    }
+}

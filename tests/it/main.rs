@@ -22,6 +22,7 @@ mod moves;
 mod provider;
 mod push;
 mod store;
+mod sync_model;
 mod tidy;
 mod tokens;
 mod traps;

@@ -248,13 +248,21 @@ async fn a_change_is_told_once_and_says_only_that_there_is_one() {
     assert!(text.contains(&format!("<topic>{topic}</topic><content-update><D:sync-token>urn:calgate:")), "{text}");
     assert!(!text.contains("property-update") && !text.contains("Dentist"), "{text}");
 
+    // Renewed before it was told, it is told all the same.
+    let url = format!("{}/renewed", service.url);
+    house.ask(&house.anna, "POST /dav/anna/home/", &[XML], &Keys::new().register(&url, "")).await;
+    house.put("/dav/anna/home/i.ics", "i", "Soon told", &[]).await;
+    house.ask(&house.anna, "POST /dav/anna/home/", &[XML], &Keys::new().register(&url, "")).await;
+    house.later(3).await;
+    service.messages(2).await;
+
     // Nothing new, nothing told; what only looks different is told as that.
     house.later(60).await;
     let look = "<D:propertyupdate xmlns:D=\"DAV:\"><D:set><D:prop><D:displayname>Office</D:displayname></D:prop></D:set>\
                 </D:propertyupdate>";
     assert_eq!(house.ask(&house.anna, "PROPPATCH /dav/anna/work/", &[], look).await.status(), StatusCode::MULTI_STATUS);
     house.later(3).await;
-    service.messages(2).await;
+    service.messages(3).await;
 
     // Ended, by its owner alone.
     let path = address.strip_prefix("https://cal.example.org/cal").unwrap();
@@ -265,7 +273,7 @@ async fn a_change_is_told_once_and_says_only_that_there_is_one() {
     house.put("/dav/anna/work/x.ics", "x", "Nobody hears", &[]).await;
     house.later(60).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    service.messages(2).await;
+    service.messages(3).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -287,11 +295,30 @@ async fn a_client_is_not_told_of_what_it_did_itself() {
     house.later(3).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     (other.messages(1).await, service.messages(0).await);
+    // Two numbers of the clock and one resource: somebody else was at it in the same moment.
+    let (mut mine, theirs) = (Vec::new(), ("a", "Theirs"));
+    for round in 0..20 {
+        let title = format!("Mine {round}");
+        let still = [("push-dont-notify", quiet.as_str())];
+        let ours = house.put("/dav/anna/work/a.ics", "a", &title, &still);
+        let other = house.put("/dav/anna/work/a.ics", theirs.0, theirs.1, &[]);
+        let (_, _) = tokio::join!(ours, other);
+        let kept = house.ask(&house.anna, "GET /dav/anna/work/a.ics", &[], "").await;
+        mine.push(std::str::from_utf8(kept.body()).unwrap().contains(&title));
+        let told = service.got.lock().unwrap().len();
+        house.later(3).await;
+        if !mine[round] {
+            // What is there is not ours: both subscriptions that were to keep still hear of it.
+            service.messages(told + 2).await;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (told, others) = (service.got.lock().unwrap().len(), other.got.lock().unwrap().len());
     // What it was not told of before is told all the same.
     house.put("/dav/anna/work/c.ics", "c", "Somebody's", &[]).await;
     house.put("/dav/anna/work/d.ics", "d", "Mine", &[("push-dont-notify", &quiet)]).await;
     house.later(3).await;
-    (other.messages(2).await, service.messages(2).await);
+    (other.messages(others + 1).await, service.messages(told + 2).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
