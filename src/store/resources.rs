@@ -3,6 +3,7 @@
 use super::calendars::{Calendar, Source};
 use super::jobs::{self, Duty};
 use super::tx::Row;
+use super::users::Actor;
 use super::{Error, Result, Tx, instances, properties, subscriptions, unified};
 use crate::ical::{Instant, Kind, Object, Window, change, object};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
@@ -145,6 +146,24 @@ pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<R
 pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
     let params = [calendar.id.into(), uid.into()];
     tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.id LIMIT 1"), &params, from_row)
+}
+
+/// What `actor` sees in full of that UID in mirrors, all but `except`: in the user's own, and in those of others that
+/// somebody shows to the user. What a mask hides is not in it.
+pub fn mirrored(tx: &mut Tx<'_>, actor: &Actor, uid: &str, except: CalendarId) -> Result<Vec<String>> {
+    tx.query(
+        "SELECT r.body FROM calendars c
+           JOIN resources r ON r.calendar_id = c.id AND r.uid = ?2 AND r.live = 1
+          WHERE c.user_id = ?1 AND c.source = 'mirror' AND c.active = 1 AND c.id <> ?3
+         UNION ALL
+         SELECT o.body FROM calendars u
+           JOIN resources r ON r.calendar_id = u.id AND r.uid = ?2 AND r.live = 1 AND r.body IS NULL
+           JOIN resources o ON o.id = r.origin_id
+           JOIN calendars c ON c.id = o.calendar_id AND c.source = 'mirror' AND c.id <> ?3
+          WHERE u.user_id = ?1 AND u.grant_id IS NOT NULL",
+        &[actor.user.into(), uid.into(), except.into()],
+        |row| row.text(0),
+    )
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>> {
