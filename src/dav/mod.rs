@@ -8,7 +8,6 @@ pub mod acl;
 pub mod copy_move;
 pub mod delete;
 pub mod get;
-pub mod limits;
 pub mod mkcalendar;
 pub mod options;
 mod page;
@@ -43,8 +42,8 @@ use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
 use crate::store::users::Actor;
-use crate::sync::notify;
 use crate::sync::write::Refusal;
+use crate::sync::{limits, notify};
 use path::Target;
 use response::Answer;
 
@@ -370,6 +369,12 @@ impl From<store::Error> for Error {
             }
         };
         Error { log, ..error }
+    }
+}
+
+impl From<limits::Exceeded> for Error {
+    fn from(e: limits::Exceeded) -> Error {
+        Error::refused(e.condition, e.why)
     }
 }
 
