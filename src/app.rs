@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, broadcast};
 
+use crate::busy::Asking;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::ids::ResourceId;
@@ -29,6 +30,8 @@ pub struct App {
     pub stirring: AtomicBool,
     /// Whose leases are ours: the same for every run of this server, and no other's.
     pub node: String,
+    /// Who asks just now when others have time.
+    pub asking: Asking,
     /// Wakes the workers: some duty may be due now.
     pub wake: Notify,
     /// Names the rows whose push was settled: whoever waits for one looks at it again.
@@ -60,6 +63,7 @@ impl App {
             push: ArcSwapOption::empty(),
             stirring: AtomicBool::new(false),
             node: format!("command-{}", secrets::new_token()),
+            asking: Asking::default(),
             wake: Notify::new(),
             settled: broadcast::channel(1024).0,
         }

@@ -1,6 +1,10 @@
 //! Free/busy: gather what every calendar that counts holds, and merge it. Fails closed: what we do not know is busy, or an
 //! error. There is one way to know when somebody has time, and every face of it asks here: REPORT, outbox and feeds.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 
 use crate::config;
@@ -38,6 +42,41 @@ pub enum Error {
 impl From<store::Error> for Error {
     fn from(e: store::Error) -> Error {
         Error::Store(e)
+    }
+}
+
+/// Who asks about many people's time just now: each user one request after the other, so that nobody keeps all of the
+/// others waiting.
+#[derive(Debug, Default)]
+pub struct Asking(Mutex<HashMap<UserId, Arc<tokio::sync::Mutex<()>>>>);
+
+/// The turn of one request; the next one's comes when it is dropped.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    asking: &'a Asking,
+    user: UserId,
+    held: Option<tokio::sync::OwnedMutexGuard<()>>,
+}
+
+impl Asking {
+    /// Waits for the turn of a request of `user`; `None`: it did not come in time.
+    pub async fn turn(&self, user: UserId, longest: Duration) -> Option<Turn<'_>> {
+        let line = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(user).or_default().clone();
+        // Made before the wait, so that who gives up or goes away is forgotten as well.
+        let mut turn = Turn { asking: self, user, held: None };
+        turn.held = Some(tokio::time::timeout(longest, line.lock_owned()).await.ok()?);
+        Some(turn)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.held = None;
+        let mut all = self.asking.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody else has it, and nobody can come to it without this lock.
+        if all.get(&self.user).is_some_and(|line| Arc::strong_count(line) == 1) {
+            all.remove(&self.user);
+        }
     }
 }
 
@@ -373,6 +412,26 @@ mod tests {
         check("10-40 busy, 20-30 free", "10-40 busy");
         check("90-200 busy", "90-100 busy");
         check("100-200 busy", "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_user_asks_one_thing_after_the_other() {
+        let (asking, anna, ben, longest) = (Asking::default(), UserId(1), UserId(2), Duration::from_secs(20));
+        let first = asking.turn(anna, longest).await.expect("nobody is before");
+        assert!(asking.turn(ben, longest).await.is_some(), "others are not held up");
+        assert!(asking.turn(anna, longest).await.is_none(), "it is told to come again");
+        let waiting = asking.turn(anna, longest);
+        let freed = async {
+            tokio::time::sleep(Duration::from_secs(10)).await;
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(waiting, freed);
+        let second = second.expect("its turn came");
+        // Somebody who goes away while waiting leaves nothing behind.
+        assert!(tokio::time::timeout(Duration::from_secs(1), asking.turn(anna, longest)).await.is_err());
+        drop(second);
+        assert!(asking.turn(anna, longest).await.is_some());
+        assert!(asking.0.lock().unwrap().is_empty());
     }
 
     #[test]

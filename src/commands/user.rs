@@ -144,8 +144,8 @@ async fn remove(here: &Here, name: String, yes: bool) -> Done {
     refuse_declared(here, &name, "is declared in", "Take it out there and run `calgate reload`.")?;
     here.user(&name).await?;
     terminal::confirm(yes, &format!("Remove {name}, with all calendars and everything in them?"))?;
-    let wanted = name.clone();
-    match here.store.write(move |tx| users::remove(tx, &wanted)).await? {
+    let (wanted, now) = (name.clone(), here.clock.now());
+    match here.store.write(move |tx| users::remove(tx, &wanted, now)).await? {
         true => {
             terminal::say(format!("removed {name}"));
             Ok(())

@@ -1,6 +1,10 @@
 //! Scheduling, as far as a gateway can honestly offer it (RFC 6638): who is free (POST to the outbox), an inbox that is
 //! always empty, and where new events go. Invitations are the upstreams' to send, and are theirs alone.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::path::{self, Target};
@@ -9,9 +13,9 @@ use super::props::{BoxSetting, INBOX_TOKEN};
 use super::request::{Report, Value};
 use super::response::{self, Answer, bare_response};
 use super::xml::{self, escape};
-use super::{Asked, Error, put};
+use super::{Asked, Error, RETRY_SOON, put};
 use crate::busy;
-use crate::config::{self, PublicUrl};
+use crate::config::PublicUrl;
 use crate::ical::{Component, Instant, Property, Window, availability};
 use crate::store::scheduling::{self, Facts};
 use crate::store::users::{self, Actor, User};
@@ -21,6 +25,14 @@ use crate::store::{self, Tx, calendars};
 const MAX_ATTENDEES: usize = 100;
 /// Seconds that can be asked about at once: a year and a month.
 const MAX_WINDOW: i64 = 397 * 86_400;
+/// Of how many attendees times how many seconds: ten over the longest window, a hundred over a month and more.
+const MAX_WORK: i64 = 10 * MAX_WINDOW;
+/// Octets of calendar data in one answer. What is beyond is said not to be known.
+const MAX_ANSWER: usize = 8 << 20;
+/// Octets of one period, printed.
+const MAX_PERIOD: usize = 72;
+/// How long a request waits for those of the same user that came before.
+const MAX_WAIT: Duration = Duration::from_secs(20);
 /// Bytes of an availability.
 const MAX_AVAILABILITY: usize = 64 << 10;
 
@@ -133,14 +145,32 @@ pub async fn post(asked: Asked<'_>) -> Result<Answer, Error> {
     if asked.body.len() > most {
         return Err(Error::refused("<C:max-resource-size/>", format!("a request may have at most {most} bytes")));
     }
-    let asking = read(asked.body)?;
-    let (actor, base) = (asked.actor.clone(), asked.base.clone());
-    let (rules, now) = (config.sync.clone(), asked.app.clock.now());
-    let body = asked.app.store.read(move |tx| {
+    let asking = Arc::new(read(asked.body)?);
+    // Some clients ask about each guest by a request of its own, all at once: these come one after the other.
+    let Some(_turn) = asked.app.asking.turn(asked.actor.user, MAX_WAIT).await else {
+        return Err(Error::later(RETRY_SOON, "earlier requests of yours for free/busy are not answered yet"));
+    };
+    let (actor, base, of) = (asked.actor.clone(), asked.base.clone(), asking.clone());
+    let people = asked.app.store.read(move |tx| {
         let (user, _) = of_own(tx, &actor, &owner)?;
-        respond(tx, &user, &base, &asking, &rules, now)
+        people(tx, &user, &base, &of)
     });
-    Ok(response::xml(StatusCode::OK, body.await?))
+    let mut told: HashMap<usize, Result<String, &str>> = HashMap::new();
+    let mut left = MAX_ANSWER;
+    for (user, at) in people.await? {
+        // Each by a look of its own: others get theirs in between, and who hangs up is not worked for any longer.
+        let (of, rules, now, room) = (asking.clone(), config.sync.clone(), asked.app.clock.now(), left);
+        let texts = asked.app.store.read(move |tx| match busy::gather_of(tx, &user, of.window, &rules, now) {
+            Ok(answer) => Ok(print(&answer, &of, at, now, room)),
+            // By configuration: what is not known is an error, and not busy.
+            Err(busy::Error::Stale(_)) => Ok(at.into_iter().map(|at| (at, Err(NOT_KNOWN))).collect()),
+            Err(busy::Error::Store(e)) => Err(e),
+        });
+        let texts: Vec<(usize, Result<String, &str>)> = texts.await?;
+        left -= texts.iter().map(|(_, text)| text.as_ref().map_or(0, String::len)).sum::<usize>().min(left);
+        told.extend(texts);
+    }
+    Ok(response::xml(StatusCode::OK, written(&asking, &told)))
 }
 
 /// Reads the body. What is no request for free/busy is refused with the reason.
@@ -173,7 +203,10 @@ fn read(body: &[u8]) -> Result<Asking, Error> {
     let Some(organizer) = component.property("ORGANIZER").cloned() else {
         return Err(wrong("a request for free/busy has an ORGANIZER, who is the one that asks"));
     };
-    let attendees: Vec<Property> = component.all("ATTENDEE").cloned().collect();
+    // Who is named twice is answered once.
+    let mut named = HashSet::new();
+    let attendees: Vec<Property> =
+        component.all("ATTENDEE").filter(|a| named.insert(a.value().trim())).cloned().collect();
     if attendees.is_empty() {
         return Err(wrong("a request for free/busy has an ATTENDEE for each who is asked about"));
     }
@@ -181,32 +214,70 @@ fn read(body: &[u8]) -> Result<Asking, Error> {
         let message = format!("ask about at most {MAX_ATTENDEES} people at once");
         return Err(Error::refused("<C:max-attendees-per-instance/>", message));
     }
+    let longest = MAX_WORK / attendees.len() as i64;
+    if window.end.0 - window.start.0 > longest {
+        let days = longest / 86_400;
+        return Err(wrong(&format!("ask for at most {days} days about {} people at once", attendees.len())));
+    }
     Ok(Asking { uid, window, organizer, attendees })
 }
 
-/// The `schedule-response` (RFC 6638 10.1).
-fn respond(
-    tx: &mut Tx<'_>,
-    asker: &User,
-    base: &PublicUrl,
-    asking: &Asking,
-    rules: &config::Sync,
-    now: Instant,
-) -> Result<String, Error> {
+/// Who has no login here and who may not be asked about are told in the same words, so that nobody learns from it who is
+/// here.
+const UNKNOWN: &str = "3.7;Invalid calendar user";
+const NOT_KNOWN: &str = "5.1;Service unavailable";
+
+/// Whom the attendees are that may be asked about: each person once, with the numbers of the attendees that mean them.
+fn people(tx: &mut Tx<'_>, asker: &User, base: &PublicUrl, asking: &Asking) -> Result<Vec<(User, Vec<usize>)>, Error> {
     if meant(tx, base, asking.organizer.value())?.is_none_or(|user| user.id != asker.id) {
         let why = "the ORGANIZER of a request has to be an address of your own; see calendar-user-address-set";
         return Err(Error::refused("<C:organizer-allowed/>", why));
     }
+    let mut people: Vec<(User, Vec<usize>)> = Vec::new();
+    for (at, attendee) in asking.attendees.iter().enumerate() {
+        let Some(user) = meant(tx, base, attendee.value())? else { continue };
+        match people.iter_mut().find(|(known, _)| known.id == user.id) {
+            Some((_, all)) => all.push(at),
+            None if scheduling::may_ask(tx, asker.id, user.id)? => people.push((user, vec![at])),
+            None => {}
+        }
+    }
+    Ok(people)
+}
+
+/// What is told of one person to each of the attendees `at` that mean them, in at most `room` octets.
+fn print(
+    answer: &busy::Answer,
+    asking: &Asking,
+    at: Vec<usize>,
+    now: Instant,
+    mut room: usize,
+) -> Vec<(usize, Result<String, &'static str>)> {
+    let print = |at: usize| {
+        let people = vec![asking.organizer.clone(), asking.attendees[at].clone()];
+        // So much a period at the most: what has no room is not made first.
+        if answer.periods.len().saturating_mul(MAX_PERIOD) > room {
+            return (at, Err(NOT_KNOWN));
+        }
+        let text = busy::vfreebusy(answer, asking.window, people, now, &asking.uid, Some("REPLY"));
+        room = room.saturating_sub(text.len());
+        (at, Ok(text))
+    };
+    at.into_iter().map(print).collect()
+}
+
+/// The `schedule-response` (RFC 6638 10.1): for each attendee calendar data, or a request status (RFC 5546 3.6).
+fn written(asking: &Asking, told: &HashMap<usize, Result<String, &str>>) -> String {
     let mut out = String::new();
     response::open_root("C:schedule-response", &mut out);
-    for attendee in &asking.attendees {
+    for (at, attendee) in asking.attendees.iter().enumerate() {
         out.push_str("<C:response><C:recipient><D:href>");
         escape(attendee.value(), &mut out);
         out.push_str("</D:href></C:recipient><C:request-status>");
-        match time_of(tx, asker, base, asking, attendee, rules, now)? {
+        match told.get(&at).unwrap_or(&Err(UNKNOWN)) {
             Ok(text) => {
                 out.push_str("2.0;Success</C:request-status><C:calendar-data>");
-                escape(&text, &mut out);
+                escape(text, &mut out);
                 out.push_str("</C:calendar-data>");
             }
             Err(status) => {
@@ -217,34 +288,7 @@ fn respond(
         out.push_str("</C:response>\n");
     }
     out.push_str("</C:schedule-response>\n");
-    Ok(out)
-}
-
-/// One attendee's answer: calendar data, or a request status (RFC 5546 3.6). Who has no login here and who may not be
-/// asked about are told in the same words, so that nobody learns from it who is here.
-fn time_of(
-    tx: &mut Tx<'_>,
-    asker: &User,
-    base: &PublicUrl,
-    asking: &Asking,
-    attendee: &Property,
-    rules: &config::Sync,
-    now: Instant,
-) -> store::Result<Result<String, &'static str>> {
-    const UNKNOWN: &str = "3.7;Invalid calendar user";
-    let Some(user) = meant(tx, base, attendee.value())? else { return Ok(Err(UNKNOWN)) };
-    if !scheduling::may_ask(tx, asker.id, user.id)? {
-        return Ok(Err(UNKNOWN));
-    }
-    match busy::gather_of(tx, &user, asking.window, rules, now) {
-        Ok(answer) => {
-            let people = vec![asking.organizer.clone(), attendee.clone()];
-            Ok(Ok(busy::vfreebusy(&answer, asking.window, people, now, &asking.uid, Some("REPLY"))))
-        }
-        // By configuration: what is not known is an error, and not busy.
-        Err(busy::Error::Stale(_)) => Ok(Err("5.1;Service unavailable")),
-        Err(busy::Error::Store(e)) => Err(e),
-    }
+    out
 }
 
 /// The user whom a calendar user address means: `mailto:`, or the href of a principal.
@@ -271,4 +315,91 @@ pub fn refuse_put(target: &Target, base: &PublicUrl) -> Option<Error> {
         let message = "nothing is put in here by a client: put events into a calendar";
         Error::read_only(&path::calendar(base, owner, slug), message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ical::recur::Busy;
+
+    fn asking(attendees: &[&str]) -> Asking {
+        let attendees = attendees.iter().map(|a| Property::new("ATTENDEE", *a)).collect();
+        let window = Window::new(Instant(0), Instant(1 << 30)).unwrap();
+        Asking { uid: "u".to_owned(), window, organizer: Property::new("ORGANIZER", "mailto:o"), attendees }
+    }
+
+    fn busy(periods: i64) -> busy::Answer {
+        let period = |n: i64| busy::Period {
+            window: Window::new(Instant(n * 7_200), Instant(n * 7_200 + 3_600)).unwrap(),
+            kind: Busy::Unavailable,
+        };
+        busy::Answer { periods: (0..periods).map(period).collect(), unknown: Vec::new() }
+    }
+
+    /// However often and in whichever way they are named.
+    #[tokio::test]
+    async fn each_person_is_looked_up_once() {
+        use crate::{app::App, clock::Clock, config, secrets::Secrets};
+
+        let text = "[storage]\nurl = \"sqlite::memory:\"\n[server]\npublic_url = \"https://cal.example.org\"\n\
+                    [[user]]\nname = \"anna\"\nemail = \"o@example.org\"\n[[user]]\nname = \"ben\"\nemail = \"ben@example.org\"\n\
+                    [[user]]\nname = \"shy\"\nemail = \"shy@example.org\"\nfree_busy = \"nobody\"\n";
+        let config = config::parse(text, std::path::Path::new("g.toml"));
+        let app = App::open(config.expect("it is one"), Secrets::ephemeral(), Clock::held(Instant(0))).await.unwrap();
+        let asking = Asking {
+            organizer: Property::new("ORGANIZER", "mailto:o@example.org"),
+            ..asking(&[
+                "mailto:ben@example.org",
+                "mailto:o@example.org",
+                "MAILTO:BEN@example.org",
+                "mailto:nobody@example.org",
+                "https://cal.example.org/dav/principals/ben/",
+                "mailto:shy@example.org",
+                "mailto:b%65n@example.org",
+            ])
+        };
+        let base = app.config.load().server.public_url.clone();
+        let found = app.store.read(move |tx| {
+            let anna = users::by_name(tx, "anna")?.expect("she is there");
+            people(tx, &anna, &base, &asking)
+        });
+        let found: Vec<(String, Vec<usize>)> = found.await.unwrap().into_iter().map(|(u, at)| (u.name, at)).collect();
+        assert_eq!(found, [("ben".to_owned(), vec![0, 2, 4, 6]), ("anna".to_owned(), vec![1])]);
+    }
+
+    #[test]
+    fn an_answer_has_its_bound() {
+        let asking = asking(&["mailto:a", "mailto:b", "mailto:c"]);
+        let answer = busy(100);
+        let printed = |room| {
+            let all = print(&answer, &asking, vec![0, 1, 2], Instant(0), room);
+            all.into_iter().map(|(_, text)| text.map_or(0, |text| text.len())).collect::<Vec<_>>()
+        };
+        let all = printed(MAX_ANSWER);
+        assert!(all.iter().all(|&length| length > 5_000 && length < 100 * MAX_PERIOD + 500), "{all:?}");
+        let one = printed(100 * MAX_PERIOD);
+        assert_eq!(one, [all[0], 0, 0]);
+        assert_eq!(printed(0), [0, 0, 0]);
+    }
+
+    #[test]
+    fn more_people_are_asked_about_for_less_time() {
+        let asked = |people: usize, days: i64| {
+            let guests: String = (0..people).map(|n| format!("ATTENDEE:mailto:{n}@example.org\r\n")).collect();
+            let (start, end) = (Instant(1_767_225_600), Instant(1_767_225_600 + days * 86_400));
+            let text = format!(
+                "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\nMETHOD:REQUEST\r\nBEGIN:VFREEBUSY\r\nUID:u\r\n\
+                 DTSTAMP:20260101T000000Z\r\nDTSTART:{}\r\nDTEND:{}\r\nORGANIZER:mailto:o\r\n{guests}\
+                 ATTENDEE:mailto:0@example.org\r\nEND:VFREEBUSY\r\nEND:VCALENDAR\r\n",
+                start.utc(),
+                end.utc()
+            );
+            read(text.as_bytes()).map(|asking| asking.attendees.len()).map_err(|e| e.message)
+        };
+        // The first of them is named twice in each, and counts once.
+        assert_eq!(asked(10, 397), Ok(10));
+        assert_eq!(asked(11, 397), Err("ask for at most 360 days about 11 people at once".to_owned()));
+        assert_eq!(asked(100, 39), Ok(100));
+        assert!(asked(100, 40).is_err());
+    }
 }

@@ -13,8 +13,8 @@ pub fn calendars(tx: &mut Tx<'_>) -> Result<Vec<CalendarId>> {
 }
 
 /// Forgets at most `limit` of a calendar's tombstones: those from before `before`, and of more than `most` the oldest. One
-/// that has still to be sent upstream stays, and so does one that a unified calendar's row stands for. True: there may be
-/// more.
+/// that has still to be sent upstream stays, and so does one that a unified calendar's row stands for, or that a move has not
+/// been settled for. True: there may be more.
 pub fn tombstones(tx: &mut Tx<'_>, calendar: CalendarId, before: Instant, most: i64, limit: u32) -> Result<bool> {
     let user = tx.one("SELECT user_id FROM calendars WHERE id = ?1", &[calendar.into()], |row| {
         row.int(0).map(crate::ids::UserId)
@@ -30,6 +30,7 @@ pub fn tombstones(tx: &mut Tx<'_>, calendar: CalendarId, before: Instant, most: 
         "SELECT r.id, r.seq FROM resources r
           WHERE r.calendar_id = ?1 AND r.live = 0 AND r.dirty = 0 AND (r.changed_at < ?2 OR r.seq <= ?3)
             AND NOT EXISTS (SELECT 1 FROM resources u WHERE u.origin_id = r.id)
+            AND NOT EXISTS (SELECT 1 FROM resources m WHERE m.arrival_id = r.id)
           ORDER BY r.seq LIMIT ?4",
         &[calendar.into(), before.into(), oldest_kept.unwrap_or(-1).into(), i64::from(limit).into()],
         |row| Ok((ResourceId(row.int(0)?), Seq(row.int(1)?))),

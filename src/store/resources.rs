@@ -232,11 +232,11 @@ pub struct Held {
 /// A move that is not settled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moving {
-    /// The row that it goes to.
-    pub to: ResourceId,
+    /// The row that it goes to; `None`: that row is no more, and it is given back.
+    pub to: Option<ResourceId>,
     /// What is given back should it be refused there.
     pub text: String,
-    /// It was refused there.
+    /// It was refused there, or there is nowhere for it to go.
     pub back: bool,
 }
 
@@ -273,7 +273,7 @@ macro_rules! select_held {
     ($end:literal) => {
         concat!(
             "SELECT id, calendar_id, name, uid, seq, etag, live, body, base, remote_id, remote_etag, dirty, refused, error,
-                    verdict_seq, verdict, origin_id, changed_at, sent, moved_to, moved, moved_back
+                    verdict_seq, verdict, origin_id, changed_at, sent, arrival_id, moved, moved_back
                FROM resources WHERE ",
             $end
         )
@@ -310,9 +310,9 @@ fn held_row(row: &Row<'_>) -> Result<Held> {
         verdict: row.opt_int(14)?.map(Seq).zip(verdict),
         origin: row.opt_int(16)?.map(ResourceId),
         changed_at: row.instant(17)?,
-        moving: match (row.opt_int(19)?, row.opt_text(20)?) {
-            (Some(to), Some(text)) => Some(Moving { to: ResourceId(to), text, back: row.bool(21)? }),
-            _ => None,
+        moving: match (row.opt_int(19)?.map(ResourceId), row.opt_text(20)?) {
+            (to, Some(text)) => Some(Moving { to, text, back: to.is_none() || row.bool(21)? }),
+            (_, None) => None,
         },
     })
 }
@@ -347,7 +347,7 @@ pub fn held_unsent(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Op
 pub fn unsent(tx: &mut Tx<'_>, calendar: CalendarId, limit: u32) -> Result<Vec<Held>> {
     tx.query(
         select_held!(
-            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL AND moved_to IS NULL
+            "calendar_id = ?1 AND dirty = 1 AND refused IS NULL AND moved IS NULL
                ORDER BY CASE WHEN error IS NULL THEN 0 ELSE 1 END, seq LIMIT ?2"
         ),
         &[calendar.into(), i64::from(limit).into()],
@@ -622,23 +622,30 @@ pub fn tell_again(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, now: Instan
 /// be refused there.
 pub fn moved_to(tx: &mut Tx<'_>, id: ResourceId, to: ResourceId, text: &str) -> Result<()> {
     let params = [id.into(), to.into(), text.into()];
-    tx.execute("UPDATE resources SET moved_to = ?2, moved = ?3, moved_back = 0 WHERE id = ?1", &params).map(|_| ())
+    tx.execute("UPDATE resources SET arrival_id = ?2, moved = ?3, moved_back = 0 WHERE id = ?1", &params).map(|_| ())
 }
 
 /// Ends the move of a row: it waits for nothing any more.
 pub fn stay(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
-    tx.execute("UPDATE resources SET moved_to = NULL, moved = NULL, moved_back = 0 WHERE id = ?1", &[id.into()])
+    tx.execute("UPDATE resources SET arrival_id = NULL, moved = NULL, moved_back = 0 WHERE id = ?1", &[id.into()])
         .map(|_| ())
 }
 
 /// Rows that were moved to one of `calendar` and refused there.
 pub fn moved_back(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<ResourceId>> {
     tx.query(
-        "SELECT s.id FROM resources t JOIN resources s ON s.moved_to = t.id
+        "SELECT s.id FROM resources t JOIN resources s ON s.arrival_id = t.id
           WHERE t.calendar_id = ?1 AND s.moved_back = 1 ORDER BY s.id",
         &[calendar.into()],
         |row| row.int(0).map(ResourceId),
     )
+}
+
+/// Rows that were moved to one that is no more: they go back to where they were.
+pub fn bereft(tx: &mut Tx<'_>) -> Result<Vec<ResourceId>> {
+    tx.query("SELECT id FROM resources WHERE moved IS NOT NULL AND arrival_id IS NULL ORDER BY id", &[], |row| {
+        row.int(0).map(ResourceId)
+    })
 }
 
 /// What became of the row `to` decides what becomes of a row that was moved there.
@@ -647,7 +654,7 @@ fn settle_moved(tx: &mut Tx<'_>, to: ResourceId, verdict: Verdict) -> Result<()>
         Verdict::Away => return Ok(()),
         Verdict::Conflict | Verdict::Refused => {
             // A later version of it may still be taken: then `refused` is not set.
-            let back = "UPDATE resources SET moved_back = 1 WHERE moved_to = ?1
+            let back = "UPDATE resources SET moved_back = 1 WHERE arrival_id = ?1
                 AND EXISTS (SELECT 1 FROM resources t WHERE t.id = ?1 AND (t.dirty = 0 OR t.refused IS NOT NULL))";
             if tx.execute(back, &[to.into()])? > 0
                 && let Some(row) = held_by_id(tx, to)?
@@ -659,7 +666,7 @@ fn settle_moved(tx: &mut Tx<'_>, to: ResourceId, verdict: Verdict) -> Result<()>
         Verdict::Sent | Verdict::Altered => {}
     }
     let arrived = tx.query(
-        "UPDATE resources SET moved_to = NULL, moved = NULL, moved_back = 0 WHERE moved_to = ?1
+        "UPDATE resources SET arrival_id = NULL, moved = NULL, moved_back = 0 WHERE arrival_id = ?1
          RETURNING calendar_id, dirty",
         &[to.into()],
         |row| Ok((CalendarId(row.int(0)?), row.bool(1)?)),
@@ -779,7 +786,7 @@ pub(super) fn forget_all(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> 
     }
     // What was on its way here from another calendar goes back there.
     let back = "UPDATE resources SET moved_back = 1
-                 WHERE moved_to IN (SELECT id FROM resources WHERE calendar_id = ?1)";
+                 WHERE arrival_id IN (SELECT id FROM resources WHERE calendar_id = ?1)";
     if tx.execute(back, &[calendar.id.into()])? > 0 {
         jobs::due_now(tx, Duty::Push(calendar.id), now)?;
     }

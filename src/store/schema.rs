@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_scheduling.sql"),
     include_str!("migrations/0007_moves.sql"),
     include_str!("migrations/0008_push.sql"),
+    include_str!("migrations/0009_arrivals.sql"),
 ];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.
@@ -100,7 +101,8 @@ mod tests {
         assert_ne!(rows[0].0, rows[1].0, "each has its own");
     }
 
-    /// What was called as scheduling's places are now goes on under another name, and with all that speaks of it.
+    /// What was called as scheduling's places are now goes on under another name, and with all that speaks of it; what has
+    /// that name already stays what it is.
     #[test]
     fn a_calendar_called_inbox_gets_another_name() {
         let db = sqlite::open(None).unwrap();
@@ -110,7 +112,12 @@ mod tests {
             batch(tx, sql).unwrap();
             batch(tx, &format!("INSERT INTO schema_versions (version) VALUES ({version})")).unwrap();
         }
-        batch(tx, "INSERT INTO users VALUES (1, 'anna', NULL, 'Anna', '', 'UTC', 0, 1)").unwrap();
+        batch(
+            tx,
+            "INSERT INTO users VALUES (1, 'anna', NULL, 'Anna', '', 'UTC', 0, 1);
+             INSERT INTO users VALUES (2, 'bert', NULL, 'Bert', '', 'UTC', 0, 1);",
+        )
+        .unwrap();
         for (slug, source) in
             [("inbox", "local"), ("outbox", "local"), ("outbox-calendar", "local"), ("all", "unified")]
         {
@@ -127,7 +134,18 @@ mod tests {
         }
         batch(
             tx,
-            "INSERT INTO members VALUES (4, 0, 'inbox', 'full');
+            "INSERT INTO members VALUES (4, 0, 'inbox', 'full'), (4, 1, 'outbox-calendar', 'full'), (4, 2, 'outbox', 'busy');
+             INSERT INTO feeds VALUES (X'00', 1, 'outbox', 'full'), (X'01', 1, 'outbox-calendar', 'full'),
+                                      (X'02', 2, 'outbox', 'full');
+             INSERT INTO grants VALUES (1, 1, 'outbox', 2, 'write', '', 0), (2, 1, 'outbox-calendar', 2, 'read', '', 0);
+             INSERT INTO calendars (user_id, slug, source, declared, active, epoch, seq, floor, changed_at, given_name,
+                 given_color, given_text, timezone, zone, components, writable, indexed_from, indexed_until, shape,
+                 write_to, grant_id)
+             VALUES (2, 'outbox.anna', 'unified', 0, 1, 7, 0, 0, 0, '', '', '', '', '', 'VEVENT', 1, 0, 1, '', 'outbox', 1);
+             INSERT INTO members VALUES (5, 0, 'outbox', 'full');
+             INSERT INTO properties VALUES (1, '/dav/anna/inbox-calendar/a.ics', 'x:', 'y', '<left/>');
+             INSERT INTO properties VALUES (1, '/dav/anna/outbox/', 'x:', 'y', '<out/>');
+             INSERT INTO properties VALUES (1, '/dav/anna/outbox-calendar/', 'x:', 'y', '<other/>');
              INSERT INTO properties VALUES (1, '/dav/anna/inbox/a.ics', 'x:', 'y', '<y/>');
              INSERT INTO properties VALUES (1, '/dav/anna/all/inbox/', 'x:', 'y', '<y/>');",
         )
@@ -136,13 +154,21 @@ mod tests {
         let mut said = |sql: &'static str| tx.query(sql, &[], |row| row.text(0)).unwrap().join(" ");
         assert_eq!(
             said("SELECT slug FROM calendars ORDER BY id"),
-            "inbox-calendar outbox-calendar-2 outbox-calendar all"
+            "inbox-calendar outbox-calendar-2 outbox-calendar all outbox.anna"
         );
-        assert_eq!(said("SELECT slug FROM members"), "inbox-calendar");
-        assert_eq!(said("SELECT write_to FROM calendars WHERE slug = 'all'"), "inbox-calendar");
         assert_eq!(
-            said("SELECT path FROM properties ORDER BY path"),
-            "/dav/anna/all/inbox/ /dav/anna/inbox-calendar/a.ics"
+            said("SELECT slug FROM members ORDER BY unified_id, position"),
+            "inbox-calendar outbox-calendar outbox-calendar-2 outbox-calendar-2"
+        );
+        assert_eq!(said("SELECT write_to FROM calendars WHERE slug = 'all'"), "inbox-calendar");
+        assert_eq!(said("SELECT write_to FROM calendars WHERE slug = 'outbox.anna'"), "outbox-calendar-2");
+        // Bert has no such calendar, and speaks of none of Anna's.
+        assert_eq!(said("SELECT slug FROM feeds ORDER BY token_hash"), "outbox-calendar-2 outbox-calendar outbox");
+        assert_eq!(said("SELECT slug FROM grants ORDER BY id"), "outbox-calendar-2 outbox-calendar");
+        assert_eq!(
+            said("SELECT path || xml FROM properties ORDER BY path"),
+            "/dav/anna/all/inbox/<y/> /dav/anna/inbox-calendar/a.ics<y/> /dav/anna/outbox-calendar-2/<out/> \
+             /dav/anna/outbox-calendar/<other/>"
         );
     }
 }

@@ -1,7 +1,9 @@
 //! Users, and who is asking.
 
+use super::jobs::{self, Duty};
 use super::tx::Row;
-use super::{Result, Tx};
+use super::{Result, Tx, resources};
+use crate::ical::Instant;
 use crate::ids::UserId;
 
 /// A person with a login here.
@@ -119,12 +121,16 @@ pub fn set_password(tx: &mut Tx<'_>, name: &str, password: &str) -> Result<bool>
     Ok(changed > 0)
 }
 
-/// Removes a user made by command, with everything of theirs, also what they shared. False: no such user made by command.
-pub fn remove(tx: &mut Tx<'_>, name: &str) -> Result<bool> {
+/// Removes a user made by command, with everything of theirs, also what they shared. What others moved to them and has not
+/// arrived goes back to the others. False: no such user made by command.
+pub fn remove(tx: &mut Tx<'_>, name: &str, now: Instant) -> Result<bool> {
     // What they shared stands in others' homes, whose clocks are locked with theirs.
     if let Some(user) = by_name(tx, name)? {
         tx.lock_clock(user.id)?;
     }
     let changed = tx.execute("DELETE FROM users WHERE name = ?1 AND declared = 0 AND active = 1", &[name.into()])?;
+    if !resources::bereft(tx)?.is_empty() {
+        jobs::due_now(tx, Duty::Prune, now)?;
+    }
     Ok(changed > 0)
 }

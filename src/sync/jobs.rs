@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Trouble, notify, pull, push};
+use super::{Trouble, notify, pull, push, relocate};
 use crate::app::App;
 use crate::ical::{Instant, Window};
 use crate::secrets;
 use crate::store::calendars::{INDEX_AHEAD, INDEX_BACK};
 use crate::store::jobs::{self, Duty, LEASE, Lease, NEVER};
-use crate::store::{self, instances, prune};
+use crate::store::{self, instances, prune, resources};
 
 /// Duties that are done at once.
 const AT_ONCE: usize = 32;
@@ -157,8 +157,12 @@ async fn move_horizon(app: &App) -> Result<(), Trouble> {
 /// Tombstones that are forgotten in one transaction: others write in between.
 const AT_A_TIME: u32 = 500;
 
-/// Forgets what was deleted longer ago than the configuration says.
+/// Gives back what was moved to where nothing is any more, and forgets what was deleted longer ago than the configuration
+/// says.
 async fn forget_deleted(app: &App) -> Result<(), Trouble> {
+    for row in app.store.read(resources::bereft).await? {
+        relocate::give_back(app, row).await?;
+    }
     let keep = i64::try_from(app.config.load().sync.keep_deleted.as_secs()).unwrap_or(i64::MAX);
     let before = app.clock.now().plus(-keep);
     for calendar in app.store.read(prune::calendars).await? {

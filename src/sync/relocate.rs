@@ -52,7 +52,12 @@ pub async fn relocate(app: &App, actor: &Actor, from: &Place, to: &Place, how: &
         Settled::Sent => as_it_was(),
         Settled::Altered => None,
         Settled::Changed => return done(None, true),
-        Settled::Gone => return Err(Refusal::NoParent),
+        Settled::Gone => {
+            if let Some(departure) = &source {
+                give_back_row(app, departure.row).await?;
+            }
+            return Err(Refusal::NoParent);
+        }
         Settled::Conflict(current) => {
             undo(app, &arrival, source.as_ref(), false).await?;
             return Err(Refusal::Condition { current });
@@ -302,7 +307,8 @@ async fn revert_arrival(app: &App, arrival: &Entered) -> Result<bool, store::Err
     app.store.write(undo).await
 }
 
-/// The row `from` was moved, and refused where it went: it is given back. For the worker that heard of the refusal.
+/// The row `from` was moved, and refused where it went, or that is no more: it is given back. For the worker that heard of
+/// it.
 pub(super) async fn give_back(app: &App, from: ResourceId) -> Result<(), super::Trouble> {
     Ok(give_back_row(app, from).await?)
 }
@@ -312,7 +318,7 @@ async fn give_back_row(app: &App, from: ResourceId) -> Result<(), store::Error> 
     let give = move |tx: &mut Tx<'_>| -> Result<(), store::Error> {
         let Some(row) = resources::held_by_id(tx, from)? else { return Ok(()) };
         let Some(moving) = row.moving.filter(|moving| moving.back) else { return Ok(()) };
-        lock_rows(tx, from, moving.to)?;
+        lock_rows(tx, from, moving.to.unwrap_or(from))?;
         back(tx, from, None, now)
     };
     app.store.write(give).await
@@ -337,7 +343,8 @@ fn back(tx: &mut Tx<'_>, from: ResourceId, arrival: Option<&Entered>, now: Insta
     // Somebody else was here before, or it is settled; and what is on its way once more was not refused this time.
     let Some(moving) = row.moving.clone().filter(|moving| moving.back || arrival.is_some()) else { return Ok(()) };
     let Some(calendar) = calendars::for_engine(tx, row.calendar)? else { return Ok(()) };
-    if let Some(there) = resources::held_by_id(tx, moving.to)?
+    if let Some(to) = moving.to
+        && let Some(there) = resources::held_by_id(tx, to)?
         && let Some(target) = calendars::for_engine(tx, there.calendar)?
     {
         let (new, path) = (properties::path_of(&target, &there.name), properties::path_of(&calendar, &row.name));

@@ -353,7 +353,7 @@ impl Events {
         if resource.kind == Kind::Other {
             return self.taken(&object).map(|shown| shown.map(|shown| (shown, first)));
         }
-        let whole = self.feed.kind == FeedKind::Full && !is_private(&object);
+        let whole = self.feed.kind == FeedKind::Full && !redact::is_private(&object);
         let mask = if whole { Mask::Full } else { Mask::Busy };
         let text = redact::redact(&object, mask, &self.viewer, &self.addresses);
         Ok(Some((Component::parse(&text)?, first)))
@@ -399,11 +399,6 @@ fn block(uid: String, stamp: Instant, window: Window, title: &str, kind: Busy) -
         Busy::Busy | Busy::Free => None,
     });
     Component::new("VEVENT").with(properties)
-}
-
-/// Whether any part of it is for the owner alone. A class nobody knows counts as PRIVATE (RFC 5545 3.8.1.3).
-fn is_private(object: &Object) -> bool {
-    object.components().filter_map(|c| c.value("CLASS")).any(|class| !class.trim().eq_ignore_ascii_case("PUBLIC"))
 }
 
 fn calendar(text: String) -> Response<Body> {

@@ -321,7 +321,7 @@ async fn what_is_taken_back_is_gone_at_once(url: String) {
     grant(&app, "carl", "mine", "bert", May::Write).await.unwrap();
     grant(&app, "anna", "team", "carl", May::Read).await.unwrap();
     assert_eq!(slugs(&app, "bert").await, ["bert", "mine.carl"]);
-    assert!(app.store.write(|tx| users::remove(tx, "carl")).await.unwrap());
+    assert!(app.store.write(|tx| users::remove(tx, "carl", NOW)).await.unwrap());
     assert_eq!(slugs(&app, "bert").await, ["bert"]);
     assert!(home(&app, "anna").await.iter().all(|c| c.granted.is_empty()));
 }

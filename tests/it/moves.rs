@@ -1,7 +1,7 @@
 //! COPY and MOVE between calendars of two upstreams, with everything that can go wrong on the way: what was moved is in
 //! one of the two places at the least, and in the end in exactly one.
 
-use calgate::store::resources;
+use calgate::store::{accounts, calendars, grants, resources, users};
 use calgate::sync::relocate::{self, How};
 use calgate::sync::write::{Done, Refusal};
 use standin::caldav::Fault;
@@ -22,6 +22,7 @@ on_both_engines! {
     another_object_at_the_target_lives,
     there_and_back_again_before_anybody_hears,
     a_removal_at_the_target_before_it_arrives,
+    what_was_moved_to_somebody_who_goes_comes_back,
     a_move_from_here_to_an_upstream_and_back,
     a_meeting_stays_where_it_tells_people,
     another_name_is_no_news_upstream,
@@ -249,12 +250,52 @@ async fn a_removal_at_the_target_before_it_arrives(url: String) {
     settled(&house, "").await;
 }
 
+/// What has not arrived is not gone with whom it was moved to, and nothing that comes later is taken for its arrival.
+async fn what_was_moved_to_somebody_who_goes_comes_back(url: String) {
+    let house = house(&url, "upstream_away = \"keep\"").await;
+    house.home.user("bert", "secret").calendar("bert", "team", |c| c.name = "Team".to_owned());
+    let folder = crate::kit::Folder::new();
+    std::fs::write(folder.path().join("password"), "secret").expect("a password file");
+    let password = accounts::Password::Reference(format!("file:{}", folder.path().join("password").display()));
+    let server = house.home.url();
+    let make = house.app.store.write(move |tx| {
+        let bert = users::add(tx, "bert", None, &[], "UTC")?.expect("the name is free");
+        accounts::add(tx, bert, "at", "caldav", &server, "bert", &password, &accounts::Take::All)?;
+        Ok::<_, calgate::store::Error>(bert)
+    });
+    let bert = make.await.expect("a user");
+    house.discover().await;
+    let anna = house.actor().await.user;
+    let team = house.app.store.write(move |tx| -> Result<_, calendars::Denied> {
+        let bert = users::by_id(tx, bert)?.map(|user| users::Actor::of(&user)).expect("he is there");
+        let team = calendars::open(tx, &bert, "bert", "team", calendars::Need::Read)?;
+        grants::add(tx, &team, anna, grants::May::Write, "", crate::kit::NOW).unwrap_or_else(|e| panic!("{e}"));
+        Ok(team.id)
+    });
+    let team = team.await.unwrap_or_else(|e| panic!("{e}"));
+    calgate::sync::pull::pull(&house.app, team, &calgate::sync::pull::Quiet).await.expect("a first pull");
+    house.home.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    assert!(moved(&house, ("work", "a.ics"), ("team.bert", "b.ics")).await.expect("it is kept").pending);
+    assert_eq!(places(&house).await, (String::new(), "work".to_owned()));
+
+    let gone = house.app.store.write(|tx| users::remove(tx, "bert", crate::kit::NOW));
+    assert!(gone.await.expect("bert goes"));
+    // The row that comes next may have the number of the one that went.
+    house.home.heal();
+    house.put("home", "z.ics", "z", NOON).await.expect("a create");
+    house.delete("home", "z.ics").await.expect("a delete");
+    house.app.wake.notify_one();
+    settled(&house, "work").await;
+    assert_eq!(house.here("work").await["a.ics"], event_text("a", NOON));
+    assert_eq!((house.work.count("PUT"), house.work.count("DELETE")), (1, 0), "upstream has heard nothing of it");
+}
+
 async fn a_move_from_here_to_an_upstream_and_back(url: String) {
     let house = House::new(&url, "").await;
     let actor = house.actor().await;
     let make = house.app.store.write(move |tx| {
-        let new = calgate::store::calendars::New::default();
-        calgate::store::calendars::create(tx, &actor, "anna", "own", &new, crate::kit::NOW)
+        let new = calendars::New::default();
+        calendars::create(tx, &actor, "anna", "own", &new, crate::kit::NOW)
     });
     make.await.unwrap_or_else(|e| panic!("{e:?}"));
     house.put("own", "a.ics", "a", NOON).await.expect("a create");

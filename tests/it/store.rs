@@ -11,7 +11,7 @@ use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::Walk;
-use calgate::store::{self, Store, Tx, accounts, app_passwords, logins, properties, unified};
+use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, unified};
 use calgate::sync::write;
 
 use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
@@ -692,8 +692,8 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         assert!(app_passwords::revoke(tx, user, id)?);
         assert!(!app_passwords::revoke(tx, user, id)?);
         assert_eq!(app_passwords::find(tx, &[1; 32])?, None);
-        assert!(!users::remove(tx, "anna")?, "who is declared is removed in gateway.toml");
-        assert!(users::remove(tx, "bert")?);
+        assert!(!users::remove(tx, "anna", NOW)?, "who is declared is removed in gateway.toml");
+        assert!(users::remove(tx, "bert", NOW)?);
         assert_eq!(accounts::list(tx, None)?, []);
         Ok::<_, store::Error>(found)
     });
@@ -911,12 +911,19 @@ async fn masked_names_stay_through_restarts_and_backups() {
     let copy = folder.path().join("copy.db");
     app.store.backup(&copy).await.expect("a backup");
     let token = with(&app, "all", |_, calendar| Ok(calendar.token())).await;
+    let home = with(&app, "all", |tx, calendar| homes::home(tx, calendar.user)).await;
     drop(app);
     let again = kit::app(&url, &config).await;
     assert_eq!(names(&again, "all").await, before);
+    assert_eq!(with(&again, "all", |tx, calendar| homes::home(tx, calendar.user)).await, home);
     let restored = kit::app(&format!("sqlite:{}", copy.display()), &config).await;
     assert_eq!(names(&restored, "all").await, before);
     assert_ne!(with(&restored, "all", |_, calendar| Ok(calendar.token())).await, token);
+    // Once the copy has come as far as the original was, only the epoch tells a token of that one.
+    put(&restored, "two", "t.ics", "other-uid", AT_NOON).await;
+    let ours = with(&restored, "all", |tx, calendar| homes::home(tx, calendar.user)).await;
+    assert!(ours.seq >= home.seq && ours.looks >= home.looks);
+    assert_eq!(ours.read_token(&home.token()), None);
 }
 
 #[tokio::test]

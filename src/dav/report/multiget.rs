@@ -33,7 +33,7 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, mut hrefs: Vec<String>)
         }
         while let Some(href) = hrefs.get(next) {
             if out.len() >= FULL {
-                return Ok(Page::More);
+                return Ok(Page::More(writer.pace()));
             }
             next += 1;
             let read = Target::read_href(href, &writer.scene.base);
