@@ -6,7 +6,7 @@ use super::accounts::{self, Password, Take};
 use super::calendars::{self, Given};
 use super::jobs::{self, Duty};
 use super::unified::{self, Member};
-use super::{Error, Result, Tx, grants, instances, users};
+use super::{Error, Result, Tx, grants, instances, numbers, users};
 use crate::config::{self, Config};
 use crate::ical::{Instant, Kind};
 use crate::ids::{AccountId, UserId};
@@ -55,9 +55,10 @@ pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
 fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
     let addresses = user.addresses.join("\n");
     let before = tx.one("SELECT addresses FROM users WHERE name = ?1", &[(&user.name).into()], |row| row.text(0))?;
+    let next = numbers::next(tx, "users")?;
     let id = tx.one(
-        "INSERT INTO users (name, password, display_name, addresses, zone, free_busy, declared, active)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1)
+        "INSERT INTO users (name, password, display_name, addresses, zone, free_busy, declared, active, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, ?7)
          ON CONFLICT (name) DO UPDATE SET password = excluded.password, display_name = excluded.display_name,
              addresses = excluded.addresses, zone = excluded.zone, free_busy = excluded.free_busy, declared = 1,
              active = 1
@@ -69,6 +70,7 @@ fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
             (&addresses).into(),
             (&user.zone).into(),
             user.free_busy.name().into(),
+            next.into(),
         ],
         |row| row.int(0).map(UserId),
     )?;

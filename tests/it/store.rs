@@ -39,6 +39,7 @@ on_both_engines! {
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
     users_accounts_and_app_passwords_made_by_command_stay,
+    no_number_is_given_twice,
     of_many_that_poll_one_gets_the_password,
     programs_that_wait_are_few_and_not_for_long,
     dead_properties_are_forgotten_with_what_they_are_of,
@@ -698,6 +699,40 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         Ok::<_, store::Error>(found)
     });
     assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+/// A login that is remembered, a duty in hand and a stream that is being written know things by their number.
+async fn no_number_is_given_twice(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let mut seen = Vec::new();
+    for name in ["bert", "carl", "bert"] {
+        let numbers = app.store.write(move |tx| {
+            let user = users::add(tx, name, None, &[], "UTC")?.expect("the name is free");
+            let sealed = accounts::Password::Sealed(vec![1]);
+            let account =
+                accounts::add(tx, user, "work", "caldav", "https://example.com/", name, &sealed, &accounts::Take::All)?;
+            let actor = Actor::of(&users::by_id(tx, user)?.expect("just made"));
+            let new = calendars::New::default();
+            let mut made = Vec::new();
+            for slug in ["one", "two"] {
+                calendars::create(tx, &actor, name, slug, &new, NOW).unwrap_or_else(|e| panic!("{e:?}"));
+                let calendar = calendars::open(tx, &actor, name, slug, Need::Remove).unwrap_or_else(|e| panic!("{e}"));
+                calendars::remove(tx, &calendar, NOW).unwrap_or_else(|e| panic!("{e}"));
+                made.push(calendar.id.0);
+            }
+            assert!(users::remove(tx, name, NOW)?);
+            // Who was here a moment ago reaches nothing of whoever comes.
+            assert_eq!(users::by_id(tx, actor.user)?, None);
+            Ok::<_, store::Error>((user.0, account.expect("free").0, made[0], made[1]))
+        });
+        seen.push(numbers.await.expect("made and removed"));
+    }
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1 && a.3 < b.2), "{seen:?}");
+    assert!(seen.iter().all(|n| n.2 < n.3), "{seen:?}");
+    // A file that is read once more takes numbers and changes none.
+    let before = anna(&app).await.user;
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(anna(&app).await.user, before);
 }
 
 async fn of_many_that_poll_one_gets_the_password(url: String) {
