@@ -33,11 +33,20 @@ const OBJECTS: u32 = 200;
 /// Whether a page was the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
-    More,
+    /// There is another one, which takes that long.
+    More(Pace),
     Last,
 }
 
-/// How long a page takes to make.
+impl Page {
+    /// There is another page, to be made at `pace`, as far as rows are what fills it: a page that is not full has looked
+    /// through much that makes no output, and the next may as well.
+    pub fn more(pace: Pace, out: &str) -> Page {
+        Page::More(if out.len() < FULL { Pace::Slow } else { pace })
+    }
+}
+
+/// How long a page takes to make, which decides where: what is quick keeps others waiting on this thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pace {
     /// Rows are copied out.
@@ -47,6 +56,7 @@ pub enum Pace {
 }
 
 /// The body that `write` writes, page by page; each call has a snapshot of its own, and adds to the text it is given.
+/// `pace`: of the first page.
 /// What goes wrong before the first page is full is the answer, an error; what goes wrong later cuts the connection.
 pub async fn body<W>(app: &Arc<App>, pace: Pace, write: W) -> Result<Body, Error>
 where
@@ -55,7 +65,7 @@ where
     next(Arc::clone(app), pace, write).await
 }
 
-fn next<W>(app: Arc<App>, pace: Pace, mut write: W) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>
+fn next<W>(app: Arc<App>, mut pace: Pace, mut write: W) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>
 where
     W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
 {
@@ -71,9 +81,10 @@ where
                 Pace::Quick => app.store.glance(read).await?,
                 Pace::Slow => app.store.read(read).await?,
             };
-            if page == Page::Last {
-                return Ok(Body::from(out));
-            }
+            pace = match page {
+                Page::Last => return Ok(Body::from(out)),
+                Page::More(pace) => pace,
+            };
             if out.len() >= FULL {
                 let rest = async move { next(app, pace, write).await.map_err(|error| Cut(error.in_words())) };
                 return Ok(Body::new(out, Some(Rest::new(rest))));
@@ -185,7 +196,10 @@ impl Writer {
             let object = match choice {
                 Choice::All => None,
                 Choice::Kind(kind) if seen.kind == *kind => None,
-                Choice::Kind(_) => return Ok(true),
+                Choice::Kind(_) => {
+                    weight += seen.body.len();
+                    return Ok(weight < FULL);
+                }
                 Choice::Decide(decide) => match decide(seen) {
                     Some(object) => object,
                     None => return Ok(true),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::page::{self, Choice, Pace, Page, Place, Writer};
+use super::page::{self, Choice, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
@@ -31,7 +31,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     // Apple's clients look for what a place can do in the answer to a PROPFIND too; what that needs is read with the rest.
     let scheduled = Arc::new(AtomicBool::new(false));
     let found = Arc::clone(&scheduled);
-    let body = page::body(asked.app, Pace::Quick, move |tx, out| {
+    let body = page::body(asked.app, writer.pace(), move |tx, out| {
         let (place, walk) = match &mut left {
             Some((place, walk)) => {
                 *place = place.again(tx, &writer.scene, &writer.sheet)?;
@@ -51,7 +51,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         };
         let (_, over) = writer.rows(tx, place, walk, &Choice::All, None, out)?;
         if !over {
-            return Ok(Page::More);
+            return Ok(Page::more(writer.pace(), out));
         }
         response::close_root("D:multistatus", out);
         Ok(Page::Last)

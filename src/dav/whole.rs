@@ -68,11 +68,11 @@ pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
                 let (begun, begin) = Export::open(tx, &calendar, &ask)?;
                 out.push_str(&begin);
                 export = Some(begun);
-                return Ok(page::Page::More);
+                return Ok(page::Page::More(page::Pace::Slow));
             };
             let (piece, last) = export.next(tx, &calendar)?;
             out.push_str(&piece);
-            Ok(if last { page::Page::Last } else { page::Page::More })
+            Ok(if last { page::Page::Last } else { page::Page::More(page::Pace::Slow) })
         });
         let mut answer = Response::new(Body::default());
         *answer.body_mut() = body.await?;

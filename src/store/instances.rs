@@ -178,6 +178,34 @@ pub(super) fn has_dense_event(tx: &mut Tx<'_>, calendar: CalendarId, window: Win
     Ok(found.is_some())
 }
 
+/// Whether the index looks at no more than `most` entries to answer for `window`, which this does not either.
+/// What is beyond its horizon is more.
+pub(super) fn is_light(tx: &mut Tx<'_>, calendar: CalendarId, window: Window, most: i64) -> Result<bool> {
+    if !in_horizon(tx, calendar, window)? {
+        return Ok(false);
+    }
+    // What is read, not what is found: whatever these ranges hold is looked at (`each_overlapping`, `each_dense`).
+    let seen = tx.one(
+        "SELECT COUNT(*) FROM (
+             SELECT 1 FROM instances WHERE calendar_id = ?1 AND long = 0 AND start < ?3 AND start > ?2
+             UNION ALL
+             SELECT 1 FROM instances WHERE calendar_id = ?1 AND long = 1 AND start < ?3
+             UNION ALL
+             SELECT 1 FROM resources
+              WHERE calendar_id = ?1 AND dense = 1 AND live = 1 AND (first IS NULL OR first < ?3)
+             LIMIT ?4
+         ) AS seen",
+        &[
+            calendar.into(),
+            window.start.plus(-ANY_ZONE - LONG - 1).into(),
+            window.end.plus(ANY_ZONE).into(),
+            most.saturating_add(1).into(),
+        ],
+        |row| row.int(0),
+    )?;
+    Ok(seen.is_some_and(|seen| seen <= most))
+}
+
 /// Every entry that overlaps `window`, with its row; floating ones that may, in some zone.
 pub(super) fn each_overlapping(
     tx: &mut Tx<'_>,

@@ -299,6 +299,7 @@ mod tests {
 
     const NOW: Instant = Instant(1_772_323_200); // 2026-03-01
     const DAY: i64 = 86_400;
+    const APRIL: Window = Window { start: Instant(NOW.0 + 31 * DAY), end: Instant(NOW.0 + 61 * DAY) };
     const JUNE: Window = Window { start: Instant(NOW.0 + 92 * DAY), end: Instant(NOW.0 + 122 * DAY) };
 
     fn object(number: u32, revision: u32) -> (Name, Object) {
@@ -361,6 +362,7 @@ mod tests {
             assert!(found.decided);
             assert_eq!(rows(tx, c, found.walk, 10), 0);
         });
+        check("whether a month is much", |tx, c| assert!(!Walk::is_light(tx, c, APRIL, 10).unwrap()));
         check("what may be in an empty month", |tx, c| assert!(resources::in_window(tx, c, JUNE).unwrap().is_empty()));
         check("free/busy", |tx, c| assert!(instances::busy(tx, c.id, JUNE).unwrap().entries.is_empty()));
         check("what is unsent", |tx, c| assert!(resources::unsent(tx, c.id, 10).unwrap().is_empty()));

@@ -79,6 +79,16 @@ impl Walk {
         Ok(Found { walk: Walk::Rows { ids, at: 0 }, decided })
     }
 
+    /// Whether [`Walk::in_window`] looks at no more than `most` entries of each calendar that it asks about.
+    pub fn is_light(tx: &mut Tx<'_>, calendar: &Calendar, window: Window, most: u32) -> Result<bool> {
+        for member in instances::members(tx, calendar)? {
+            if !instances::is_light(tx, member, window, i64::from(most))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// The live row of that name, if there is one.
     pub fn only(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Walk>> {
         let found = tx.one(

@@ -31,7 +31,8 @@ pub async fn body(
     // What is still to be looked through; `None` before the first page.
     let mut rest: Option<VecDeque<Target>> = None;
     let mut left: Option<Search> = None;
-    page::body(asked.app, pace(&writer, &filter, zone.as_ref()), move |tx, out| {
+    let mut pace = first_pace(&writer, &filter);
+    page::body(asked.app, pace, move |tx, out| {
         let rest = match &mut rest {
             Some(rest) => rest,
             None => {
@@ -42,41 +43,58 @@ pub async fn body(
                         calendars.filter(|_| !nothing).map(|c| Target::Calendar { owner: c.owner, slug: c.slug });
                     targets = each.collect();
                 }
-                // What is not there is told before anything else is.
-                if let Some(first) = targets.pop_front() {
-                    left = Some(Search::of(tx, &writer, &first, &filter, zone.as_ref())?);
-                }
                 response::open_root("D:multistatus", out);
                 rest.insert(targets)
             }
         };
         if let Some(search) = &mut left {
-            search.place = search.place.again(tx, &writer.scene, &writer.sheet)?;
-            if search.page(tx, &mut writer, &filter, out)? == Page::More {
-                return Ok(Page::More);
+            search.again(tx, &writer)?;
+        } else if let Some(next) = rest.front() {
+            match Search::of(tx, &writer, next, &filter, zone.as_ref(), pace) {
+                Ok(Some(search)) => left = Some(search),
+                // Not here.
+                Ok(None) => {
+                    pace = Pace::Slow;
+                    return Ok(Page::More(pace));
+                }
+                // One of a home that went away meanwhile is not in it any more.
+                Err(e) if e.status == StatusCode::NOT_FOUND && matches!(target, Target::Home { .. }) => {}
+                Err(e) => return Err(e),
+            }
+            rest.pop_front();
+        }
+        let mut next = writer.pace();
+        if let Some(search) = &mut left {
+            next = search.pace(&writer);
+            if next == Pace::Slow && pace == Pace::Quick {
+                pace = next;
+                return Ok(Page::More(pace));
+            }
+            if search.page(tx, &mut writer, &filter, out)? {
+                left = None;
             }
         }
-        if let Some(next) = rest.pop_front() {
-            left = match Search::of(tx, &writer, &next, &filter, zone.as_ref()) {
-                Ok(search) => Some(search),
-                // One of a home that went away meanwhile is not in it any more.
-                Err(e) if e.status == StatusCode::NOT_FOUND => None,
-                Err(e) => return Err(e),
-            };
-            return Ok(Page::More);
+        if left.is_none() && rest.is_empty() {
+            response::close_root("D:multistatus", out);
+            return Ok(Page::Last);
         }
-        response::close_root("D:multistatus", out);
-        Ok(Page::Last)
+        let page = Page::more(next, out);
+        if let Page::More(next) = page {
+            pace = next;
+        }
+        Ok(page)
     })
     .await
 }
 
-/// Quick: a listing, and a window that the time index is likely to decide and that has not too much in it.
-fn pace(writer: &Writer, filter: &CompFilter, zone: Option<&TimeZone>) -> Pace {
-    const MOST: i64 = 100 * 86_400;
-    let window = filter.only_event_window().filter(|window| zone.is_none() && window.end.0 - window.start.0 <= MOST);
-    if one_kind(filter).is_some() || window.is_some() { writer.pace() } else { Pace::Slow }
+/// Quick: a listing, and a window that the time index may decide, unless it turns out that there is too much in it.
+fn first_pace(writer: &Writer, filter: &CompFilter) -> Pace {
+    let quick = one_kind(filter).is_some() || filter.only_event_window().is_some();
+    if quick { writer.pace() } else { Pace::Slow }
 }
+
+/// Entries of the time index that are looked through where others have to wait for it.
+const LIGHT: u32 = 1_000;
 
 /// A query on its way through one calendar.
 struct Search {
@@ -97,13 +115,15 @@ enum How {
 }
 
 impl Search {
+    /// `None`: it is too much to look through at that pace.
     fn of(
         tx: &mut Tx<'_>,
         writer: &Writer,
         target: &Target,
         filter: &CompFilter,
         zone: Option<&TimeZone>,
-    ) -> Result<Search, Error> {
+        pace: Pace,
+    ) -> Result<Option<Search>, Error> {
         let (Target::Calendar { owner, slug } | Target::Resource { owner, slug, .. }) = target else {
             return Err(Error::not_found());
         };
@@ -118,26 +138,41 @@ impl Search {
         } else if let Some(kind) = one_kind(filter) {
             (How::Walk(kind), Walk::all())
         } else if let Some(window) = filter.window() {
+            if pace == Pace::Quick && !Walk::is_light(tx, &place.calendar, window, LIGHT)? {
+                return Ok(None);
+            }
             let events = zone.is_none() && filter.only_event_window() == Some(window);
             let Found { walk, decided } = Walk::in_window(tx, &place.calendar, window, events)?;
             (if decided { How::Walk(Some(Kind::Event)) } else { How::Filter }, walk)
         } else {
             (How::Filter, Walk::all())
         };
-        Ok(Search { as_of: place.calendar.seq, place, how, walk })
+        Ok(Some(Search { as_of: place.calendar.seq, place, how, walk }))
     }
 
+    /// Goes on in a later page.
+    fn again(&mut self, tx: &mut Tx<'_>, writer: &Writer) -> Result<(), Error> {
+        self.place = self.place.again(tx, &writer.scene, &writer.sheet)?;
+        // Rows that changed since the index was asked may have moved out of the window.
+        if self.place.calendar.seq != self.as_of && matches!(self.walk, Walk::Rows { .. }) {
+            self.how = How::Filter;
+        }
+        Ok(())
+    }
+
+    /// How long the next page takes.
+    fn pace(&self, writer: &Writer) -> Pace {
+        if self.how == How::Filter { Pace::Slow } else { writer.pace() }
+    }
+
+    /// Writes the next page; true: it was the last one of this calendar.
     fn page(
         &mut self,
         tx: &mut Tx<'_>,
         writer: &mut Writer,
         filter: &CompFilter,
         out: &mut String,
-    ) -> Result<Page, Error> {
-        // Rows that changed since the index was asked may have moved out of the window.
-        if self.place.calendar.seq != self.as_of && matches!(self.walk, Walk::Rows { .. }) {
-            self.how = How::Filter;
-        }
+    ) -> Result<bool, Error> {
         let kind = filter.kind();
         let zone = self.place.zone.clone();
         let decide = |seen: &Seen<'_>| {
@@ -156,7 +191,7 @@ impl Search {
             How::Filter => Choice::Decide(&decide),
         };
         let (_, over) = writer.rows(tx, &self.place, &mut self.walk, &choice, None, out)?;
-        Ok(if over { Page::Last } else { Page::More })
+        Ok(over)
     }
 }
 

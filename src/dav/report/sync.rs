@@ -29,7 +29,7 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, token: String, limit: O
                 left.insert(delta)
             }
         };
-        let Some(seen) = delta.page(tx, &mut writer, out)? else { return Ok(Page::More) };
+        let Some(seen) = delta.page(tx, &mut writer, out)? else { return Ok(Page::more(writer.pace(), out)) };
         out.push_str("<D:sync-token>");
         escape(&seen, out);
         out.push_str("</D:sync-token>\n");
