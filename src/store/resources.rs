@@ -143,9 +143,18 @@ pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<R
     tx.one(select_resource!("r.calendar_id = ?1 AND r.name = ?2"), &params, from_row)
 }
 
+/// The live resource of that UID. In a calendar of somebody else only if no mask hides it: who tries a UID there is not to
+/// find out what is hidden.
 pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
-    let params = [calendar.id.into(), uid.into()];
-    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.id LIMIT 1"), &params, from_row)
+    let params = [calendar.id.into(), uid.into(), calendar.share.is_some().into()];
+    tx.one(
+        select_resource!(
+            "r.calendar_id = ?1 AND r.uid = ?2 AND (CAST(?3 AS BIGINT) = 0 OR r.body IS NULL)
+             ORDER BY r.id LIMIT 1"
+        ),
+        &params,
+        from_row,
+    )
 }
 
 /// What `actor` sees in full of that UID in mirrors, all but `except`: in the user's own, and in those of others that
