@@ -194,7 +194,7 @@ async fn route(
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
         "REPORT" => report::answer(asked).await,
-        "GET" | "HEAD" => get::answer(asked).await,
+        "GET" | "HEAD" => get::answer(asked, method == "HEAD").await,
         "PUT" => put::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
         "POST" if adds => post::answer(asked).await,
