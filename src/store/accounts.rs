@@ -1,7 +1,7 @@
 //! Accounts: one login at one upstream.
 
 use super::tx::Row;
-use super::{Error, Result, Tx};
+use super::{Error, Result, Tx, numbers};
 use crate::ical::Instant;
 use crate::ids::{AccountId, UserId};
 
@@ -169,13 +169,23 @@ pub(super) fn upsert(
         &[user.into(), name.into()],
         |row| Ok((row.text(0)?, row.text(1)?)),
     )?;
+    let next = numbers::next(tx, "accounts")?;
     let id = tx.one(
-        "INSERT INTO accounts (user_id, name, kind, url, login, take, declared, active, addresses)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, '')
+        "INSERT INTO accounts (user_id, name, kind, url, login, take, declared, active, addresses, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, '', ?8)
          ON CONFLICT (user_id, name) DO UPDATE SET kind = excluded.kind, url = excluded.url, login = excluded.login,
              take = excluded.take, declared = excluded.declared, active = 1
          RETURNING id",
-        &[user.into(), name.into(), kind.into(), url.into(), login.into(), (&take).into(), declared.into()],
+        &[
+            user.into(),
+            name.into(),
+            kind.into(),
+            url.into(),
+            login.into(),
+            (&take).into(),
+            declared.into(),
+            next.into(),
+        ],
         |row| row.int(0).map(AccountId),
     )?;
     let id = id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))?;

@@ -6,7 +6,7 @@ use super::grants::{self, Grant, May, Share};
 use super::scheduling::RESERVED;
 use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx, accounts::Account, homes, resources, unified};
+use super::{Error, Result, Tx, accounts::Account, homes, numbers, resources, unified};
 use jiff::tz::TimeZone;
 
 use crate::ical::redact::Viewer;
@@ -236,7 +236,7 @@ fn read_components(text: &str) -> Vec<Kind> {
     KINDS.into_iter().filter(|k| text.split(' ').any(|name| name == k.name())).collect()
 }
 
-fn write_components(kinds: &[Kind]) -> String {
+pub(super) fn write_components(kinds: &[Kind]) -> String {
     let names: Vec<&str> = KINDS.into_iter().filter(|k| kinds.contains(k)).map(Kind::name).collect();
     names.join(" ")
 }
@@ -652,12 +652,12 @@ pub(super) fn insert(
     now: Instant,
 ) -> Result<CalendarId> {
     let kinds = write_components(given.components);
-    let id = tx.one(
+    let id = numbers::next(tx, "calendars")?;
+    tx.execute(
         "INSERT INTO calendars (user_id, slug, source, account_id, declared, active, epoch, masking, seq, floor, changed_at,
                                 given_name, given_color, given_text, timezone, zone, components, writable,
-                                indexed_from, indexed_until, shape)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, '', '', ?12, ?13, ?14, ?15, '')
-         RETURNING id",
+                                indexed_from, indexed_until, shape, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, '', '', ?12, ?13, ?14, ?15, '', ?16)",
         &[
             user.into(),
             slug.into(),
@@ -674,10 +674,10 @@ pub(super) fn insert(
             given.writable.into(),
             now.plus(-INDEX_BACK).into(),
             now.plus(INDEX_AHEAD).into(),
+            id.into(),
         ],
-        |row| row.int(0).map(CalendarId),
     )?;
-    id.ok_or_else(|| Error::Broken("an insert gave no id".to_owned()))
+    Ok(CalendarId(id))
 }
 
 /// The key of the UIDs that `who` sees where a mask hides something in this calendar. It stays the same through restarts,

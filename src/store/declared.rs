@@ -6,7 +6,7 @@ use super::accounts::{self, Password, Take};
 use super::calendars::{self, Given};
 use super::jobs::{self, Duty};
 use super::unified::{self, Member};
-use super::{Error, Result, Tx, grants, instances, users};
+use super::{Error, Result, Tx, grants, instances, numbers, users};
 use crate::config::{self, Config};
 use crate::ical::{Instant, Kind};
 use crate::ids::{AccountId, UserId};
@@ -55,9 +55,10 @@ pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
 fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
     let addresses = user.addresses.join("\n");
     let before = tx.one("SELECT addresses FROM users WHERE name = ?1", &[(&user.name).into()], |row| row.text(0))?;
+    let next = numbers::next(tx, "users")?;
     let id = tx.one(
-        "INSERT INTO users (name, password, display_name, addresses, zone, free_busy, declared, active)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1)
+        "INSERT INTO users (name, password, display_name, addresses, zone, free_busy, declared, active, id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, 1, ?7)
          ON CONFLICT (name) DO UPDATE SET password = excluded.password, display_name = excluded.display_name,
              addresses = excluded.addresses, zone = excluded.zone, free_busy = excluded.free_busy, declared = 1,
              active = 1
@@ -69,6 +70,7 @@ fn declare_user(tx: &mut Tx<'_>, user: &config::User) -> Result<UserId> {
             (&addresses).into(),
             (&user.zone).into(),
             user.free_busy.name().into(),
+            next.into(),
         ],
         |row| row.int(0).map(UserId),
     )?;
@@ -158,11 +160,12 @@ fn declare_calendars(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now
     )?;
     for calendar in &declared.calendars {
         let color = calendar.color.as_deref().unwrap_or("");
-        declare(tx, user, "local", &calendar.slug, &calendar.display_name, color, now)?;
+        let given = Given { components: &calendar.components, ..looks(&calendar.display_name, color) };
+        declare(tx, user, "local", &calendar.slug, &given, now)?;
     }
     for calendar in &declared.unified {
         let color = calendar.color.as_deref().unwrap_or("");
-        declare(tx, user, "unified", &calendar.slug, &calendar.display_name, color, now)?;
+        declare(tx, user, "unified", &calendar.slug, &looks(&calendar.display_name, color), now)?;
         let Some(found) = calendars::find_any(tx, user, &calendar.slug)? else { continue };
         if found.source != "unified" {
             continue;
@@ -174,24 +177,25 @@ fn declare_calendars(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now
     Ok(())
 }
 
-fn declare(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    source: &str,
-    slug: &str,
-    name: &str,
-    color: &str,
-    now: Instant,
-) -> Result<()> {
-    let given =
-        Given { name, color, text: "", writable: true, components: KINDS, transparent: false, schedules: false };
+/// A calendar that takes everything.
+fn looks<'a>(name: &'a str, color: &'a str) -> Given<'a> {
+    Given { name, color, text: "", writable: true, components: KINDS, transparent: false, schedules: false }
+}
+
+fn declare(tx: &mut Tx<'_>, user: UserId, source: &str, slug: &str, given: &Given<'_>, now: Instant) -> Result<()> {
     grants::make_way(tx, user, slug)?;
     match calendars::find_any(tx, user, slug)? {
-        None => calendars::insert(tx, user, slug, source, None, &given, true, now).map(|_| ()),
+        None => calendars::insert(tx, user, slug, source, None, given, true, now).map(|_| ()),
         Some(found) if found.source == source => tx
             .execute(
-                "UPDATE calendars SET active = 1, declared = 1, given_name = ?2, given_color = ?3 WHERE id = ?1",
-                &[found.id.into(), name.into(), color.into()],
+                "UPDATE calendars SET active = 1, declared = 1, given_name = ?2, given_color = ?3, components = ?4
+                  WHERE id = ?1",
+                &[
+                    found.id.into(),
+                    given.name.into(),
+                    given.color.into(),
+                    (&calendars::write_components(given.components)).into(),
+                ],
             )
             .map(|_| ()),
         Some(found) if found.active => Err(Error::Unavailable(format!(
@@ -203,7 +207,7 @@ fn declare(
                 "UPDATE calendars SET slug = slug || ' (hidden ' || CAST(id AS TEXT) || ')' WHERE id = ?1",
                 &[found.id.into()],
             )?;
-            calendars::insert(tx, user, slug, source, None, &given, true, now).map(|_| ())
+            calendars::insert(tx, user, slug, source, None, given, true, now).map(|_| ())
         }
     }
 }

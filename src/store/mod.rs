@@ -10,6 +10,7 @@ pub mod homes;
 pub mod instances;
 pub mod jobs;
 pub mod logins;
+mod numbers;
 mod postgres;
 pub mod properties;
 pub mod prune;

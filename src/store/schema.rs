@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_moves.sql"),
     include_str!("migrations/0008_push.sql"),
     include_str!("migrations/0009_arrivals.sql"),
+    include_str!("migrations/0010_numbers.sql"),
     include_str!("migrations/0011_listed_by_id.sql"),
 ];
 

@@ -2,7 +2,7 @@
 
 use super::jobs::{self, Duty};
 use super::tx::Row;
-use super::{Result, Tx, resources};
+use super::{Result, Tx, numbers, resources};
 use crate::ical::Instant;
 use crate::ids::UserId;
 
@@ -91,15 +91,16 @@ pub fn add(
     zone: &str,
 ) -> Result<Option<UserId>> {
     let addresses = addresses.join("\n");
+    let next = numbers::next(tx, "users")?;
     // A user who was declared once and is not any more comes back with all they had.
     let id = tx.one(
-        "INSERT INTO users (name, password, display_name, addresses, zone, declared, active)
-         VALUES (?1, ?2, ?1, ?3, ?4, 0, 1)
+        "INSERT INTO users (name, password, display_name, addresses, zone, declared, active, id)
+         VALUES (?1, ?2, ?1, ?3, ?4, 0, 1, ?5)
          ON CONFLICT (name) DO UPDATE SET password = excluded.password, addresses = excluded.addresses,
              zone = excluded.zone, declared = 0, active = 1
          WHERE users.active = 0
          RETURNING id",
-        &[name.into(), password.into(), (&addresses).into(), zone.into()],
+        &[name.into(), password.into(), (&addresses).into(), zone.into(), next.into()],
         |row| row.int(0).map(UserId),
     )?;
     if let Some(id) = id {

@@ -3,6 +3,7 @@
 //! looks by itself; a message says that there is something new and never what.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -154,9 +155,8 @@ pub async fn run(app: &Arc<App>, user: UserId) -> Result<Option<Instant>, Troubl
             }
             let mut states: HashMap<Subject, Option<State>> = HashMap::new();
             for subscription in &subscriptions {
-                if !states.contains_key(&subscription.subject) {
-                    let state = state(tx, subscription.subject)?;
-                    states.insert(subscription.subject, state);
+                if let Entry::Vacant(unknown) = states.entry(subscription.subject) {
+                    unknown.insert(state(tx, subscription.subject)?);
                 }
             }
             Ok::<_, store::Error>((subscriptions, states))

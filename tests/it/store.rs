@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use calgate::app::App;
-use calgate::ical::{Instant, Kind, Mask, Window, redact};
+use calgate::ical::{Instant, Kind, Mask, Object, Window, redact};
 use calgate::ids::{CalendarId, Etag, Name, RemoteId, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Given, Need, Token};
 use calgate::store::jobs::{self, Duty};
@@ -12,6 +12,7 @@ use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::Walk;
 use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, unified};
+use calgate::sync::write;
 
 use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
 
@@ -26,6 +27,7 @@ on_both_engines! {
     a_mask_hides_in_the_row_itself,
     what_can_no_longer_be_read_is_masked_as_not_known,
     a_changed_mask_is_news_and_nothing_else_is,
+    what_a_declared_calendar_takes_follows_the_file,
     a_masked_row_has_a_name_that_says_nothing,
     a_masked_row_finds_its_name_taken,
     a_change_of_mask_is_one_that_goes_and_one_that_comes,
@@ -37,6 +39,7 @@ on_both_engines! {
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
     users_accounts_and_app_passwords_made_by_command_stay,
+    no_number_is_given_twice,
     of_many_that_poll_one_gets_the_password,
     programs_that_wait_are_few_and_not_for_long,
     dead_properties_are_forgotten_with_what_they_are_of,
@@ -453,6 +456,27 @@ async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
     assert_eq!(names(&app, "all").await, ["a.ics", "mine.ics"]);
 }
 
+async fn what_a_declared_calendar_takes_follows_the_file(url: String) {
+    let tasks = HOME.replacen("name = \"one\"", "name = \"one\"\ncomponents = [\"VTODO\"]", 1);
+    let app = kit::app(&url, &tasks).await;
+    let takes = async || with(&app, "one", |_, calendar| Ok(calendar.components)).await;
+    let put = async |name: &str, text: &str| {
+        let place = write::Place { owner: "anna".to_owned(), slug: "one".to_owned(), name: self::name(name) };
+        write::put(&app, &anna(&app).await, &place, Object::parse(text).unwrap(), &write::Condition::default()).await
+    };
+    let noon = kit::event_text("e", AT_NOON);
+    let todo = noon.replace("VEVENT", "VTODO").replace("UID:e", "UID:t").replace("DTEND", "DUE");
+    assert_eq!(takes().await, [Kind::Todo]);
+    assert_eq!(put("e.ics", &noon).await, Err(write::Refusal::Component));
+    assert!(put("t.ics", &todo).await.is_ok());
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(takes().await, [Kind::Event, Kind::Todo, Kind::Journal]);
+    assert!(put("e.ics", &noon).await.is_ok());
+    app.apply(kit::config(&url, &tasks)).await.expect("a reload");
+    assert_eq!(takes().await, [Kind::Todo]);
+    assert_eq!(names(&app, "one").await, ["e.ics", "t.ics"], "what is there stays");
+}
+
 async fn what_was_never_seen_unmasked_gets_a_plain_name(url: String) {
     let app = kit::app(&url, &masked(Mask::Busy)).await;
     put(&app, "two", "b.ics", "b", AT_NOON).await;
@@ -675,6 +699,40 @@ async fn users_accounts_and_app_passwords_made_by_command_stay(url: String) {
         Ok::<_, store::Error>(found)
     });
     assert_eq!(found.await.expect("found").as_deref(), Some("bert"));
+}
+
+/// A login that is remembered, a duty in hand and a stream that is being written know things by their number.
+async fn no_number_is_given_twice(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let mut seen = Vec::new();
+    for name in ["bert", "carl", "bert"] {
+        let numbers = app.store.write(move |tx| {
+            let user = users::add(tx, name, None, &[], "UTC")?.expect("the name is free");
+            let sealed = accounts::Password::Sealed(vec![1]);
+            let account =
+                accounts::add(tx, user, "work", "caldav", "https://example.com/", name, &sealed, &accounts::Take::All)?;
+            let actor = Actor::of(&users::by_id(tx, user)?.expect("just made"));
+            let new = calendars::New::default();
+            let mut made = Vec::new();
+            for slug in ["one", "two"] {
+                calendars::create(tx, &actor, name, slug, &new, NOW).unwrap_or_else(|e| panic!("{e:?}"));
+                let calendar = calendars::open(tx, &actor, name, slug, Need::Remove).unwrap_or_else(|e| panic!("{e}"));
+                calendars::remove(tx, &calendar, NOW).unwrap_or_else(|e| panic!("{e}"));
+                made.push(calendar.id.0);
+            }
+            assert!(users::remove(tx, name, NOW)?);
+            // Who was here a moment ago reaches nothing of whoever comes.
+            assert_eq!(users::by_id(tx, actor.user)?, None);
+            Ok::<_, store::Error>((user.0, account.expect("free").0, made[0], made[1]))
+        });
+        seen.push(numbers.await.expect("made and removed"));
+    }
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1 && a.3 < b.2), "{seen:?}");
+    assert!(seen.iter().all(|n| n.2 < n.3), "{seen:?}");
+    // A file that is read once more takes numbers and changes none.
+    let before = anna(&app).await.user;
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(anna(&app).await.user, before);
 }
 
 async fn of_many_that_poll_one_gets_the_password(url: String) {

@@ -13,7 +13,8 @@ use crate::dav::{Asked, Error};
 use crate::store::Tx;
 use crate::store::calendars::{self, Need};
 
-/// Every href that was asked gets a response, in the order asked; 404 when nothing is there, and also when it is nothing
+/// Every href that was asked gets a response, in the order asked, and one that was asked more than once gets one (RFC 4918
+/// 14.24: none may appear twice), so that a short question has no long answer; 404 when nothing is there, and also when it is nothing
 /// of the collection that was asked (which looks the same to whoever may not see it).
 ///
 /// What is asked for more than once, in whatever spelling, is answered once: a multistatus has one response for an href
@@ -26,6 +27,7 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, mut hrefs: Vec<String>)
         None => asked_for.insert(href.clone()),
     });
     let mut next = 0;
+    let mut told = HashSet::new();
     page::body(asked.app, writer.pace(), move |tx, out| {
         let places = places(tx, &writer, &target)?;
         if next == 0 {
@@ -37,17 +39,20 @@ pub async fn body(asked: &Asked<'_>, mut writer: Writer, mut hrefs: Vec<String>)
             }
             next += 1;
             let read = Target::read_href(href, &writer.scene.base);
+            // As we print hrefs where we can, so that the client knows it again; else as it came.
+            let mut shown = String::new();
+            match &read {
+                Some(target @ Target::Resource { .. }) => shown = target.href(&writer.scene.base),
+                _ => escape(href, &mut shown),
+            }
+            if !told.insert(shown.clone()) {
+                continue;
+            }
             if let Some(Target::Resource { owner, slug, name }) = &read
                 && let Some(place) = places.iter().find(|p| p.calendar.slug == *slug && p.calendar.owner == *owner)
                 && writer.one(tx, place, name.as_str(), out)?
             {
                 continue;
-            }
-            // As we print hrefs where we can, so that the client knows it again; else as it came.
-            let mut shown = String::new();
-            match read {
-                Some(target @ Target::Resource { .. }) => shown = target.href(&writer.scene.base),
-                _ => escape(href, &mut shown),
             }
             bare_response(&shown, StatusCode::NOT_FOUND, "", out);
         }
