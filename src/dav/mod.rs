@@ -118,8 +118,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
         answer = options::with_dav(answer, &options::dav(app, target.as_ref(), false));
     }
     if method == "HEAD" {
-        // How long a streamed answer would be is only known when it has been made.
-        if let Some(length) = answer.body().whole().map(Bytes::len) {
+        // How long an answer would be is only known when it has been made.
+        if let Some(length) = answer.body().whole().map(Bytes::len).filter(|length| *length > 0) {
             answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         *answer.body_mut() = Body::default();
@@ -193,7 +193,7 @@ async fn route(
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
         "REPORT" => report::answer(asked).await,
-        "GET" | "HEAD" => get::answer(asked).await,
+        "GET" | "HEAD" => get::answer(asked, method == "HEAD").await,
         "PUT" => put::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
         "POST" if adds => post::answer(asked).await,

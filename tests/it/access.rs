@@ -143,8 +143,11 @@ const PROPPATCH: &str =
 const EXPAND: &str = r#"<expand-property xmlns="DAV:"><property name="owner"/></expand-property>"#;
 const SHARE: &str = r#"<CS:share xmlns:CS="http://calendarserver.org/ns/" xmlns="DAV:"><CS:set><href>mailto:other@example.com</href><CS:read/></CS:set></CS:share>"#;
 
+/// A method, its headers, its body.
+type Sent = (&'static str, Vec<(&'static str, String)>, String);
+
 /// Every method with a body that it takes.
-fn methods(path: &str) -> Vec<(&'static str, Vec<(&'static str, String)>, String)> {
+fn methods(path: &str) -> Vec<Sent> {
     let to = |name: &str| {
         let parent = path.trim_end_matches('/').rsplit_once('/').map_or("", |(parent, _)| parent);
         vec![("Destination", format!("http://127.0.0.1{parent}/{name}"))]

@@ -294,7 +294,8 @@ async fn a_client_is_not_told_of_what_it_did_itself() {
     house.put("/dav/anna/work/b.ics", "b", "Mine", &[("push-dont-notify", "*")]).await;
     house.later(3).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    (other.messages(1).await, service.messages(0).await);
+    other.messages(1).await;
+    service.messages(0).await;
     // Two numbers of the clock and one resource: somebody else was at it in the same moment.
     let (mut mine, theirs) = (Vec::new(), ("a", "Theirs"));
     for round in 0..20 {
@@ -318,7 +319,8 @@ async fn a_client_is_not_told_of_what_it_did_itself() {
     house.put("/dav/anna/work/c.ics", "c", "Somebody's", &[]).await;
     house.put("/dav/anna/work/d.ics", "d", "Mine", &[("push-dont-notify", &quiet)]).await;
     house.later(3).await;
-    (other.messages(others + 1).await, service.messages(told + 2).await);
+    other.messages(others + 1).await;
+    service.messages(told + 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
