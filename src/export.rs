@@ -10,7 +10,7 @@ use crate::ical::filter::{self, CompFilter};
 use crate::ical::recur::{self, Limits};
 use crate::ical::select::{self, Select};
 use crate::ical::{Component, Instant, Object, Property, Window, text};
-use crate::ids::Name;
+use crate::ids::ResourceId;
 use crate::store::calendars::Calendar;
 use crate::store::resources::{self, Resource};
 use crate::store::{self, Tx};
@@ -109,8 +109,9 @@ pub fn write(
     ask: &Ask,
     out: &mut dyn FnMut(String) -> bool,
 ) -> Result<(), Error> {
-    let (mut export, begin) = Export::open(tx, calendar, ask)?;
-    let mut go_on = out(begin);
+    let mut export = Export::of(ask);
+    while !export.look(tx, calendar)? {}
+    let mut go_on = out(export.open(calendar));
     while go_on {
         let (piece, last) = export.next(tx, calendar)?;
         go_on = out(piece) && !last;
@@ -118,36 +119,40 @@ pub fn write(
     Ok(())
 }
 
-/// A file that is being written: it holds the zones, and a page of rows at a time.
+/// A file that is being written: it holds the zones, and a page of rows at a time. Everything is gone over twice, by
+/// `look` for the zones, which stand before all else, and then by `next`; each call is short.
 pub struct Export {
     ask: Ask,
     file: File,
-    after: Option<Name>,
+    after: ResourceId,
+    /// Of an expanded file, as far as it was looked at.
+    octets: usize,
 }
 
 impl Export {
-    /// Goes over everything once, and gives the beginning of the file.
-    pub fn open(tx: &mut Tx<'_>, calendar: &Calendar, ask: &Ask) -> Result<(Export, String), Error> {
-        let mut export = Export { ask: *ask, file: File::new(ask.form), after: None };
-        let mut octets = 0;
-        loop {
-            let (objects, last) = export.page(tx, calendar)?;
-            for (shown, first) in &objects {
-                export.file.see(shown, *first);
-                if ask.expand {
-                    octets += shown.print().len();
-                }
-            }
-            if octets > ask.octets {
-                return Err(Error::TooMany);
-            }
-            if last {
-                break;
+    pub fn of(ask: &Ask) -> Export {
+        Export { ask: *ask, file: File::new(ask.form), after: ResourceId(0), octets: 0 }
+    }
+
+    /// Looks at the next objects; true: there are no more.
+    pub fn look(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<bool, Error> {
+        let (objects, last) = self.page(tx, calendar)?;
+        for (shown, first) in &objects {
+            self.file.see(shown, *first);
+            if self.ask.expand {
+                self.octets += shown.print().len();
             }
         }
-        export.after = None;
-        let begin = export.file.open(head(calendar), calendar.changed_at);
-        Ok((export, begin))
+        if self.octets > self.ask.octets {
+            return Err(Error::TooMany);
+        }
+        Ok(last)
+    }
+
+    /// The beginning of the file, when all was looked at.
+    pub fn open(&mut self, calendar: &Calendar) -> String {
+        self.after = ResourceId(0);
+        self.file.open(head(calendar), calendar.changed_at)
     }
 
     /// The next piece; true: it is the last one.
@@ -171,7 +176,7 @@ impl Export {
         let in_window =
             window.map(|w| CompFilter { name: "VCALENDAR".to_owned(), time_range: Some(w), ..CompFilter::default() });
         let expand = Select { expand: window.filter(|_| self.ask.expand), ..Select::default() };
-        let rows = resources::page(tx, calendar, self.after.as_ref(), window.unwrap_or(Window::ALL), PAGE)?;
+        let rows = resources::page(tx, calendar, self.after, window.unwrap_or(Window::ALL), PAGE)?;
         let mut shown = Vec::with_capacity(rows.len());
         for object in rows.iter().filter_map(read) {
             if in_window.as_ref().is_some_and(|filter| !filter::matches(filter, &object, &zone)) {
@@ -187,7 +192,7 @@ impl Export {
         }
         let over = rows.len() < PAGE as usize;
         if let Some(last) = rows.into_iter().next_back() {
-            self.after = Some(last.name);
+            self.after = last.id;
         }
         Ok((shown, over))
     }

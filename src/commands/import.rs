@@ -8,6 +8,7 @@ use calgate::ical::{Object, jcal};
 use calgate::store::Tx;
 use calgate::store::calendars::{Calendar, Denied};
 use calgate::store::users::Actor;
+use calgate::sync::limits;
 use calgate::sync::write::{self, Refusal, Taken};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -103,7 +104,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
                 );
                 report.aside.push(aside(&object, reason));
             }
-            Ok(object) => objects.push(object),
+            Ok(object) => match limits::check(&object, here.config.limits.attendees) {
+                Ok(()) => objects.push(object),
+                Err(exceeded) => report.aside.push(aside(&object, exceeded.to_string())),
+            },
             Err(e) => {
                 let (uid, text) = left.next().map(|l| (l.uid, l.text)).unwrap_or_default();
                 report.aside.push(Aside { line: e.line, uid, reason: e.reason, text });

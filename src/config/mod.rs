@@ -22,7 +22,7 @@ pub use network::Network;
 pub use public_url::PublicUrl;
 pub use walk::{Wrong, list_of, nearest};
 
-use crate::ical::Mask;
+use crate::ical::{Kind, Mask};
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
 use crate::store::feeds::FeedKind;
@@ -181,6 +181,8 @@ pub struct LocalCalendar {
     pub slug: String,
     pub display_name: String,
     pub color: Option<String>,
+    /// What may be put into it: one kind or more.
+    pub components: Vec<Kind>,
 }
 
 #[derive(Clone)]

@@ -12,7 +12,7 @@ use super::{
     Account, Config, Feed, Grant, LocalCalendar, LogFormat, Member, Network, Password, PublicUrl, Push, SecretsSection,
     Server, Stale, Storage, Sync, Tls, Unified, UpstreamAway, User, limits, values,
 };
-use crate::ical::Mask;
+use crate::ical::{Kind, Mask};
 use crate::provider;
 use crate::secrets::Secret;
 use crate::store::accounts::Taken;
@@ -42,7 +42,7 @@ const USER: &[&str] = &[
 ];
 const ACCOUNT: &[&str] = &["name", "kind", "url", "username", "password", "calendar"];
 const TAKEN: &[&str] = &["remote", "name", "display_name", "color"];
-const LOCAL: &[&str] = &["name", "display_name", "color"];
+const LOCAL: &[&str] = &["name", "display_name", "color", "components"];
 const UNIFIED: &[&str] = &["name", "display_name", "color", "members", "write_to"];
 const MEMBER: &[&str] = &["calendar", "mask"];
 const GRANT: &[&str] = &["calendar", "to", "may"];
@@ -390,15 +390,46 @@ fn locals<'t>(walk: &mut Walk<'t>, user: &Section<'t>, slugs: &mut Slugs) -> Vec
         let slug = walk.needed(&section, "name", hint, values::name);
         let display_name = walk.text(&section, "display_name", values::title).map(Spanned::into_inner);
         let color = walk.text(&section, "color", values::color).map(Spanned::into_inner);
+        let components = components(walk, &section);
         let Some(slug) = slug else {
             slugs.open = true;
             continue;
         };
         slugs.add(walk, &slug, false);
         let slug = slug.into_inner();
-        list.push(LocalCalendar { display_name: display_name.unwrap_or_else(|| slug.clone()), slug, color });
+        let display_name = display_name.unwrap_or_else(|| slug.clone());
+        list.push(LocalCalendar { display_name, slug, color, components });
     }
     list
+}
+
+/// What may be put into a calendar; everything where it is not said.
+fn components<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Vec<Kind> {
+    const HINT: &str = "Write components = [\"VEVENT\"] for events alone, or [\"VTODO\"] for tasks.";
+    const KINDS: [(&str, Kind); 3] = [("VEVENT", Kind::Event), ("VTODO", Kind::Todo), ("VJOURNAL", Kind::Journal)];
+    let all = || KINDS.map(|(_, kind)| kind).to_vec();
+    let Some(items) = walk.items(section, "components", "a component", &[]) else { return all() };
+    let mut kinds = Vec::new();
+    if items.is_empty() {
+        let at = walk.place_of(section, "components");
+        walk.complain(at, Wrong::new("nothing could be put into this calendar", HINT));
+    }
+    for item in items {
+        match item {
+            Item::Text(text) => match values::one_of(text.get_ref(), &KINDS) {
+                Ok(kind) if kinds.contains(&kind) => {
+                    walk.complain(
+                        text.span(),
+                        Wrong::new(format!("{} is there already", text.get_ref()), "Keep it once."),
+                    );
+                }
+                Ok(kind) => kinds.push(kind),
+                Err(wrong) => walk.complain(text.span(), wrong),
+            },
+            Item::Table(table) => walk.complain(table.at, Wrong::new("a component is a text", HINT)),
+        }
+    }
+    kinds
 }
 
 fn unified<'t>(walk: &mut Walk<'t>, user: &Section<'t>, slugs: &mut Slugs) -> Vec<Unified> {

@@ -16,11 +16,12 @@ use crate::ical::{Component, Object, jcal, recur};
 use crate::store::calendars::{self, Need};
 use crate::store::{Tx, resources, scheduling};
 
-pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
+/// `head`: nobody takes the body.
+pub async fn answer(asked: Asked<'_>, head: bool) -> Result<Answer, Error> {
     let form = whole::wanted(asked.headers);
     let (owner, slug, name) = match (asked.target.clone(), form) {
         (Target::Resource { owner, slug, name }, _) => (owner, slug, name),
-        (Target::Calendar { .. }, Some(form)) => return whole::answer(asked, form).await,
+        (Target::Calendar { .. }, Some(form)) => return whole::answer(asked, form, head).await,
         _ => return help(asked).await,
     };
     let form = form.unwrap_or(Form::Text);
@@ -42,17 +43,27 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
         return Err(Error { etag: Some(resource.etag), ..error });
     }
-    let unchanged = condition.none_match.is_some_and(|list| holds(&list));
-    let etag = quoted(&resource.etag);
-    let mut answer = if unchanged {
-        response::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        let (form, text) = shown(resource.body, form, timezones);
-        let mut answer = Response::new(Body::from(text));
-        answer.headers_mut().insert(CONTENT_TYPE, whole::content_type(form));
-        answer
+    let tag_in = |form: Form| match form {
+        Form::Text => resource.etag.clone(),
+        Form::Json => request::json_etag(&resource.etag),
     };
-    // The etag is the resource's in every form: a client puts under it what it read under it (RFC 7809 3.1).
+    let (mut given, mut text) = (form, None);
+    // What is wanted in the form that somebody holds is not made.
+    let unchanged = request::unless(asked.headers).is_some_and(|list| list.is_empty() || list.contains(&tag_in(form)));
+    if !unchanged {
+        let (form, body) = shown(resource.body.clone(), form, timezones);
+        (given, text) = (form, Some(body));
+    }
+    let etag = quoted(&tag_in(given));
+    let mut answer = match text {
+        None => response::empty(StatusCode::NOT_MODIFIED),
+        Some(text) => {
+            let mut answer = Response::new(Body::from(text));
+            answer.headers_mut().insert(CONTENT_TYPE, whole::content_type(given));
+            answer
+        }
+    };
+    // With zones or without them the etag is the same: a client puts under it what it read under it (RFC 7809 3.1).
     response::header(&mut answer, VARY, "Accept, CalDAV-Timezones");
     response::header(&mut answer, ETAG, &etag);
     if let Some(tag) = tag {
@@ -97,6 +108,10 @@ async fn help(asked: Asked<'_>) -> Result<Answer, Error> {
     let mut answer = Response::new(Body::from(text));
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
+    if matches!(asked.target, Target::Calendar { .. }) {
+        // Who does not ask for a page gets the calendar here.
+        response::header(&mut answer, VARY, "Accept");
+    }
     Ok(answer)
 }
 

@@ -34,7 +34,15 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         there => return Err(Error { condition: TAKEN.into(), ..Error::not_allowed(there, "this is there already") }),
     };
     let patches = request::mkcalendar(asked.body, mkcol, &asked.limits)?;
-    check_type(&patches, mkcol)?;
+    if let Err(wrong) = check_type(&patches, mkcol) {
+        // RFC 4918 9.3: what is there already comes first, whatever was to be made.
+        let (actor, owner, slug) = (asked.actor.clone(), owner.clone(), slug.clone());
+        let there = asked.app.store.read(move |tx| calendars::open(tx, &actor, &owner, &slug, Need::Read).map(|_| ()));
+        return Err(match there.await {
+            Ok(()) if mkcol => taken(&asked.target),
+            _ => wrong,
+        });
+    }
     let limits = asked.limits;
     let plan = match plan(&patches, &limits) {
         Ok(plan) => plan,
@@ -60,10 +68,7 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
             response::header(&mut answer, CACHE_CONTROL, "no-cache");
             Ok(answer)
         }
-        Err(Failure::Taken) if mkcol => {
-            let message = "there is a calendar at this place already";
-            Err(Error { condition: TAKEN.into(), ..Error::not_allowed(&asked.target, message) })
-        }
+        Err(Failure::Taken) if mkcol => Err(taken(&asked.target)),
         Err(Failure::Taken) => Err(Error::refused(TAKEN, "there is a calendar at this place already")),
         Err(Failure::Denied(Denied::Missing)) => Err(wrong_place()),
         Err(Failure::Denied(denied)) => Err(asked.denied(denied)),
@@ -79,6 +84,10 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
 }
 
 const TAKEN: &str = "<D:resource-must-be-null/>";
+
+fn taken(target: &Target) -> Error {
+    Error { condition: TAKEN.into(), ..Error::not_allowed(target, "there is a calendar at this place already") }
+}
 
 /// A place where no calendar can be: in a calendar, or in somebody else's home.
 pub fn wrong_place() -> Error {

@@ -8,7 +8,6 @@ pub mod acl;
 pub mod copy_move;
 pub mod delete;
 pub mod get;
-pub mod limits;
 pub mod mkcalendar;
 pub mod options;
 mod page;
@@ -43,8 +42,8 @@ use crate::ids::Etag;
 use crate::store;
 use crate::store::calendars::Denied;
 use crate::store::users::Actor;
-use crate::sync::notify;
 use crate::sync::write::Refusal;
+use crate::sync::{limits, notify};
 use path::Target;
 use response::Answer;
 
@@ -119,8 +118,8 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
         answer = options::with_dav(answer, &options::dav(app, target.as_ref(), false));
     }
     if method == "HEAD" {
-        // How long a streamed answer would be is only known when it has been made.
-        if let Some(length) = answer.body().whole().map(Bytes::len) {
+        // How long an answer would be is only known when it has been made.
+        if let Some(length) = answer.body().whole().map(Bytes::len).filter(|length| *length > 0) {
             answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
         }
         *answer.body_mut() = Body::default();
@@ -194,7 +193,7 @@ async fn route(
         "PROPFIND" => propfind::answer(asked).await,
         "PROPPATCH" => proppatch::answer(asked).await,
         "REPORT" => report::answer(asked).await,
-        "GET" | "HEAD" => get::answer(asked).await,
+        "GET" | "HEAD" => get::answer(asked, method == "HEAD").await,
         "PUT" => put::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
         "POST" if adds => post::answer(asked).await,
@@ -370,6 +369,12 @@ impl From<store::Error> for Error {
             }
         };
         Error { log, ..error }
+    }
+}
+
+impl From<limits::Exceeded> for Error {
+    fn from(e: limits::Exceeded) -> Error {
+        Error::refused(e.condition, e.why)
     }
 }
 

@@ -23,8 +23,8 @@ pub enum Fault {
     /// A new calendar can not hold such components.
     Components,
     Quota,
-    /// What was set as an availability is none.
-    Availability,
+    /// What has to be calendar data is none that fits: an availability, or a time zone.
+    CalendarData,
     /// New events can not go there.
     DefaultCalendar,
 }
@@ -32,7 +32,12 @@ pub enum Fault {
 impl Fault {
     /// Of a value that was refused for this property.
     pub fn of_value(name: &PropName) -> Fault {
-        if name.name == "calendar-timezone-id" { Fault::Zone } else { Fault::Value }
+        match name.name.as_str() {
+            "calendar-timezone-id" => Fault::Zone,
+            // RFC 4791 5.2.2, 5.3.1.1.
+            "calendar-timezone" => Fault::CalendarData,
+            _ => Fault::Value,
+        }
     }
 }
 
@@ -204,7 +209,7 @@ pub fn propstats(patches: &[Patch], failed: Option<(usize, Fault, &str)>, out: &
         Fault::Value => (StatusCode::CONFLICT, ""),
         Fault::Zone => (StatusCode::FORBIDDEN, "<C:valid-timezone/>"),
         Fault::Components => (StatusCode::FORBIDDEN, "<C:supported-calendar-component/>"),
-        Fault::Availability => (StatusCode::FORBIDDEN, "<C:valid-calendar-data/>"),
+        Fault::CalendarData => (StatusCode::FORBIDDEN, "<C:valid-calendar-data/>"),
         Fault::DefaultCalendar => (StatusCode::FORBIDDEN, "<C:valid-schedule-default-calendar-URL/>"),
         Fault::Quota => (StatusCode::INSUFFICIENT_STORAGE, "<D:quota-not-exceeded/>"),
     };

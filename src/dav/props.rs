@@ -7,7 +7,6 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::acl;
-use super::limits;
 use super::path;
 use super::principals;
 use super::push;
@@ -21,6 +20,7 @@ use crate::store::calendars::{Calendar, Edit};
 use crate::store::scheduling::{Facts, INBOX, OUTBOX};
 use crate::store::users::{Actor, User};
 use crate::store::walk::Seen;
+use crate::sync::limits;
 use crate::sync::notify;
 
 /// What has properties.

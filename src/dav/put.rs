@@ -8,10 +8,11 @@ use super::path::{self, Target};
 use super::props::CONTENT_TYPE as CALENDAR_TYPE;
 use super::request::{self, Prefer};
 use super::response::{self, Answer, quoted};
-use super::{Asked, Error, limits, no_parent};
+use super::{Asked, Error, no_parent};
 use crate::ical::{Component, Object, jcal};
 use crate::store::calendars::{self, Denied, Need};
 use crate::store::{resources, scheduling};
+use crate::sync::limits;
 use crate::sync::write::{self, Done, Place, Refusal};
 
 /// RFC 6638 8.2.

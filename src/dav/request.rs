@@ -605,11 +605,30 @@ pub fn condition(headers: &HeaderMap, base: &PublicUrl) -> Result<Condition, Err
     // An empty one is none: Apple's clients send that.
     let tag = etags(headers, HeaderName::from_static("if-schedule-tag-match"), false);
     Ok(Condition {
-        matches: etags(headers, IF_MATCH, false),
-        none_match: etags(headers, IF_NONE_MATCH, true),
+        matches: etags(headers, IF_MATCH, false).map(of_resource),
+        none_match: unless(headers).map(of_resource),
         schedule_tag: tag.map(|tags| tags.into_iter().next().unwrap_or_else(|| Etag("*".to_owned()))),
         lists: lists(headers, base)?,
     })
+}
+
+/// `If-None-Match` as it was sent, for who asks in one form.
+pub fn unless(headers: &HeaderMap) -> Option<Vec<Etag>> {
+    etags(headers, IF_NONE_MATCH, true)
+}
+
+/// What the etag of a resource ends in where it is given as jCal: other bytes have another strong etag (RFC 9110 8.8.3.3).
+/// None of ours ends so by itself.
+const JSON: &str = "-j";
+
+/// The etag of a resource as jCal.
+pub fn json_etag(etag: &Etag) -> Etag {
+    Etag(format!("{etag}{JSON}"))
+}
+
+/// Whoever writes speaks of the resource, in whatever form they read it.
+fn of_resource(list: Vec<Etag>) -> Vec<Etag> {
+    list.into_iter().map(|etag| etag.as_str().strip_suffix(JSON).map_or(etag.clone(), Etag::from)).collect()
 }
 
 /// The etags of a header; an empty list is `*`; `None`: there is no such header, or it is empty (Apple sends that).
@@ -682,6 +701,7 @@ fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Err
                     let etag = etag.trim();
                     let plain = etag.strip_prefix('"').and_then(|e| e.strip_suffix('"'));
                     // A weak one never matches.
+                    let plain = plain.map(|plain| plain.strip_suffix(JSON).unwrap_or(plain));
                     (Some(Etag(plain.unwrap_or(etag).to_owned())), after)
                 }
                 _ => return Err(wrong()),

@@ -90,7 +90,7 @@ pub fn set(
                 return Ok(Err((Fault::Quota, why)));
             }
             if let Err(why) = availability::check(text) {
-                return Ok(Err((Fault::Availability, why)));
+                return Ok(Err((Fault::CalendarData, why)));
             }
             scheduling::set_availability(tx, actor.user, text)?;
         }

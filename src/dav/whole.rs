@@ -37,7 +37,8 @@ pub fn content_type(form: Form) -> HeaderValue {
     })
 }
 
-pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
+/// `head`: nobody takes the body.
+pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, Error> {
     let Target::Calendar { owner, slug } = asked.target.clone() else { return Err(Error::not_found()) };
     let (actor, query, limits) = (asked.actor.clone(), asked.query.to_owned(), asked.limits);
     let found = asked.app.store.read(move |tx| {
@@ -48,28 +49,34 @@ pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
     let (calendar, ask) = found.await?;
     let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
     let etag = Etag(secrets::hex(&hash[..16]));
-    let has = request::condition(asked.headers, &asked.base)?.none_match;
+    // A weak etag, which is in no list of If-Match (RFC 9110 13.1.1).
+    if request::condition(asked.headers, &asked.base)?.matches.is_some_and(|list| !list.is_empty()) {
+        return Err(Error::new(StatusCode::PRECONDITION_FAILED, "a calendar has a weak etag, which matches none"));
+    }
+    let has = request::unless(asked.headers);
     let mut answer = if has.is_some_and(|list| list.is_empty() || list.contains(&etag)) {
         response::empty(StatusCode::NOT_MODIFIED)
+    } else if head {
+        // A body costs a reading of everything, and its length is not said then (RFC 9110 9.3.2).
+        let mut answer = Response::new(Body::default());
+        answer.headers_mut().insert(CONTENT_TYPE, content_type(form));
+        answer
     } else {
         let (actor, opened) = (asked.actor.clone(), calendar.clone());
-        // `None` before the first page.
-        let mut export: Option<Export> = None;
+        let mut export = Export::of(&ask);
+        let mut begun = false;
         let body = page::body(asked.app, page::Pace::Slow, move |tx, out| {
             let calendar = calendars::open(tx, &actor, &opened.owner, &opened.slug, Need::Read)?;
             if calendar.epoch != opened.epoch {
                 return Err(Error::not_found());
             }
-            let Some(export) = &mut export else {
-                // Under the etag of the state that it was looked at in.
-                if calendar.seq != opened.seq {
-                    return Err(Error::later(1, "the calendar is being changed; ask again"));
+            if !begun {
+                begun = export.look(tx, &calendar)?;
+                if begun {
+                    out.push_str(&export.open(&calendar));
                 }
-                let (begun, begin) = Export::open(tx, &calendar, &ask)?;
-                out.push_str(&begin);
-                export = Some(begun);
                 return Ok(page::Page::More(page::Pace::Slow));
-            };
+            }
             let (piece, last) = export.next(tx, &calendar)?;
             out.push_str(&piece);
             Ok(if last { page::Page::Last } else { page::Page::More(page::Pace::Slow) })
@@ -79,7 +86,9 @@ pub async fn answer(asked: Asked<'_>, form: Form) -> Result<Answer, Error> {
         answer.headers_mut().insert(CONTENT_TYPE, content_type(form));
         answer
     };
-    response::header(&mut answer, ETAG, &quoted(&etag));
+    // Weak: what is written while it goes out may be in it, so one etag does not stand for the same bytes. It is of the
+    // state before the first page: what is newer than that is asked for again, never taken for known.
+    response::header(&mut answer, ETAG, &format!("W/{}", quoted(&etag)));
     response::header(&mut answer, LAST_MODIFIED, &http_date(calendar.changed_at));
     response::header(&mut answer, CACHE_CONTROL, "private, no-cache");
     response::header(&mut answer, VARY, "Accept");

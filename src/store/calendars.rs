@@ -236,7 +236,7 @@ fn read_components(text: &str) -> Vec<Kind> {
     KINDS.into_iter().filter(|k| text.split(' ').any(|name| name == k.name())).collect()
 }
 
-fn write_components(kinds: &[Kind]) -> String {
+pub(super) fn write_components(kinds: &[Kind]) -> String {
     let names: Vec<&str> = KINDS.into_iter().filter(|k| kinds.contains(k)).map(Kind::name).collect();
     names.join(" ")
 }

@@ -160,11 +160,12 @@ fn declare_calendars(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now
     )?;
     for calendar in &declared.calendars {
         let color = calendar.color.as_deref().unwrap_or("");
-        declare(tx, user, "local", &calendar.slug, &calendar.display_name, color, now)?;
+        let given = Given { components: &calendar.components, ..looks(&calendar.display_name, color) };
+        declare(tx, user, "local", &calendar.slug, &given, now)?;
     }
     for calendar in &declared.unified {
         let color = calendar.color.as_deref().unwrap_or("");
-        declare(tx, user, "unified", &calendar.slug, &calendar.display_name, color, now)?;
+        declare(tx, user, "unified", &calendar.slug, &looks(&calendar.display_name, color), now)?;
         let Some(found) = calendars::find_any(tx, user, &calendar.slug)? else { continue };
         if found.source != "unified" {
             continue;
@@ -176,24 +177,25 @@ fn declare_calendars(tx: &mut Tx<'_>, user: UserId, declared: &config::User, now
     Ok(())
 }
 
-fn declare(
-    tx: &mut Tx<'_>,
-    user: UserId,
-    source: &str,
-    slug: &str,
-    name: &str,
-    color: &str,
-    now: Instant,
-) -> Result<()> {
-    let given =
-        Given { name, color, text: "", writable: true, components: KINDS, transparent: false, schedules: false };
+/// A calendar that takes everything.
+fn looks<'a>(name: &'a str, color: &'a str) -> Given<'a> {
+    Given { name, color, text: "", writable: true, components: KINDS, transparent: false, schedules: false }
+}
+
+fn declare(tx: &mut Tx<'_>, user: UserId, source: &str, slug: &str, given: &Given<'_>, now: Instant) -> Result<()> {
     grants::make_way(tx, user, slug)?;
     match calendars::find_any(tx, user, slug)? {
-        None => calendars::insert(tx, user, slug, source, None, &given, true, now).map(|_| ()),
+        None => calendars::insert(tx, user, slug, source, None, given, true, now).map(|_| ()),
         Some(found) if found.source == source => tx
             .execute(
-                "UPDATE calendars SET active = 1, declared = 1, given_name = ?2, given_color = ?3 WHERE id = ?1",
-                &[found.id.into(), name.into(), color.into()],
+                "UPDATE calendars SET active = 1, declared = 1, given_name = ?2, given_color = ?3, components = ?4
+                  WHERE id = ?1",
+                &[
+                    found.id.into(),
+                    given.name.into(),
+                    given.color.into(),
+                    (&calendars::write_components(given.components)).into(),
+                ],
             )
             .map(|_| ()),
         Some(found) if found.active => Err(Error::Unavailable(format!(
@@ -205,7 +207,7 @@ fn declare(
                 "UPDATE calendars SET slug = slug || ' (hidden ' || CAST(id AS TEXT) || ')' WHERE id = ?1",
                 &[found.id.into()],
             )?;
-            calendars::insert(tx, user, slug, source, None, &given, true, now).map(|_| ())
+            calendars::insert(tx, user, slug, source, None, given, true, now).map(|_| ())
         }
     }
 }

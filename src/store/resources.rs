@@ -3,6 +3,7 @@
 use super::calendars::{Calendar, Source};
 use super::jobs::{self, Duty};
 use super::tx::Row;
+use super::users::Actor;
 use super::{Error, Result, Tx, instances, properties, subscriptions, unified};
 use crate::ical::{Instant, Kind, Object, Window, change, object};
 use crate::ids::{CalendarId, Etag, Name, RemoteId, ResourceId, Seq, UserId};
@@ -110,27 +111,21 @@ pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> {
     tx.query(select_resource!("r.calendar_id = ?1 ORDER BY r.name"), &[calendar.id.into()], from_row)
 }
 
-/// At most `limit` live resources with their bodies, by name, after `after`, whose span touches `window`: to go through a
+/// At most `limit` live resources with their bodies, by id, after `after`, whose span touches `window`: to go through a
 /// calendar without holding it.
 pub fn page(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
-    after: Option<&Name>,
+    after: ResourceId,
     window: Window,
     limit: u32,
 ) -> Result<Vec<Resource>> {
-    let params = [
-        calendar.id.into(),
-        after.map_or("", Name::as_str).into(),
-        window.start.into(),
-        window.end.into(),
-        i64::from(limit).into(),
-    ];
+    let params = [calendar.id.into(), after.into(), window.start.into(), window.end.into(), i64::from(limit).into()];
     tx.query(
         select_resource!(
-            "r.calendar_id = ?1 AND r.name > ?2
+            "r.calendar_id = ?1 AND r.id > ?2
                AND (r.first IS NULL OR r.first < ?4) AND (r.last IS NULL OR r.last >= ?3)
-             ORDER BY r.name LIMIT ?5"
+             ORDER BY r.id LIMIT ?5"
         ),
         &params,
         from_row,
@@ -142,9 +137,36 @@ pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<R
     tx.one(select_resource!("r.calendar_id = ?1 AND r.name = ?2"), &params, from_row)
 }
 
+/// The live resource of that UID. In a calendar of somebody else only if no mask hides it: who tries a UID there is not to
+/// find out what is hidden.
 pub fn by_uid(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str) -> Result<Option<Resource>> {
-    let params = [calendar.id.into(), uid.into()];
-    tx.one(select_resource!("r.calendar_id = ?1 AND r.uid = ?2 ORDER BY r.id LIMIT 1"), &params, from_row)
+    let params = [calendar.id.into(), uid.into(), calendar.share.is_some().into()];
+    tx.one(
+        select_resource!(
+            "r.calendar_id = ?1 AND r.uid = ?2 AND (CAST(?3 AS BIGINT) = 0 OR r.body IS NULL)
+             ORDER BY r.id LIMIT 1"
+        ),
+        &params,
+        from_row,
+    )
+}
+
+/// What `actor` sees in full of that UID in mirrors, all but `except`: in the user's own, and in those of others that
+/// somebody shows to the user. What a mask hides is not in it.
+pub fn mirrored(tx: &mut Tx<'_>, actor: &Actor, uid: &str, except: CalendarId) -> Result<Vec<String>> {
+    tx.query(
+        "SELECT r.body FROM calendars c
+           JOIN resources r ON r.calendar_id = c.id AND r.uid = ?2 AND r.live = 1
+          WHERE c.user_id = ?1 AND c.source = 'mirror' AND c.active = 1 AND c.id <> ?3
+         UNION ALL
+         SELECT o.body FROM calendars u
+           JOIN resources r ON r.calendar_id = u.id AND r.uid = ?2 AND r.live = 1 AND r.body IS NULL
+           JOIN resources o ON o.id = r.origin_id
+           JOIN calendars c ON c.id = o.calendar_id AND c.source = 'mirror' AND c.id <> ?3
+          WHERE u.user_id = ?1 AND u.grant_id IS NOT NULL",
+        &[actor.user.into(), uid.into(), except.into()],
+        |row| row.text(0),
+    )
 }
 
 pub(super) fn by_id(tx: &mut Tx<'_>, id: ResourceId) -> Result<Option<Resource>> {

@@ -281,7 +281,7 @@ mod tests {
 
     use super::*;
     use crate::ical::{Instant, Mask, Object, Window};
-    use crate::ids::{Name, Seq};
+    use crate::ids::{Name, ResourceId, Seq};
     use crate::store::calendars::{self, Calendar, Need, New};
     use crate::store::resources::{self, Version};
     use crate::store::users::{self, Actor};
@@ -351,7 +351,7 @@ mod tests {
         check("nothing new", |tx, c| assert_eq!(rows(tx, c, since(c, 0), 10), 0));
         check("the last change", |tx, c| assert_ne!(rows(tx, c, since(c, 2), 10), 0));
         check("a page of a listing", |tx, c| {
-            assert_eq!(rows(tx, c, Walk::Names { after: "15.ics".to_owned() }, 5), 5);
+            assert_eq!(rows(tx, c, Walk::Live { after: ResourceId(15) }, 5), 5);
         });
         check("a page of the initial sync", |tx, c| {
             let walk = Walk::Changes { after: Seq(c.seq.0 / 2), until: c.seq, tombstones: false };

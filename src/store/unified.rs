@@ -2,7 +2,8 @@
 //!
 //! A unified row refers to its origin's row and copies nothing; where a mask hides something, the masked body is written
 //! down in its place, so that no filter, error or search can probe what is hidden. It shows, for each UID, the first
-//! member in order that has it.
+//! member in order that has it. Somebody else who may write in it is shown what is masked beside all that is not: were it
+//! one row for each UID there too, they could make a UID and see whether what is hidden has it.
 //!
 //! A calendar that another user granted is made in the same way, of that user's calendars (`grants.rs`).
 //!
@@ -135,9 +136,40 @@ impl Unified {
         self.may.is_some_and(|may| may != May::Write)
     }
 
+    /// What its rows are chosen among: for each UID one of each.
+    fn lanes(&self) -> &'static [Lane] {
+        match self.may {
+            Some(May::Write) => &[Lane::Full, Lane::Masked],
+            _ => &[Lane::All],
+        }
+    }
+
     /// The names that a row of `uid` can have where a mask hides something, the first that is free first.
     fn masked_names(&self, uid: &str) -> [Name; 2] {
         names(&redact::masked_uid(uid, &self.viewer))
+    }
+}
+
+/// Which members and rows are looked at together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    All,
+    /// What no mask hides, and rows that have shown such or wait for it.
+    Full,
+    Masked,
+}
+
+impl Lane {
+    fn has(self, row: &Shown, masked_names: &[Name; 2]) -> bool {
+        let masked = match row.live {
+            true => row.masked,
+            false => row.etag != RESERVED && masked_names.contains(&row.name),
+        };
+        match self {
+            Lane::All => true,
+            Lane::Full => !masked,
+            Lane::Masked => masked,
+        }
     }
 }
 
@@ -181,7 +213,7 @@ impl Shown {
     }
 }
 
-/// The rows of a UID: the live one first, of which there is at most one, then what is reserved.
+/// The rows of a UID: the live ones first, of which there is at most one in a lane, then what is reserved.
 fn rows_of(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Vec<Shown>> {
     tx.query(
         "SELECT id, name, live, origin_id, etag, CASE WHEN body IS NULL THEN 0 ELSE 1 END FROM resources
@@ -203,19 +235,27 @@ fn rows_of(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Vec<Shown>> 
 }
 
 fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result<()> {
-    let origin = in_front(tx, unified, uid)?;
-    let rows = rows_of(tx, unified, uid)?;
-    let live = rows.first().filter(|row| row.live);
+    unified.lanes().iter().try_for_each(|lane| refresh_lane(tx, unified, *lane, uid, now))
+}
+
+fn refresh_lane(tx: &mut Tx<'_>, unified: &Unified, lane: Lane, uid: &str, now: Instant) -> Result<()> {
+    let origin = in_front(tx, unified, lane, uid)?;
+    let masked_names = unified.masked_names(uid);
+    let mut rows = rows_of(tx, unified, uid)?;
+    rows.retain(|row| lane.has(row, &masked_names));
     let Some(origin) = origin else {
-        return live.map_or(Ok(()), |row| bury(tx, unified, row.id, now));
+        return rows.iter().filter(|row| row.live).try_for_each(|row| bury(tx, unified, row.id, now));
     };
     let (mask, body) = match origin.mask {
         Mask::Full if !unified.hides_private() => (Mask::Full, None),
         mask => masked(tx, unified, &origin, mask)?,
     };
     let etag = body.as_ref().map_or_else(|| origin.etag.clone(), |body| resources::etag_of(body).0);
-    let masked_names = unified.masked_names(uid);
     let row = rows.iter().find(|row| row.suits(mask, &masked_names));
+    // More than one where lanes were shown apart, and are so no more.
+    for other in rows.iter().filter(|other| other.live && row.is_none_or(|row| row.id != other.id)) {
+        bury(tx, unified, other.id, now)?;
+    }
     if let Some(row) = row
         && row.live
         && let Some(shown) = row.origin
@@ -226,9 +266,6 @@ fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> R
             tx.execute("UPDATE resources SET origin_id = ?2 WHERE id = ?1", &[row.id.into(), origin.id.into()])?;
         }
         return Ok(());
-    }
-    if let Some(other) = live.filter(|live| row.is_none_or(|row| row.id != live.id)) {
-        bury(tx, unified, other.id, now)?;
     }
     let id = match (row, mask) {
         (Some(row), _) => row.id,
@@ -272,15 +309,22 @@ fn bury(tx: &mut Tx<'_>, unified: &Unified, id: ResourceId, now: Instant) -> Res
     resources::changed(tx, unified.id, seq, 0, now)
 }
 
-/// The first member's row of a UID; of several in one member the first by name.
-fn in_front(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Option<Origin>> {
+/// The first member's row of a UID in a lane; of several in one member the first by name.
+fn in_front(tx: &mut Tx<'_>, unified: &Unified, lane: Lane, uid: &str) -> Result<Option<Origin>> {
+    let lane = match lane {
+        Lane::All => 0,
+        Lane::Full => 1,
+        Lane::Masked => 2,
+    };
     tx.one(
         "SELECT r.id, r.etag, r.kind, r.size, r.first, r.last, m.mask, c.id
            FROM members m
            JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1 AND c.grant_id IS NULL
            JOIN resources r ON r.calendar_id = c.id AND r.uid = ?3 AND r.live = 1
-          WHERE m.unified_id = ?1 ORDER BY m.position, r.name LIMIT 1",
-        &[unified.id.into(), unified.owner.into(), uid.into()],
+          WHERE m.unified_id = ?1
+            AND CAST(?4 AS BIGINT) IN (0, CASE WHEN m.mask = 'full' THEN 1 ELSE 2 END)
+          ORDER BY m.position, r.name LIMIT 1",
+        &[unified.id.into(), unified.owner.into(), uid.into(), Value::Int(lane)],
         |row| {
             Ok(Origin {
                 id: ResourceId(row.int(0)?),
@@ -381,6 +425,9 @@ fn shape(tx: &mut Tx<'_>, unified: &Unified) -> Result<String> {
         |row| Ok((row.text(0)?, row.text(1)?, CalendarId(row.int(2)?))),
     )?;
     let mut shape = unified.may.map_or(String::new(), |may| format!("granted:{}\n", may.name()));
+    if unified.lanes().len() > 1 {
+        shape += "apart\n";
+    }
     for (slug, mask, id) in members {
         shape += &format!("{slug}:{mask}:{}", id.0);
         if mask != Mask::Full.name() || unified.hides_private() {

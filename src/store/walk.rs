@@ -29,8 +29,8 @@ pub struct Seen<'r> {
 /// Which rows of a calendar are walked through, and how far that has come.
 #[derive(Clone, Debug)]
 pub enum Walk {
-    /// All live ones with a name after this one, by name.
-    Names { after: String },
+    /// All live ones with an id after this one, by id: a row that gets another name keeps its place.
+    Live { after: ResourceId },
     /// What has a seq after `after` and up to `until`, by seq; live ones alone, or tombstones as well.
     /// A row that changes while this goes on leaves the range: it is news for whoever asks again from `until`.
     Changes { after: Seq, until: Seq, tombstones: bool },
@@ -48,7 +48,7 @@ pub struct Found {
 impl Walk {
     /// All live rows.
     pub fn all() -> Walk {
-        Walk::Names { after: String::new() }
+        Walk::Live { after: ResourceId(0) }
     }
 
     /// The live rows that may be in `window`. `events`: nothing but events is asked for, with floating times in the
@@ -123,23 +123,14 @@ impl Walk {
         let mut count = 0;
         let mut stopped = false;
         match self {
-            Walk::Names { after } => {
-                // Borrowed by the statement while the new one is noted.
-                let from = std::mem::take(after);
-                let params = [id.into(), (&from).into(), limit.into()];
-                let end = tx.each_while(if bodies { NAMES_WHOLE } else { NAMES }, &params, |row| {
-                    let seen = seen(row)?;
+            Walk::Live { after } => {
+                let params = [id.into(), (*after).into(), limit.into()];
+                tx.each_while(if bodies { LIVE_WHOLE } else { LIVE }, &params, |row| {
                     count += 1;
-                    stopped = !each(&seen)?;
-                    if stopped || count == limit {
-                        after.push_str(seen.name);
-                    }
+                    stopped = !each(&seen(row)?)?;
+                    *after = ResourceId(row.int(8)?);
                     Ok(!stopped)
-                });
-                if let Err(e) = end {
-                    *after = from;
-                    return Err(e);
-                }
+                })?;
             }
             Walk::Changes { after, until, tombstones } => {
                 let params = [id.into(), (*after).into(), (*until).into(), limit.into()];
@@ -209,11 +200,12 @@ macro_rules! select_seen {
     };
 }
 
-// Without bodies an index answers alone; the one by name holds no seq, which nobody asks of a listing.
-const NAMES: &str = "SELECT 0, 1, name, kind, etag, size, changed_at, '' FROM resources
-     WHERE calendar_id = ?1 AND live = 1 AND name > ?2 ORDER BY name LIMIT ?3";
-const NAMES_WHOLE: &str =
-    select_seen!(whole "r.calendar_id = ?1 AND r.live = 1 AND r.name > ?2 ORDER BY r.name LIMIT ?3");
+// Without bodies an index answers alone; the one of what is live holds no seq, which nobody asks of a listing.
+const LIVE: &str = "SELECT 0, 1, name, kind, etag, size, changed_at, '', id FROM resources
+     WHERE calendar_id = ?1 AND live = 1 AND id > ?2 ORDER BY id LIMIT ?3";
+const LIVE_WHOLE: &str = "SELECT 0, 1, r.name, r.kind, r.etag, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.id
+       FROM resources r LEFT JOIN resources o ON o.id = r.origin_id
+      WHERE r.calendar_id = ?1 AND r.live = 1 AND r.id > ?2 ORDER BY r.id LIMIT ?3";
 const CHANGES: &str = select_seen!(listed "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 ORDER BY r.seq LIMIT ?4");
 const CHANGES_WHOLE: &str =
     select_seen!(whole "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 ORDER BY r.seq LIMIT ?4");

@@ -1,6 +1,7 @@
 //! The engine. Store + provider + plan; no HTTP, no SQL. Read `plan.rs` first.
 
 pub mod jobs;
+pub mod limits;
 pub mod notify;
 pub mod plan;
 pub mod pull;

@@ -154,7 +154,7 @@ fn enter(
     }
     may_hold(tx, &destination, &target, over.as_ref(), &object, origin_row, most)?;
     if is_meeting(&object) {
-        may_tell(&source, origin.as_ref().map(|(calendar, _)| calendar), &target)?;
+        may_tell(tx, actor, &source, origin.as_ref().map(|(calendar, _)| calendar), &target, &object)?;
     }
     if over.is_none() {
         if matches!(destination.source, Source::Unified { .. })
@@ -257,20 +257,35 @@ fn is_meeting(object: &Object) -> bool {
 }
 
 /// An upstream that sends mails would take the removal of a meeting for its cancellation, or for a refusal to come, and a
-/// second one for a second invitation. Nobody asked for those mails, so such a meeting stays where it is.
-fn may_tell(source: &Calendar, origin: Option<&Calendar>, target: &Calendar) -> Result<(), Refusal> {
+/// second one for a second invitation. Nobody asked for those mails, so such a meeting stays where it is; and however many
+/// copies of it are made here, no second upstream gets one while another has it.
+fn may_tell(
+    tx: &mut Tx<'_>,
+    actor: &Actor,
+    source: &Calendar,
+    origin: Option<&Calendar>,
+    target: &Calendar,
+    object: &Object,
+) -> Result<(), Refusal> {
     let tells = |calendar: &Calendar| matches!(calendar.source, Source::Mirror { .. });
-    let why = match origin {
-        Some(origin) if tells(origin) => {
-            "this is a meeting with other people, who would be told that it is cancelled: move it where it is kept, at \
-             its own calendar service"
-        }
-        None if tells(target) && !matches!(source.source, Source::Local) => {
-            "this is a meeting with other people, who would be invited a second time: they have it already"
-        }
-        _ => return Ok(()),
+    let why = if origin.is_some_and(tells) {
+        "this is a meeting with other people, who would be told that it is cancelled: move it where it is kept, at its \
+         own calendar service"
+    } else if tells(target)
+        && (origin.is_none() && !matches!(source.source, Source::Local) || elsewhere(tx, actor, target, object)?)
+    {
+        "this is a meeting with other people, who would be invited a second time: they have it already"
+    } else {
+        return Ok(());
     };
     Err(Refusal::NotMovable(why.to_owned()))
+}
+
+/// Whether another upstream has that meeting, as far as the actor may know.
+fn elsewhere(tx: &mut Tx<'_>, actor: &Actor, target: &Calendar, object: &Object) -> Result<bool, store::Error> {
+    let there = resources::mirrored(tx, actor, object.uid(), target.id)?;
+    // One that can not be read any more may be a meeting.
+    Ok(there.iter().any(|text| Object::parse(text).map_or(true, |there| is_meeting(&there))))
 }
 
 /// Takes back what has not arrived, and gives back what had left. `force`: also while it is on its way. False: it is

@@ -143,8 +143,11 @@ const PROPPATCH: &str =
 const EXPAND: &str = r#"<expand-property xmlns="DAV:"><property name="owner"/></expand-property>"#;
 const SHARE: &str = r#"<CS:share xmlns:CS="http://calendarserver.org/ns/" xmlns="DAV:"><CS:set><href>mailto:other@example.com</href><CS:read/></CS:set></CS:share>"#;
 
+/// A method, its headers, its body.
+type Sent = (&'static str, Vec<(&'static str, String)>, String);
+
 /// Every method with a body that it takes.
-fn methods(path: &str) -> Vec<(&'static str, Vec<(&'static str, String)>, String)> {
+fn methods(path: &str) -> Vec<Sent> {
     let to = |name: &str| {
         let parent = path.trim_end_matches('/').rsplit_once('/').map_or("", |(parent, _)| parent);
         vec![("Destination", format!("http://127.0.0.1{parent}/{name}"))]
@@ -237,14 +240,14 @@ async fn everybody_may_what_their_grant_says_and_nothing_else() {
     // Who, place in their home, and what comes of OPTIONS GET HEAD PROPFIND REPORT PROPPATCH POST PUT MKCALENDAR MKCOL
     // COPY MOVE LOCK UNLOCK ACL DELETE. A copy within one calendar has the UID of what is there, which is refused.
     let expected: &[(Who, &str, &str)] = &[
-        (Who("anna", false), "calendar", "2222222533335553"),
-        (Who("anna", true), "calendar", "2222233533335553"),
-        (Who("write", false), "calendar", "2222223533335553"),
-        (Who("write", true), "calendar", "2222233533335553"),
-        (Who("read", false), "calendar", "2222223533335553"),
-        (Who("read", true), "calendar", "2222233533335553"),
-        (Who("title", false), "calendar", "2222223533335553"),
-        (Who("busy", false), "calendar", "2222223533335553"),
+        (Who("anna", false), "calendar", "2222222535335553"),
+        (Who("anna", true), "calendar", "2222233535335553"),
+        (Who("write", false), "calendar", "2222223535335553"),
+        (Who("write", true), "calendar", "2222233535335553"),
+        (Who("read", false), "calendar", "2222223535335553"),
+        (Who("read", true), "calendar", "2222233535335553"),
+        (Who("title", false), "calendar", "2222223535335553"),
+        (Who("busy", false), "calendar", "2222223535335553"),
         (Who("anna", false), "resource", "2222225233325552"),
         (Who("anna", true), "resource", "2222235333335553"),
         (Who("write", false), "resource", "2222225233325552"),
@@ -438,5 +441,106 @@ async fn allow_says_what_a_grant_allows() {
             let writing: Vec<&str> = said.split(", ").filter(|method| writing.contains(method)).collect();
             assert_eq!(writing.join(" "), expect, "{who:?} {path}");
         }
+    }
+}
+
+/// `all` is made of what carl may see and change, and of what he sees as busy.
+const SHARED: &str = r#"
+[[user]]
+name = "anna"
+email = "anna@example.com"
+[[user.calendar]]
+name = "pub"
+[[user.calendar]]
+name = "hid"
+[[user.unified]]
+name = "all"
+members = MEMBERS
+write_to = "pub"
+[[user.grant]]
+calendar = "all"
+to = "carl"
+may = "write"
+
+[[user]]
+name = "carl"
+[[user.calendar]]
+name = "own"
+"#;
+
+/// All that carl gets to see when he tries to make the UID `hidden-uid` in every way there is, while what is hidden has
+/// the UID `held`.
+async fn tried(members: &str, held: &str) -> Vec<String> {
+    let world = World { app: kit::app("sqlite::memory:", &SHARED.replace("MEMBERS", members)).await };
+    world.put("anna", "hid", "held.ics", &secret(held, "X-NOTHING:1")).await;
+    let carl = Who("carl", false);
+    let all = "/dav/carl/all.anna";
+    let block = world.names("carl", "all.anna").await;
+    assert_eq!(block.len(), 1, "{block:?}");
+    let text = plain("hidden-uid");
+    let sync = r#"<sync-collection xmlns="DAV:"><sync-token/><sync-level>1</sync-level><prop><displayname/></prop></sync-collection>"#;
+    let query = r#"<C:calendar-query xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><prop><displayname/></prop><C:filter><C:comp-filter name="VCALENDAR"><C:comp-filter name="VEVENT"><C:time-range start="20260601T000000Z" end="20260701T000000Z"/></C:comp-filter></C:comp-filter></C:filter></C:calendar-query>"#;
+    let to_all = ("Destination", "/dav/carl/all.anna/moved.ics");
+    let to_own = ("Destination", "/dav/carl/own/back.ics");
+    let own = "/dav/carl/own/x.ics".to_owned();
+    let at = |name: &str| format!("{all}/{name}");
+    let steps: [(&str, String, &[(&str, &str)], &str); 18] = [
+        ("PUT", at("a.ics"), &[("If-None-Match", "*")], &text),
+        ("GET", at("a.ics"), &[], ""),
+        ("PUT", at("b.ics"), &[], &text),
+        ("PUT", at("a.ics"), &[], &text),
+        ("DELETE", at("a.ics"), &[], ""),
+        ("GET", at("a.ics"), &[], ""),
+        ("POST", at(""), &[("Content-Type", "text/calendar")], &text),
+        ("POST", at(""), &[("Content-Type", "text/calendar")], &text),
+        ("GET", at("hidden-uid.ics"), &[], ""),
+        ("DELETE", at("hidden-uid.ics"), &[], ""),
+        ("PUT", own.clone(), &[], &text),
+        ("COPY", own.clone(), &[to_all], ""),
+        ("GET", at("moved.ics"), &[], ""),
+        ("DELETE", at("moved.ics"), &[], ""),
+        ("MOVE", own.clone(), &[to_all], ""),
+        ("GET", at("moved.ics"), &[], ""),
+        ("MOVE", at("moved.ics"), &[to_own], ""),
+        ("GET", at("moved.ics"), &[], ""),
+    ];
+    let mut seen = Vec::new();
+    for (method, path, headers, body) in steps {
+        let answer = world.send(carl, method, &path, headers, body).await;
+        let mut told = format!("{method} {path}: {}", answer.status());
+        for name in ["etag", "location"] {
+            let value = answer.headers().get(name).map(|v| v.to_str().unwrap());
+            told += &format!(" {}", value.unwrap_or("-"));
+        }
+        told += &String::from_utf8_lossy(answer.body());
+        let mut names = world.names("carl", "all.anna").await;
+        assert!(names.contains(&block[0]), "what is hidden goes on to take its time: {told}");
+        names.sort_by_key(|name| *name != block[0]);
+        told += &names.join(" ");
+        for ask in [sync, query] {
+            let answer = world.send(carl, "REPORT", &at(""), &[], ask).await;
+            let text = String::from_utf8_lossy(answer.body()).into_owned();
+            told += &format!(" {}", text.matches("<D:response>").count());
+        }
+        seen.push(told.replace(&block[0], "BLOCK"));
+    }
+    seen
+}
+
+/// Who may write in a calendar of which a part is masked does not find out which UIDs are in that part.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_uid_that_is_hidden_is_made_like_any_other() {
+    for members in [
+        r#"["pub", { calendar = "hid", mask = "busy" }]"#,
+        r#"[{ calendar = "hid", mask = "busy" }, "pub"]"#,
+        r#"[{ calendar = "hid", mask = "title" }, "pub"]"#,
+    ] {
+        let (hit, miss) = (tried(members, "hidden-uid").await, tried(members, "other-uid").await);
+        for (hit, miss) in hit.iter().zip(&miss) {
+            assert_eq!(hit, miss, "{members}");
+        }
+        assert!(hit[0].contains(": 201 Created") && hit[0].ends_with("BLOCK a.ics 2 2"), "{}", hit[0]);
+        assert!(hit[2].contains("no-uid-conflict") && hit[2].contains("a.ics"), "{}", hit[2]);
+        assert!(hit[6].contains(": 201 Created") && hit[11].contains(": 201") && hit[14].contains(": 201"), "{hit:#?}");
     }
 }

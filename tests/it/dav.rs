@@ -354,7 +354,8 @@ async fn play(world: &World, request: &str) -> String {
                 value == "application/xml; charset=utf-8" || value == "Brief, Prefer" || value == "private, no-cache";
             if name == "etag" && path.split('?').next().is_some_and(|path| path.ends_with('/')) {
                 // Made of the epoch, which is random.
-                writeln!(shown, "etag: of this state").unwrap();
+                let weak = if value.starts_with("W/") { "W/ " } else { "" };
+                writeln!(shown, "etag: {weak}of this state").unwrap();
             } else if !plain {
                 writeln!(shown, "{name}: {value}").unwrap();
             }

@@ -43,6 +43,7 @@ const LARGEST: usize = (128 << 10) + 8 * 1024;
 kit::on_both_engines![
     who_follows_the_token_misses_nothing,
     a_query_tells_what_is_there_when_it_is_told,
+    what_gets_another_name_is_told_under_one_of_them,
     a_calendar_that_goes_away_cuts_its_answer,
     what_is_known_in_time_is_an_error_and_a_short_answer_is_whole,
 ];
@@ -258,6 +259,59 @@ async fn a_query_tells_what_is_there_when_it_is_told(url: String) {
         told(&text).into_iter().map(|(name, etag)| (name, etag.expect("an etag"))).collect();
     assert_eq!(told.len(), MANY as usize - 2);
     assert!(told == expect);
+}
+
+/// An object that is there all the time is in a listing, a query and a file, though it is renamed before they come to it.
+async fn what_gets_another_name_is_told_under_one_of_them(url: String) {
+    let app = filled(&url).await;
+    let rename = async |from: &str, to: &str| {
+        let anna = anna(&app).await;
+        let (from, to) = (Name::new(from).expect("a name"), Name::new(to).expect("a name"));
+        let done = app.store.write(move |tx| {
+            let calendar = calendars::open(tx, &anna, "anna", "work", Need::Write)?;
+            Ok::<_, calendars::Denied>(resources::rename(tx, &calendar, &from, &to, kit::NOW)?)
+        });
+        assert!(done.await.expect("a write"), "it is not renamed");
+    };
+    // Behind the first page in every order, and before it by its other name.
+    let (here, there) = ("999.ics", "000.ics");
+    let query = "<C:calendar-query xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><D:prop><D:getetag/></D:prop>\
+         <C:filter><C:comp-filter name=\"VCALENDAR\"><C:comp-filter name=\"VEVENT\"/></C:comp-filter></C:filter>\
+         </C:calendar-query>";
+    for (method, body) in [("PROPFIND", LIST), ("REPORT", query)] {
+        let answer = send(&app, method, "/dav/anna/work/", "1", body).await;
+        let (text, pages) = read(answer, async |page| {
+            if page == 1 {
+                rename(here, there).await;
+            }
+        })
+        .await
+        .expect("nothing cuts it");
+        assert!(pages > 1, "{pages} pages");
+        let told = told(&text);
+        assert_eq!(told.len(), MANY as usize, "{method}");
+        assert!(told.iter().any(|(name, _)| name == there), "{method}: an object is lost");
+        rename(there, here).await;
+    }
+    let answer = send(&app, "GET", "/dav/anna/work/", "0", "").await;
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(answer.headers()["etag"].to_str().expect("text").starts_with("W/\""), "not every body is of one state");
+    let (mut body, mut text, mut pages) = (answer.into_body(), Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        text.extend_from_slice(&frame.expect("nothing cuts it").into_data().expect("data"));
+        pages += 1;
+        if pages == 1 {
+            rename(here, there).await;
+        }
+    }
+    let text = String::from_utf8(text).expect("UTF-8");
+    assert!(pages > 1 && text.ends_with("END:VCALENDAR\r\n"), "{pages} pages");
+    assert_eq!(text.matches("BEGIN:VEVENT").count(), MANY as usize);
+    assert!(text.contains("UID:u999\r\n"), "an object is lost");
+    // Nothing of it is read for who wants the head.
+    let head = send(&app, "HEAD", "/dav/anna/work/", "0", "").await;
+    assert_eq!(head.status(), StatusCode::OK);
+    assert!(head.body().whole().is_some_and(Bytes::is_empty));
 }
 
 async fn a_calendar_that_goes_away_cuts_its_answer(url: String) {

@@ -25,6 +25,7 @@ on_both_engines! {
     what_was_moved_to_somebody_who_goes_comes_back,
     a_move_from_here_to_an_upstream_and_back,
     a_meeting_stays_where_it_tells_people,
+    a_meeting_does_not_get_to_a_second_upstream_by_two_steps,
     another_name_is_no_news_upstream,
     refused_while_upstream_is_away,
 }
@@ -326,6 +327,32 @@ async fn a_meeting_stays_where_it_tells_people(url: String) {
     }
     assert_eq!(places(&house).await, at("work"));
     assert_eq!((house.work.count("PUT"), house.work.count("DELETE"), house.home.count("PUT")), (1, 0, 0));
+}
+
+async fn a_meeting_does_not_get_to_a_second_upstream_by_two_steps(url: String) {
+    let house = House::new(&url, "").await;
+    let actor = house.actor().await;
+    let make = house.app.store.write(move |tx| {
+        let new = calgate::store::calendars::New::default();
+        calgate::store::calendars::create(tx, &actor, "anna", "own", &new, crate::kit::NOW)
+    });
+    make.await.unwrap_or_else(|e| panic!("{e:?}"));
+    let meeting = format!("{NOON}\nORGANIZER:mailto:anna@example.com\nATTENDEE:mailto:guest@example.org");
+    house.put("work", "m.ics", "m", &meeting).await.expect("a create");
+    carry(&house, ("work", "m.ics"), ("own", "m.ics"), false).await.expect("a copy of one's own");
+    for moves in [false, true] {
+        let refused = carry(&house, ("own", "m.ics"), ("home", "m.ics"), moves).await;
+        assert!(matches!(&refused, Err(Refusal::NotMovable(_))), "{refused:?}");
+    }
+    assert_eq!((places(&house).await, house.home.count("PUT")), (at("work"), 0));
+    assert_eq!(house.here("own").await.len(), 1);
+    // Once no other upstream has it, or what that has is no meeting, nobody is invited twice.
+    house.put("work", "m.ics", "m", NOON).await.expect("a change");
+    carry(&house, ("own", "m.ics"), ("home", "m.ics"), false).await.expect("nobody was invited");
+    house.delete("work", "m.ics").await.expect("a removal");
+    house.delete("home", "m.ics").await.expect("a removal");
+    moved(&house, ("own", "m.ics"), ("home", "m.ics")).await.expect("it is nowhere else");
+    assert_eq!(places(&house).await, at("home"));
 }
 
 async fn another_name_is_no_news_upstream(url: String) {

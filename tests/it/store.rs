@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use calgate::app::App;
-use calgate::ical::{Instant, Kind, Mask, Window, redact};
+use calgate::ical::{Instant, Kind, Mask, Object, Window, redact};
 use calgate::ids::{CalendarId, Etag, Name, RemoteId, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Given, Need, Token};
 use calgate::store::jobs::{self, Duty};
@@ -12,6 +12,7 @@ use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::Walk;
 use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, unified};
+use calgate::sync::write;
 
 use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
 
@@ -26,6 +27,7 @@ on_both_engines! {
     a_mask_hides_in_the_row_itself,
     what_can_no_longer_be_read_is_masked_as_not_known,
     a_changed_mask_is_news_and_nothing_else_is,
+    what_a_declared_calendar_takes_follows_the_file,
     a_masked_row_has_a_name_that_says_nothing,
     a_masked_row_finds_its_name_taken,
     a_change_of_mask_is_one_that_goes_and_one_that_comes,
@@ -452,6 +454,27 @@ async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
     assert_eq!(news(&app, &mut seq).await, [&format!("-{hidden}"), "mine.ics"]);
     assert_eq!(listing(&app, "all").await["mine.ics"], listing(&app, "two").await["b.ics"]);
     assert_eq!(names(&app, "all").await, ["a.ics", "mine.ics"]);
+}
+
+async fn what_a_declared_calendar_takes_follows_the_file(url: String) {
+    let tasks = HOME.replacen("name = \"one\"", "name = \"one\"\ncomponents = [\"VTODO\"]", 1);
+    let app = kit::app(&url, &tasks).await;
+    let takes = async || with(&app, "one", |_, calendar| Ok(calendar.components)).await;
+    let put = async |name: &str, text: &str| {
+        let place = write::Place { owner: "anna".to_owned(), slug: "one".to_owned(), name: self::name(name) };
+        write::put(&app, &anna(&app).await, &place, Object::parse(text).unwrap(), &write::Condition::default()).await
+    };
+    let noon = kit::event_text("e", AT_NOON);
+    let todo = noon.replace("VEVENT", "VTODO").replace("UID:e", "UID:t").replace("DTEND", "DUE");
+    assert_eq!(takes().await, [Kind::Todo]);
+    assert_eq!(put("e.ics", &noon).await, Err(write::Refusal::Component));
+    assert!(put("t.ics", &todo).await.is_ok());
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(takes().await, [Kind::Event, Kind::Todo, Kind::Journal]);
+    assert!(put("e.ics", &noon).await.is_ok());
+    app.apply(kit::config(&url, &tasks)).await.expect("a reload");
+    assert_eq!(takes().await, [Kind::Todo]);
+    assert_eq!(names(&app, "one").await, ["e.ics", "t.ics"], "what is there stays");
 }
 
 async fn what_was_never_seen_unmasked_gets_a_plain_name(url: String) {

@@ -1,7 +1,8 @@
 //! What a client may put into a calendar: the limits that the properties of a calendar advertise are these, and are held
 //! here (RFC 4791 5.2.5 to 5.2.9). They are for clients: what an upstream holds beyond them is read and shown all the same.
 
-use super::Error;
+use std::fmt;
+
 use crate::ical::recur::{self, Limits};
 use crate::ical::{Component, Object, Property, Window};
 use jiff::tz::TimeZone;
@@ -14,24 +15,45 @@ pub const MAX_DATE_TIME: &str = "21001231T235959Z";
 /// bounded where it is expanded.
 pub const MAX_INSTANCES: usize = 100_000;
 
+/// A limit that an object does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exceeded {
+    /// The precondition of RFC 4791 5.3.2.1 that fails, as an element.
+    pub condition: &'static str,
+    /// In words.
+    pub why: String,
+}
+
+impl Exceeded {
+    fn new(condition: &'static str, why: impl Into<String>) -> Exceeded {
+        Exceeded { condition, why: why.into() }
+    }
+}
+
+impl fmt::Display for Exceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 /// Whether an object keeps these limits, and has at most so many `attendees` in an instance; the error is the precondition
 /// that fails.
-pub fn check(object: &Object, attendees: usize) -> Result<(), Error> {
+pub fn check(object: &Object, attendees: usize) -> Result<(), Exceeded> {
     for component in object.components() {
         if component.all("ATTENDEE").nth(attendees).is_some() {
             let why = format!("one event may have at most {attendees} attendees: invite a group");
-            return Err(Error::refused("<C:max-attendees-per-instance/>", why));
+            return Err(Exceeded::new("<C:max-attendees-per-instance/>", why));
         }
         component.properties.iter().try_for_each(check_dates)?;
     }
     if object.components().any(recurs) && instances_exceed(object) {
         let why = format!("this repeats more than {MAX_INSTANCES} times: let it end earlier, or never");
-        return Err(Error::refused("<C:max-instances/>", why));
+        return Err(Exceeded::new("<C:max-instances/>", why));
     }
     Ok(())
 }
 
-fn check_dates(property: &Property) -> Result<(), Error> {
+fn check_dates(property: &Property) -> Result<(), Exceeded> {
     if !matches!(property.name(), "DTSTART" | "DTEND" | "DUE" | "RECURRENCE-ID" | "RDATE" | "EXDATE") {
         return Ok(());
     }
@@ -43,7 +65,7 @@ fn check_dates(property: &Property) -> Result<(), Error> {
         }
         let wrong = |condition: &'static str, bound: &str| {
             let name = property.name();
-            Err(Error::refused(condition, format!("{name} {value} is outside of what is kept here, which {bound}")))
+            Err(Exceeded::new(condition, format!("{name} {value} is outside of what is kept here, which {bound}")))
         };
         let (day, time) = (&value[..8], value.get(9..15).unwrap_or("000000"));
         if (day, time) < (&MIN_DATE_TIME[..8], &MIN_DATE_TIME[9..15]) {
