@@ -484,7 +484,9 @@ async fn tried(members: &str, held: &str) -> Vec<String> {
     let to_own = ("Destination", "/dav/carl/own/back.ics");
     let own = "/dav/carl/own/x.ics".to_owned();
     let at = |name: &str| format!("{all}/{name}");
-    let steps: [(&str, String, &[(&str, &str)], &str); 18] = [
+    /// Method, path, headers, body.
+    type Step<'a> = (&'a str, String, &'a [(&'a str, &'a str)], &'a str);
+    let steps: [Step; 18] = [
         ("PUT", at("a.ics"), &[("If-None-Match", "*")], &text),
         ("GET", at("a.ics"), &[], ""),
         ("PUT", at("b.ics"), &[], &text),
