@@ -91,7 +91,10 @@ impl Scene {
         let listed = self.send("PROPFIND", "/dav/anna/private/", "Depth: 1\r\n", "").await;
         assert_eq!(listed.status, 207);
         let hrefs = listed.body.split("<D:href>/dav/anna/private/").skip(1);
-        hrefs.map(|rest| rest.split('<').next().unwrap().to_owned()).filter(|name| !name.is_empty()).collect()
+        let names = hrefs.map(|rest| rest.split('<').next().unwrap().to_owned());
+        let mut names: Vec<String> = names.filter(|name| !name.is_empty()).collect();
+        names.sort();
+        names
     }
 
     /// Nothing happened to anybody.
