@@ -20,6 +20,8 @@ def stretches(texts, start, end, zone, me):
     """
     found = {}
     for text in texts:
+        # A zone is what this text says: by itself icalendar goes on with what another text said under the same name.
+        icalendar.use_zoneinfo()
         calendar = icalendar.Calendar.from_ical(text)
         # Two days more on each side: all-day and floating times are asked for without a zone.
         for event in recurring_ical_events.of(calendar).between(
