@@ -8,6 +8,7 @@ use calgate::export::{self, Ask};
 use calgate::ical::Window;
 use calgate::ical::file::Form;
 use calgate::store::calendars::{self, Need};
+use calgate::store::shape;
 use calgate::store::users::Actor;
 use jiff::tz::TimeZone;
 
@@ -45,6 +46,8 @@ enum End {
     Export(export::Error),
     Denied(calendars::Denied),
     Output(std::io::Error),
+    /// Not all that belongs into the calendar is in it yet.
+    Filling,
 }
 
 impl From<calgate::store::Error> for End {
@@ -75,6 +78,9 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let written = here.store.read(move |tx| {
         let actor = Actor::of(&user);
         let calendar = calendars::open(tx, &actor, &target.owner, &target.slug, Need::Read).map_err(End::Denied)?;
+        if shape::is_filling(tx, calendar.id)? {
+            return Err(End::Filling);
+        }
         let mut failed = None;
         export::write(tx, &calendar, &ask, &mut |text| match output.write_all(text.as_bytes()) {
             Ok(()) => true,
@@ -96,6 +102,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
         }
         Err(End::Export(export::Error::Store(e))) => Err(e.into()),
         Err(End::Denied(denied)) => Err(Failure::new(denied.to_string(), "")),
+        Err(End::Filling) => Err(Failure::new(
+            "another calendar has become part of this one, and is not all there yet",
+            "Try again in a moment. It is filled while `calgate serve` runs.",
+        )),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::ical::file::Form;
 use crate::ids::Etag;
 use crate::secrets;
 use crate::store::calendars::{self, Calendar, Need};
+use crate::store::shape;
 
 /// The type of jCal (RFC 7265 7).
 pub const JSON_TYPE: &str = "application/calendar+json; charset=utf-8";
@@ -44,6 +45,9 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
     let found = asked.app.store.read(move |tx| {
         let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
         let ask = ask(&query, &calendar, form, &limits)?;
+        if shape::is_filling(tx, calendar.id)? {
+            return Err(Error::later(10, "another calendar has become part of this one, and is not all there yet"));
+        }
         Ok::<_, Error>((calendar, ask))
     });
     let (calendar, ask) = found.await?;

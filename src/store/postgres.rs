@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_channel::{Receiver, Sender};
 use postgres::fallible_iterator::FallibleIterator;
@@ -16,7 +17,7 @@ use super::{Error, Result, Work, schema};
 const WRITERS: usize = 4;
 const READERS: usize = 4;
 
-pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Work>)> {
+pub(super) fn start(url: &str, queue: usize, room: &Arc<AtomicUsize>) -> Result<(Sender<Work>, Sender<Work>)> {
     let config: Config = url.parse().map_err(|e| Error::Unavailable(format!("the storage URL is wrong: {e}")))?;
     let (writes, write_queue) = crossbeam_channel::bounded(queue);
     let (reads, read_queue) = crossbeam_channel::bounded(queue);
@@ -30,10 +31,10 @@ pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Wor
         [("writer", WRITERS, &write_queue, false), ("reader", READERS, &read_queue, true)]
     {
         for n in 0..count {
-            let (config, queue) = (config.clone(), queue.clone());
+            let (config, queue, room) = (config.clone(), queue.clone(), room.clone());
             let thread = std::thread::Builder::new().name(format!("store-{kind}-{n}"));
             thread
-                .spawn(move || work_loop(&config, &queue, read_only))
+                .spawn(move || work_loop(&config, &queue, read_only, &room))
                 .map_err(|e| Error::Unavailable(e.to_string()))?;
         }
     }
@@ -62,7 +63,7 @@ impl Connection {
     /// before (READ COMMITTED).
     fn run<T>(&mut self, read_only: bool, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let (tx, statements) = self.begin(read_only)?;
-        let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
+        let mut tx = Tx::new(Engine::Postgres { tx, statements });
         let out = f(&mut tx)?;
         commit(tx)?;
         Ok(out)
@@ -88,7 +89,7 @@ fn rollback(tx: Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
+fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool, room: &AtomicUsize) {
     let mut held: Option<Connection> = None;
     while let Ok(work) = queue.recv() {
         // A connection that was cut is made anew for the next piece of work: a restart of the database heals itself.
@@ -110,7 +111,7 @@ fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
                 continue;
             }
         };
-        let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
+        let mut tx = Tx { engine: Engine::Postgres { tx, statements }, room: room.load(Ordering::Relaxed) };
         // Dropping a transaction rolls it back; a panic drops the sender as well, which the waiting side notices.
         if let Ok(finish) = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))) {
             (finish.tell)(if finish.keep && !read_only { commit(tx) } else { rollback(tx) });

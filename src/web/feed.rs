@@ -27,7 +27,7 @@ use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::resources::{self, Resource};
-use crate::store::{self, Tx, calendars, instances, scheduling};
+use crate::store::{self, Tx, calendars, instances, scheduling, shape};
 
 /// A window begins at a quarter of an hour when it is not asked for, so that its ETag lasts as long.
 const QUARTER: i64 = 900;
@@ -66,6 +66,8 @@ enum Found {
     /// A window that can not be: why, as a sentence.
     Wrong(String),
     TooLarge,
+    /// Not all that belongs into the calendar is in it yet, or more than may be seen by now still is.
+    Filling,
     /// `tag` is what the client has already.
     Same(Version),
     FreeBusy(Version, Box<FreeBusy>),
@@ -125,6 +127,11 @@ pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Body> {
         Ok(Found::TooLarge) => {
             say(StatusCode::INSUFFICIENT_STORAGE, "The calendar is too large for one file: ask with ?start= and ?end=.")
         }
+        Ok(Found::Filling) => say_later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            10,
+            "The calendar has just become another one: ask again in a moment.",
+        ),
         Ok(Found::Same(version)) => {
             let mut answer = Response::new(Body::default());
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
@@ -207,6 +214,9 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
             Ok(Found::FreeBusy(version, Box::new(busy)))
         }
         Form::Events => {
+            if shape::is_filling(tx, feed.calendar.id)? {
+                return Ok(Found::Filling);
+            }
             let listed = resources::list(tx, &feed.calendar)?;
             if !chosen && listed.iter().map(|one| one.size).sum::<i64>() > MOST_BYTES {
                 return Ok(Found::TooLarge);
