@@ -338,7 +338,9 @@ async fn answer(
     let begun = Instant::now();
     let config = web.app.config.load();
     router::take_prefix(&config.server.public_url, request.uri_mut());
-    let client = proxies::client(&config.server.trusted_proxies, peer.address.ip(), request.headers());
+    let trusted = &config.server.trusted_proxies;
+    let client = proxies::client(trusted, peer.address.ip(), request.headers());
+    proxies::keep_hosts(trusted, peer.address.ip(), request.headers_mut());
     drop(config);
     peer.address.set_ip(client);
     let id = request_id(request.headers());
