@@ -737,7 +737,7 @@ pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Erro
             let proxied = headers.get(HeaderName::from_static("x-forwarded-host")).and_then(|h| h.to_str().ok());
             let proxied = proxied.into_iter().flat_map(|hosts| hosts.split(','));
             let mut ours = [Some(base.origin()), asked].into_iter().flatten().chain(proxied);
-            // HTTP/2 has no Host: then the path alone is looked at.
+            // HTTP/1.0 may have no Host: then the path alone is looked at.
             if asked.is_some() && !ours.any(|own| host(own) == host(&rest[..path])) {
                 return Err(elsewhere());
             }

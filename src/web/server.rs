@@ -337,6 +337,7 @@ async fn answer(
 ) -> Response<Answer> {
     let begun = Instant::now();
     let config = web.app.config.load();
+    router::name_host(&mut request);
     router::take_prefix(&config.server.public_url, request.uri_mut());
     let trusted = &config.server.trusted_proxies;
     let client = proxies::client(trusted, peer.address.ip(), request.headers());
