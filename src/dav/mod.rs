@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::app::App;
 use crate::body::Body;
@@ -125,6 +125,17 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
         *answer.body_mut() = Body::default();
     }
     answer
+}
+
+/// What is answered to calendar data that is larger than any body may be; `None`: it would be none. No object is larger
+/// than a body, so it is the object that is too large (RFC 4791 5.3.2.1).
+pub fn too_large(method: &Method, path: &str, headers: &HeaderMap, limits: &Limits) -> Option<Answer> {
+    let data = match (method, Target::read(path)?) {
+        (&Method::PUT, Target::Resource { .. }) => put::check_type(headers).is_ok(),
+        (&Method::POST, Target::Calendar { .. } | Target::Outbox { .. }) => post::is_calendar_data(headers),
+        _ => false,
+    };
+    data.then(|| response::error(&put::too_large(limits)))
 }
 
 /// Answers OPTIONS, which needs no login.
