@@ -466,7 +466,8 @@ async fn bodies_have_a_limit() {
         declared.send(format!("{start} HTTP/1.1\r\nHost: x\r\n{anna}{headers}Content-Length: 65537\r\n\r\n")).await;
         let answer = declared.answer().await.expect("an answer");
         assert_eq!(answer.status, status, "{start} {headers}");
-        let said = "<C:max-resource-size/><CG:message xmlns:CG=\"urn:calgate\">a resource may have at most 65536 bytes<";
+        let said =
+            "<C:max-resource-size/><CG:message xmlns:CG=\"urn:calgate\">a resource may have at most 65536 bytes<";
         assert_eq!(answer.body.contains(said), status == 403, "{start} {headers}: {answer:?}");
     }
     // Not declared.
