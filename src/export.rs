@@ -214,7 +214,7 @@ impl Export {
                 return Ok(octets < OCTETS);
             }
             match (expand.expand, &object) {
-                (Some(_), Ok(object)) => match expanded(object, &expand, &zone, ask.limits) {
+                (Some(_), Ok(object)) => match expanded(object, &expand, &zone, &ask) {
                     Ok(calendar) => shown.extend(calendar.map(|calendar| (calendar, object.span().first))),
                     Err(e) => failed = Some(e),
                 },
@@ -230,8 +230,8 @@ impl Export {
 }
 
 /// `None`: its rule can not be followed, so that there are no instances to show.
-fn expanded(object: &Object, expand: &Select, zone: &TimeZone, limits: Limits) -> Result<Option<Component>, Error> {
-    match select::select(object, expand, zone, limits) {
+fn expanded(object: &Object, expand: &Select, zone: &TimeZone, ask: &Ask) -> Result<Option<Component>, Error> {
+    match select::select(object, expand, zone, ask.limits, ask.octets) {
         Ok(text) => Ok(Component::parse(&text).ok()),
         Err(recur::Error::TooMany) => Err(Error::TooMany),
         Err(recur::Error::Unreadable(_)) => Ok(None),
