@@ -50,7 +50,7 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
     let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
     let etag = Etag(secrets::hex(&hash[..16]));
     // A weak etag, which is in no list of If-Match (RFC 9110 13.1.1).
-    if request::condition(asked.headers, &asked.base)?.matches.is_some_and(|list| !list.is_empty()) {
+    if request::condition(asked.headers, &asked.base, &asked.target)?.matches.is_some_and(|list| !list.is_empty()) {
         return Err(Error::new(StatusCode::PRECONDITION_FAILED, "a calendar has a weak etag, which matches none"));
     }
     let has = request::unless(asked.headers);
