@@ -535,10 +535,10 @@ impl Model {
         let gone = before.iter().zip(&after).any(|(before, after)| before.is_some() && after.is_none());
         match roll {
             _ if before == after => {}
-            82..90 if !gone => self.happened("in sight"),
-            91..94 if !gone => self.happened("made anew"),
-            94..96 if gone => self.happened("out of sight"),
-            91..96 => {}
+            82..=89 if !gone => self.happened("in sight"),
+            91..=93 if !gone => self.happened("made anew"),
+            94..=95 if gone => self.happened("out of sight"),
+            91..=95 => {}
             _ => panic!("a calendar became another one: {before:?}, {after:?}"),
         }
     }
