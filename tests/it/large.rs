@@ -613,8 +613,6 @@ async fn a_killed_server_ends_what_it_began(url: String) {
         Ok(())
     };
     with(&app, "anna", "team", Need::Write, fill).await.unwrap();
-    grant(&app, "team", "bert", May::Busy).await;
-    assert!(seen(&app, "bert", "team.anna").await.is_none());
     let folder = kit::Folder::new();
     let config = format!(
         "[storage]\nurl = \"{url}\"\n[server]\nlisten = \"127.0.0.1:0\"\npublic_url = \"http://localhost\"\n\
@@ -622,6 +620,18 @@ async fn a_killed_server_ends_what_it_began(url: String) {
         home_with("title")
     );
     std::fs::write(folder.path().join("gateway.toml"), config).unwrap();
+    let calgate = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_calgate"));
+        command.args(arguments).current_dir(folder.path()).env_clear().stderr(Stdio::null());
+        command
+    };
+    let said = calgate(&["grant", "add", "anna/team", "bert", "--may", "busy"]).output().unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout),
+        "bert may see when time is taken in anna/team\n  It is large: it is filled when `calgate serve` runs, and bert sees \
+         all of it when that is done.\n"
+    );
+    assert!(seen(&app, "bert", "team.anna").await.is_none());
     let filled = async || {
         let count = app.store.read(|tx| {
             tx.one(
@@ -637,14 +647,7 @@ async fn a_killed_server_ends_what_it_began(url: String) {
     let mut kills = 0;
     for _ in 0..20 {
         let before = filled().await;
-        let mut server = Command::new(env!("CARGO_BIN_EXE_calgate"))
-            .arg("serve")
-            .current_dir(folder.path())
-            .env_clear()
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut server = calgate(&["serve"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = String::new();
         BufReader::new(server.stdout.take().unwrap()).read_line(&mut said).unwrap();
         assert!(said.contains("listens on"), "{said}");
