@@ -56,6 +56,16 @@ pub fn list(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Listed>> {
     )
 }
 
+/// Bytes of all live resources.
+pub fn size(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<i64> {
+    let size = tx.one(
+        "SELECT CAST(COALESCE(SUM(size), 0) AS BIGINT) FROM resources WHERE calendar_id = ?1 AND live = 1",
+        &[calendar.id.into()],
+        |row| row.int(0),
+    )?;
+    Ok(size.unwrap_or(0))
+}
+
 /// Five columns from `at` on: name, kind, etag, size, changed_at.
 fn listed(row: &Row<'_>, at: usize) -> Result<Listed> {
     Ok(Listed {
@@ -656,8 +666,11 @@ pub fn stay(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
 /// Rows that were moved to one of `calendar` and refused there.
 pub fn moved_back(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<ResourceId>> {
     tx.query(
-        "SELECT s.id FROM resources t JOIN resources s ON s.arrival_id = t.id
-          WHERE t.calendar_id = ?1 AND s.moved_back = 1 ORDER BY s.id",
+        // Of what is on its way, which is little, and not of what the calendar holds.
+        "SELECT s.id FROM resources s
+          WHERE s.arrival_id IS NOT NULL AND s.moved_back = 1
+            AND (SELECT t.calendar_id FROM resources t WHERE t.id = s.arrival_id) = ?1
+          ORDER BY s.id",
         &[calendar.into()],
         |row| row.int(0).map(ResourceId),
     )

@@ -207,8 +207,7 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
             Ok(Found::FreeBusy(version, Box::new(busy)))
         }
         Form::Events => {
-            let listed = resources::list(tx, &feed.calendar)?;
-            if !chosen && listed.iter().map(|one| one.size).sum::<i64>() > MOST_BYTES {
+            if !chosen && resources::size(tx, &feed.calendar)? > MOST_BYTES {
                 return Ok(Found::TooLarge);
             }
             let resources = match chosen {
