@@ -30,6 +30,7 @@ on_both_engines! {
     what_a_declared_calendar_takes_follows_the_file,
     a_masked_row_has_a_name_that_says_nothing,
     a_masked_row_finds_its_name_taken,
+    names_that_clients_have_taken_keep_nothing_out,
     a_change_of_mask_is_one_that_goes_and_one_that_comes,
     what_was_never_seen_unmasked_gets_a_plain_name,
     a_mask_says_what_the_owner_answered,
@@ -429,6 +430,31 @@ async fn a_masked_row_finds_its_name_taken(url: String) {
         let row = with(&app, "all", move |tx, calendar| resources::by_uid(tx, &calendar, uid)).await;
         assert_eq!(row.map(|r| r.name.to_string()), Some(name), "{uid}");
     }
+}
+
+async fn names_that_clients_have_taken_keep_nothing_out(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    let hidden = hidden(&app, "b").await;
+    let hashed = |uid: &str| unified::hashed_name(uid).to_string();
+    let other = hashed(hidden.trim_end_matches(".ics"));
+    for (n, file) in [hidden, other.clone(), "b.ics".to_owned(), hashed("b")].into_iter().enumerate() {
+        let (file, uid) = (name(&file), format!("a{n}"));
+        let reserved = uid.clone();
+        with(&app, "all", move |tx, all| unified::reserve(tx, &all, &file, &reserved, NOW)).await;
+        put(&app, "one", &format!("{uid}.ics"), &uid, AT_NOON).await;
+    }
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let shown = async || {
+        let row = with(&app, "all", |tx, calendar| resources::by_uid(tx, &calendar, "b")).await;
+        row.map(|row| row.name.to_string())
+    };
+    let becomes = async |text: &str| app.apply(kit::config(&url, text)).await.expect("a reload");
+    assert_eq!(shown().await, Some(format!("2-{other}")));
+    becomes(HOME).await;
+    assert_eq!(shown().await, Some(format!("2-{}", hashed("b"))));
+    becomes(&masked(Mask::Busy)).await;
+    assert_eq!(shown().await, Some(format!("2-{other}")), "it keeps the name it had");
+    assert_eq!(names(&app, "all").await.len(), 5);
 }
 
 async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
