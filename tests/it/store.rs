@@ -9,6 +9,7 @@ use calgate::ids::{CalendarId, Etag, Name, RemoteId, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Given, Need, Token};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, Version};
+use calgate::store::subscriptions::{self, State, Subject};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::Walk;
 use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, unified};
@@ -36,6 +37,8 @@ on_both_engines! {
     a_mask_says_what_the_owner_answered,
     what_may_be_written_through_a_unified_calendar_is_listed,
     a_reload_loses_no_token,
+    a_common_secret_is_made_anew_once,
+    a_message_is_noted_at_the_subscription_it_was_for,
     a_duty_is_done_once,
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
@@ -633,6 +636,55 @@ async fn a_reload_loses_no_token(url: String) {
 async fn claim(store: &Store, now: Instant) -> Option<jobs::Lease> {
     let holder = calgate::secrets::new_token();
     store.write(move |tx| jobs::claim(tx, &holder, now)).await.expect("a claim")
+}
+
+/// Of nodes that start at one time with another key file, each finds that it can not open what is there.
+async fn a_common_secret_is_made_anew_once(url: String) {
+    let store = kit::store(&url);
+    let made = store.write(|tx| {
+        let old = subscriptions::common_secret(tx, "vapid", b"old")?;
+        Ok::<_, store::Error>((
+            subscriptions::begin_anew(tx, "vapid", &old, b"new")?,
+            subscriptions::begin_anew(tx, "vapid", &old, b"newer")?,
+            subscriptions::common_secret(tx, "vapid", b"newest")?,
+        ))
+    });
+    let new = b"new".to_vec();
+    assert_eq!(made.await, Ok((new.clone(), new.clone(), new)));
+}
+
+/// A message may be on its way for long. Should its subscription end meanwhile, and SQLite give its number to another,
+/// that one is not meant.
+async fn a_message_is_noted_at_the_subscription_it_was_for(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let anna = anna(&app).await.user;
+    let left = app.store.write(move |tx| {
+        let state = |text: &str| State { content: text.to_owned(), look: text.to_owned() };
+        let subscribe = |tx: &mut Tx<'_>, token: &str| {
+            let new = subscriptions::New {
+                token,
+                receiver: b"sealed",
+                receiver_hash: token.as_bytes(),
+                triggers: subscriptions::Triggers { content: true, look: true },
+                expires: NOW.plus(3600),
+                app_password: None,
+                password: None,
+            };
+            subscriptions::save(tx, anna, Subject::Home(anna), &new, &state("new"), NOW).expect("there is room");
+        };
+        subscribe(tx, "first");
+        assert!(subscriptions::remove(tx, anna, "first")?);
+        subscribe(tx, "second");
+        subscriptions::told(tx, "first", &state("told"))?;
+        subscriptions::pass_over(tx, "first", &state("new"), &state("passed"))?;
+        subscriptions::failed(tx, "first", NOW, NOW.plus(60))?;
+        subscriptions::forget(tx, "first")?;
+        subscriptions::of(tx, anna, NOW)
+    });
+    let left = left.await.expect("a list");
+    let left: Vec<_> = left.into_iter().map(|s| (s.token, s.content, s.look, s.tries)).collect();
+    let new = Some("new".to_owned());
+    assert_eq!(left, [("second".to_owned(), new.clone(), new, 0)]);
 }
 
 async fn a_duty_is_done_once(url: String) {
