@@ -798,14 +798,18 @@ async fn no_number_is_given_twice(url: String) {
                 calendars::remove(tx, &calendar, NOW).unwrap_or_else(|e| panic!("{e}"));
                 made.push(calendar.id.0);
             }
+            let device = app_passwords::add(tx, user, "phone", name.as_bytes(), false, NOW)?;
+            assert!(app_passwords::revoke(tx, user, device)?);
+            let next = app_passwords::add(tx, user, "phone", name.as_bytes(), false, NOW)?;
+            assert!(next > device, "a phone that is known still is not taken for the next");
             assert!(users::remove(tx, name, NOW)?);
             // Who was here a moment ago reaches nothing of whoever comes.
             assert_eq!(users::by_id(tx, actor.user)?, None);
-            Ok::<_, store::Error>((user.0, account.expect("free").0, made[0], made[1]))
+            Ok::<_, store::Error>((user.0, account.expect("free").0, made[0], made[1], device))
         });
         seen.push(numbers.await.expect("made and removed"));
     }
-    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1 && a.3 < b.2), "{seen:?}");
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1 && a.3 < b.2 && a.4 < b.4), "{seen:?}");
     assert!(seen.iter().all(|n| n.2 < n.3), "{seen:?}");
     // A file that is read once more takes numbers and changes none.
     let before = anna(&app).await.user;
