@@ -637,9 +637,9 @@ pub fn moved_back(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<ResourceI
     tx.query(
         // Of what is on its way, which is little, and not of what the calendar holds.
         "SELECT s.id FROM resources s
-          WHERE s.arrival_id IS NOT NULL AND s.moved_back = 1
+          WHERE s.arrival_id > 0 AND s.moved_back = 1
             AND (SELECT t.calendar_id FROM resources t WHERE t.id = s.arrival_id) = ?1
-          ORDER BY s.id",
+          ORDER BY s.arrival_id, s.id",
         &[calendar.into()],
         |row| row.int(0).map(ResourceId),
     )
