@@ -186,7 +186,7 @@ impl Export {
             match expand.expand {
                 None => shown.push((object.calendar().clone(), first)),
                 Some(_) => {
-                    shown.extend(expanded(&object, &expand, &zone, self.ask.limits)?.map(|calendar| (calendar, first)))
+                    shown.extend(expanded(&object, &expand, &zone, &self.ask)?.map(|calendar| (calendar, first)))
                 }
             }
         }
@@ -208,8 +208,8 @@ fn read(resource: &Resource) -> Option<Object> {
 }
 
 /// `None`: its rule can not be followed, so that there are no instances to show.
-fn expanded(object: &Object, expand: &Select, zone: &TimeZone, limits: Limits) -> Result<Option<Component>, Error> {
-    match select::select(object, expand, zone, limits) {
+fn expanded(object: &Object, expand: &Select, zone: &TimeZone, ask: &Ask) -> Result<Option<Component>, Error> {
+    match select::select(object, expand, zone, ask.limits, ask.octets) {
         Ok(text) => Ok(Component::parse(&text).ok()),
         Err(recur::Error::TooMany) => Err(Error::TooMany),
         Err(recur::Error::Unreadable(_)) => Ok(None),

@@ -82,7 +82,7 @@ fn shown(body: String, form: Form, timezones: Option<bool>) -> (Form, String) {
     }
     let Ok(object) = Object::parse(&body) else { return (Form::Text, body) };
     let ask = Select { timezones, ..Select::default() };
-    let text = select::select(&object, &ask, &TimeZone::UTC, recur::Limits::default()).unwrap_or(body);
+    let text = select::select(&object, &ask, &TimeZone::UTC, recur::Limits::default(), 0).unwrap_or(body);
     match Component::parse(&text) {
         Ok(calendar) if form == Form::Json => (form, jcal::print(&calendar)),
         _ => (Form::Text, text),

@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::app::App;
 use crate::body::Body;
@@ -127,6 +127,17 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
     answer
 }
 
+/// What is answered to calendar data that is larger than any body may be; `None`: it would be none. No object is larger
+/// than a body, so it is the object that is too large (RFC 4791 5.3.2.1).
+pub fn too_large(method: &Method, path: &str, headers: &HeaderMap, limits: &Limits) -> Option<Answer> {
+    let data = match (method, Target::read(path)?) {
+        (&Method::PUT, Target::Resource { .. }) => put::check_type(headers).is_ok(),
+        (&Method::POST, Target::Calendar { .. } | Target::Outbox { .. }) => post::is_calendar_data(headers),
+        _ => false,
+    };
+    data.then(|| response::error(&put::too_large(limits)))
+}
+
 /// Answers OPTIONS, which needs no login.
 pub fn options(app: &Arc<App>, path: &str) -> Answer {
     options::plain(app, Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), true)
@@ -197,8 +208,7 @@ async fn route(
         "PUT" => put::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
         "POST" if adds => post::answer(asked).await,
-        "POST" if push::is_register(asked.body) => push::register(asked).await,
-        "POST" => share::answer(asked).await,
+        "POST" => post::xml(asked).await,
         "DELETE" => delete::answer(asked).await,
         "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,

@@ -290,7 +290,8 @@ impl Writer {
                 Err(_) => return write(&Data::Text(seen.body)),
             },
         };
-        match select::select(object, &self.select, &place.zone, limits.expansion()) {
+        let room = limits.expanded.saturating_sub(self.selected);
+        match select::select(object, &self.select, &place.zone, limits.expansion(), room) {
             Ok(text) if self.selected <= limits.expanded => {
                 self.selected += text.len();
                 match self.json.then(|| Component::parse(&text)) {

@@ -108,6 +108,9 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     let limits = web.app.config.load().limits;
     let mut answer = match read(&head, body, limits.body, &limits).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
+        Err(refusal) if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            dav::too_large(&head.method, head.uri.path(), &head.headers, &limits).unwrap_or(refusal)
+        }
         Err(refusal) => refusal,
     };
     answer.extensions_mut().insert(auth::Who(actor.name));
@@ -196,7 +199,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize, limits: &Limits) -
     };
     Err(match stopped {
         Stopped::TooLarge => {
-            discard(head, body);
+            discard_up_to(UNREAD.max(4 * limit), head, body);
             say(StatusCode::PAYLOAD_TOO_LARGE, &format!("The body is larger than {limit} bytes."))
         }
         Stopped::TooSlow => closing(head, say(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
@@ -232,10 +235,16 @@ fn closing(head: &Parts, mut answer: Response<Body>) -> Response<Body> {
     answer
 }
 
+/// Octets of a body that nobody wants, from whomever it comes.
+const UNREAD: usize = 1024 * 1024;
+
+fn discard(head: &Parts, body: Incoming) {
+    discard_up_to(UNREAD, head, body);
+}
+
 /// Lets a body that nobody wants run out beside the answer. A client that is still sending could lose the answer if
 /// the connection were closed under it, and could not use the connection again.
-fn discard(head: &Parts, mut body: Incoming) {
-    const MOST: usize = 1024 * 1024;
+fn discard_up_to(most: usize, head: &Parts, mut body: Incoming) {
     // A client that asks before it sends is answered, and sends nothing.
     let waits = head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if body.is_end_stream() || waits {
@@ -245,7 +254,7 @@ fn discard(head: &Parts, mut body: Incoming) {
         let mut seen = 0;
         while let Some(Ok(frame)) = body.frame().await {
             seen += frame.data_ref().map_or(0, Bytes::len);
-            if seen > MOST {
+            if seen > most {
                 break;
             }
         }

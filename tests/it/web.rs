@@ -445,10 +445,31 @@ async fn bodies_have_a_limit() {
     let gateway = start_with("", "[limits]\nbody = \"64 KiB\"").await;
     let anna = basic("anna", PASSWORD);
     let put = format!("PUT /dav/anna/private/a.ics HTTP/1.1\r\nHost: x\r\n{anna}");
-    // Declared: nothing has to be sent.
-    let mut declared = wire(&gateway).await;
-    declared.send(format!("{put}Content-Length: 65537\r\n\r\n")).await;
-    assert_eq!(declared.answer().await.expect("an answer").status, 413);
+    // Declared: nothing has to be sent. Of calendar data it is told in its own words (RFC 4791 5.3.2.1).
+    let calendar = "Content-Type: text/calendar; charset=utf-8\r\n";
+    let json = "Content-Type: application/calendar+json\r\n";
+    let (xml, html) = ("Content-Type: text/xml\r\n", "Content-Type: text/html\r\n");
+    for (status, start, headers) in [
+        (403, "PUT /dav/anna/private/a.ics", ""),
+        (403, "PUT /dav/anna/private/a.ics", json),
+        (403, "PUT /dav/anna/nothing/a.ics", calendar),
+        (413, "PUT /dav/anna/private/a.ics", html),
+        (413, "PUT /dav/anna/private/", calendar),
+        (403, "POST /dav/anna/private/", calendar),
+        (403, "POST /dav/anna/outbox/", calendar),
+        (413, "POST /dav/anna/private/", xml),
+        (413, "POST /dav/anna/private/", ""),
+        (413, "PROPFIND /dav/anna/private/", xml),
+        (413, "REPORT /dav/anna/private/a.ics", calendar),
+    ] {
+        let mut declared = wire(&gateway).await;
+        declared.send(format!("{start} HTTP/1.1\r\nHost: x\r\n{anna}{headers}Content-Length: 65537\r\n\r\n")).await;
+        let answer = declared.answer().await.expect("an answer");
+        assert_eq!(answer.status, status, "{start} {headers}");
+        let said =
+            "<C:max-resource-size/><CG:message xmlns:CG=\"urn:calgate\">a resource may have at most 65536 bytes<";
+        assert_eq!(answer.body.contains(said), status == 403, "{start} {headers}: {answer:?}");
+    }
     // Not declared.
     let mut chunked = wire(&gateway).await;
     chunked.send(format!("{put}Transfer-Encoding: chunked\r\n\r\n")).await;
@@ -456,12 +477,41 @@ async fn bodies_have_a_limit() {
         chunked.send(format!("1000\r\n{}\r\n", "x".repeat(4096))).await;
     }
     chunked.send("0\r\n\r\n").await;
-    assert_eq!(chunked.answer().await.expect("an answer").status, 413);
+    assert_eq!(chunked.answer().await.expect("an answer").status, 403);
     // Broken chunks.
     let mut broken = wire(&gateway).await;
     broken.send(format!("{put}Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n")).await;
     assert_eq!(broken.answer().await.expect("an answer").status, 400);
     assert!(broken.answer().await.is_none());
+}
+
+/// Many clients read no answer before all is sent, and lose it when the connection is closed under them.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_sends_too_much_hears_so() {
+    let gateway = start().await;
+    let (anna, body) = (basic("anna", PASSWORD), "x".repeat(5 << 20));
+    for framing in [format!("Content-Length: {}", body.len()), "Transfer-Encoding: chunked".to_owned()] {
+        let mut wire = wire(&gateway).await;
+        wire.send(format!("PUT /dav/anna/private/a.ics HTTP/1.1\r\nHost: x\r\n{anna}{framing}\r\n\r\n")).await;
+        match framing.starts_with('C') {
+            true => wire.stream.write_all(body.as_bytes()).await.expect("it is taken"),
+            false => {
+                let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+                wire.stream.write_all(chunks.as_bytes()).await.expect("it is taken");
+            }
+        }
+        let answer = wire.answer().await.expect("an answer");
+        assert!(answer.status == 403 && answer.body.contains("<C:max-resource-size/>"), "{framing}: {answer:?}");
+        wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert_eq!(wire.answer().await.expect("the connection goes on").status, 200, "{framing}");
+    }
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().http2_prior_knowledge().no_proxy().build().unwrap();
+    let url = format!("http://{}/dav/anna/private/a.ics", gateway.address);
+    let put = client.put(url).basic_auth("anna", Some(PASSWORD)).header("content-type", "text/calendar");
+    let answer = put.body(body).send().await.expect("an answer");
+    assert_eq!((answer.status().as_u16(), answer.version()), (403, reqwest::Version::HTTP_2));
+    assert!(answer.text().await.unwrap().contains("<C:max-resource-size/>"));
 }
 
 #[tokio::test]
