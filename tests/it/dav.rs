@@ -669,18 +669,24 @@ async fn what_is_stored_is_counted_and_bounded() {
         }
         sum
     };
-    let at_first = holds("nothing").await;
-    assert!(at_first > 0);
-    let large = event("large", 400_000);
+    assert!(holds("nothing").await > 0);
+    for n in 0..15 {
+        assert_eq!(
+            send("PUT", &format!("/dav/anna/home/f{n}.ics"), &[], &event(&format!("f{n}"), 60_000)).await.0,
+            201
+        );
+    }
+    let at_first = holds("it was nearly full").await;
+    let large = event("large", 40_000);
     for (path, uid, size, status) in [
-        ("/dav/anna/home/1.ics", "1", 400_000, 201),
-        ("/dav/anna/all/2.ics", "2", 400_000, 201),
-        ("/dav/anna/home/3.ics", "3", 400_000, 507),
-        ("/dav/anna/all/3.ics", "3", 400_000, 507),
-        ("/dav/anna/home/1.ics", "1", 700_000, 507),
-        ("/dav/anna/home/1.ics", "1", 390_000, 204),
-        ("/dav/anna/all/2.ics", "2", 410_000, 204),
-        ("/dav/anna/home/3.ics", "3", 30_000, 201),
+        ("/dav/anna/home/1.ics", "1", 40_000, 201),
+        ("/dav/anna/all/2.ics", "2", 40_000, 201),
+        ("/dav/anna/home/3.ics", "3", 40_000, 507),
+        ("/dav/anna/all/3.ics", "3", 40_000, 507),
+        ("/dav/anna/home/1.ics", "1", 60_000, 507),
+        ("/dav/anna/home/1.ics", "1", 39_000, 204),
+        ("/dav/anna/all/2.ics", "2", 41_000, 204),
+        ("/dav/anna/home/3.ics", "3", 3_000, 201),
     ] {
         let (answer, why) = send("PUT", path, &[], &event(uid, size)).await;
         assert_eq!(answer, status, "{path} {size}: {why}");
