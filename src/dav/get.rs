@@ -37,7 +37,7 @@ pub async fn answer(asked: Asked<'_>, head: bool) -> Result<Answer, Error> {
             Ok::<_, Error>((resource, tag))
         })
         .await?;
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let holds = |list: &Vec<crate::ids::Etag>| list.is_empty() || list.contains(&resource.etag);
     if condition.matches.is_some_and(|list| !holds(&list)) {
         let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
