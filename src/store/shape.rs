@@ -294,7 +294,8 @@ pub(super) fn discard(tx: &mut Tx<'_>, id: CalendarId) -> Result<()> {
     tx.execute("DELETE FROM subscriptions WHERE calendar_id = ?1", &[id.into()])?;
     // A name that nobody can type.
     tx.execute(
-        "UPDATE calendars SET active = 0, source = 'gone', grant_id = NULL, account_id = NULL, filling = NULL,
+        "UPDATE calendars SET active = 0, source = 'gone', grant_id = NULL, account_id = NULL, filling = NULL, held = 0,
+                octets = 0,
                 slug = slug || ' (gone ' || CAST(id AS TEXT) || ')'
           WHERE id = ?1",
         &[id.into()],
