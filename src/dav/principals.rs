@@ -416,7 +416,7 @@ fn access(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Access, D
         Source::Unified { .. } => unified::is_writable(tx, calendar.id, name.as_str())?,
         _ => calendar.writable,
     };
-    Ok(if may_write { Access::Write } else { Access::Read })
+    Ok(propfind::access(may_write))
 }
 
 /// An answer to expand-property.
