@@ -183,7 +183,7 @@ fn gather_from(
 }
 
 /// When `owner` can not be had at all, by their availability and by `hours`, those that calendars hold
-/// (RFC 7953 7.2.4), whose floating times are taken in the calendar's zone.
+/// (RFC 7953 7.2.3), whose floating times are taken in the calendar's zone.
 fn unavailable(
     tx: &mut Tx<'_>,
     owner: UserId,

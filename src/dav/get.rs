@@ -29,7 +29,7 @@ pub async fn answer(asked: Asked<'_>, head: bool) -> Result<Answer, Error> {
     let timezones = request::timezones(asked.headers)?;
     let actor = asked.actor.clone();
     // Whether it is what somebody has already is told below, for the form that they want.
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let condition = Condition { none_match: None, schedule_tag: None, ..condition };
     let (resource, tag) = asked
         .app

@@ -10,7 +10,7 @@ pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
-mod page;
+pub mod page;
 pub mod path;
 pub mod post;
 pub mod principals;

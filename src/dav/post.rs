@@ -55,7 +55,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         return Err(Error::not_allowed(&asked.target, "only a calendar can be added to"));
     };
     let prefer = Prefer::read(asked.headers);
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     if condition != Condition::default() {
         let why = "what is added is new: it has no version that a condition could be about";
         return Err(Error::new(StatusCode::PRECONDITION_FAILED, why));

@@ -25,7 +25,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     };
     let prefer = Prefer::read(asked.headers);
     let read = read(&asked, prefer)?;
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let place = Place { owner, slug, name };
     let done = match write::put(asked.app, asked.actor, &place, read.object, &condition).await {
         Ok(done) => done,
