@@ -160,7 +160,9 @@ async fn route(
         return Err(match method {
             "OPTIONS" => return Ok(options::plain(app, None, actor.may_write)),
             "PUT" | "MKCALENDAR" | "MKCOL" => match (method, parent(request.uri().path())) {
-                ("PUT", Some(Target::Calendar { .. })) => unfit_name(),
+                ("PUT", Some(Target::Calendar { .. })) | ("MKCALENDAR" | "MKCOL", Some(Target::Home { .. })) => {
+                    unfit_name()
+                }
                 ("PUT", _) | (_, Some(Target::Resource { .. }) | None) => no_parent(),
                 _ => mkcalendar::wrong_place(),
             },
@@ -235,7 +237,8 @@ fn parent(path: &str) -> Option<Target> {
 
 /// No resource can be called so, whatever calendar it would be in.
 fn unfit_name() -> Error {
-    let message = "nothing can have this name: it must be UTF-8, without control characters and escaped slashes";
+    let message = "nothing can have this name: it must be UTF-8, at most 255 bytes, without control characters and \
+                   escaped slashes";
     Error::new(StatusCode::FORBIDDEN, message)
 }
 
@@ -346,6 +349,7 @@ impl Error {
                 format!("the upstream calendar refused it: {why}"),
             ),
             Refusal::Full => Error::full("this calendar has as many resources as it can have: remove some first"),
+            Refusal::NoStorage => Error::full("these calendars hold as much as they may: remove some of it first"),
             Refusal::NoParent => no_parent(),
             Refusal::NotThere(why) => Error::read_only(&target.href(base), why),
             Refusal::NotMovable(why) => Error::new(StatusCode::FORBIDDEN, why),
@@ -435,6 +439,7 @@ mod tests {
         check(Refusal::UidChanged, 403, "</C:no-uid-conflict>", "");
         check(Refusal::Occupied { current: "e".into() }, 412, "", "\"e\"");
         check(Refusal::Full, 507, "<D:quota-not-exceeded/>", "");
+        check(Refusal::NoStorage, 507, "<D:quota-not-exceeded/>", "");
         check(Refusal::NoParent, 409, "", "");
         check(Refusal::NotThere("no".to_owned()), 403, "</D:need-privileges>", "");
         check(Refusal::NotMovable("no".to_owned()), 403, "", "");

@@ -77,6 +77,8 @@ pub struct Scene {
     pub limits: Limits,
     /// The sync token of the actor's home, where a home may be shown.
     pub home: Option<String>,
+    /// Octets in all calendars of the actor, where [`super::sheet::Sheet::wants_quota`] says that they are asked for.
+    pub stored: Option<i64>,
     /// Where push messages are offered.
     pub push: Option<Arc<notify::Push>>,
 }
@@ -127,6 +129,8 @@ use Ns::{Apple, CalDav, CalendarServer, Dav};
 
 /// The one property that depends on the [`Access`] to a resource.
 pub const PRIVILEGES: &str = "current-user-privilege-set";
+/// What [`Scene::stored`] is for.
+pub const QUOTA: [&str; 2] = ["quota-available-bytes", "quota-used-bytes"];
 /// The one that depends on what a resource holds.
 pub const SCHEDULE_TAG: &str = "schedule-tag";
 
@@ -147,6 +151,9 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
     row(Dav, PRIVILEGES, current_user_privilege_set),
+    // RFC 4331
+    row(Dav, QUOTA[0], quota_available_bytes),
+    row(Dav, QUOTA[1], quota_used_bytes),
     // RFC 5842, 5995
     row(Dav, "resource-id", resource_id),
     row(Dav, "add-member", add_member),
@@ -199,7 +206,7 @@ pub const PROPS: &[Prop] = &[
     Prop { set: Set::CalendarElement(set_transp), ..row(CalDav, "schedule-calendar-transp", schedule_calendar_transp) },
     row(CalDav, SCHEDULE_TAG, schedule_tag),
     // A draft of it, which Apple's clients still read: which calendars make their owner busy
-    row(CalDav, "calendar-free-busy-set", calendar_free_busy_set),
+    Prop { set: Set::CalendarElement(set_counts), ..row(CalDav, "calendar-free-busy-set", calendar_free_busy_set) },
     // RFC 7953 7.2
     Prop { set: Set::Inbox(BoxSetting::Availability), ..row(CalDav, "calendar-availability", calendar_availability) },
     // WebDAV-Push
@@ -365,6 +372,26 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
 
 /// RFC 5842 3.1: the same for ever, whatever the collection is called; another one when it is made anew. Resources have
 /// none: their rows are not known where they are listed.
+/// One user's storage is one pool, so every collection that takes from it says the same (RFC 4331 4). How much another
+/// user has stored is not told to those they share with.
+fn quota(scene: &Scene, node: &Node<'_>) -> Option<i64> {
+    let own = match node {
+        Node::Home(user) => user.id == scene.actor.user,
+        Node::Calendar(calendar) => calendar.user == scene.actor.user && calendar.share.is_none(),
+        _ => false,
+    };
+    scene.stored.filter(|_| own)
+}
+
+fn quota_available_bytes(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let all = i64::try_from(scene.limits.storage).unwrap_or(i64::MAX);
+    quota(scene, node).is_some_and(|used| write!(out, "{}", (all - used).max(0)).is_ok())
+}
+
+fn quota_used_bytes(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    quota(scene, node).is_some_and(|used| write!(out, "{used}").is_ok())
+}
+
 fn resource_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let what = match node {
         Node::Principal(user) => format!("principal {}", user.id),
@@ -587,6 +614,20 @@ fn set_transp(value: Option<&Value>, edit: &mut Edit) -> Result<(), String> {
     Ok(())
 }
 
+/// Apple's clients say of a calendar that they make whether it counts: with YES or NO, of no namespace, in the name of the
+/// draft's property. What is said by `schedule-calendar-transp` beside it holds.
+fn set_counts(value: Option<&Value>, edit: &mut Edit) -> Result<(), String> {
+    let said: Vec<&str> = value.iter().flat_map(|v| &v.children).map(|(name, _)| name.name.as_str()).collect();
+    let transparent = match said.as_slice() {
+        ["YES"] => Some(false),
+        ["NO"] => Some(true),
+        [] if value.is_none() => None,
+        _ => return Err("calendar-free-busy-set of a calendar has YES or NO in it".to_owned()),
+    };
+    edit.transparent.get_or_insert(transparent);
+    Ok(())
+}
+
 fn set_displayname(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
     edit.display_name = Some(short(value, 1024)?);
     Ok(())
@@ -704,6 +745,8 @@ pub fn setting(name: &PropName, on_calendar: bool, on_principal: bool, on_inbox:
         Some(Prop { set: Set::CalendarElement(set), .. }) if on_calendar => Setting::LiveElement(*set),
         Some(Prop { set: Set::Inbox(setting), .. }) if on_inbox => Setting::Inbox(*setting),
         Some(Prop { set: Set::Inbox(_), .. }) => Setting::Protected,
+        // On the inbox it is told, by what each calendar says.
+        Some(Prop { name: "calendar-free-busy-set", .. }) if on_inbox => Setting::Protected,
         // A person's name is not a client's to change.
         Some(Prop { name: "displayname", .. }) if on_principal => Setting::Protected,
         Some(_) => Setting::Dead,

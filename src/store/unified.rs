@@ -12,8 +12,9 @@
 
 use super::calendars::{self, Calendar};
 use super::grants::{self, May};
+use super::resources::{self, Grown};
 use super::tx::Value;
-use super::{Error, Result, Tx, homes, instances, resources};
+use super::{Error, Result, Tx, homes, instances};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -291,7 +292,7 @@ fn refresh_lane(tx: &mut Tx<'_>, unified: &Unified, lane: Lane, uid: &str, now: 
             origin.last.into(),
         ],
     )?;
-    resources::changed(tx, unified.id, seq, 0, now)
+    resources::changed(tx, unified.id, seq, Grown::default(), now)
 }
 
 /// Makes a row a tombstone.
@@ -306,7 +307,7 @@ fn bury(tx: &mut Tx<'_>, unified: &Unified, id: ResourceId, now: Instant) -> Res
            FROM resources r JOIN calendars c ON c.id = r.calendar_id JOIN users u ON u.id = c.user_id WHERE r.id = ?1)",
         &[id.into()],
     )?;
-    resources::changed(tx, unified.id, seq, 0, now)
+    resources::changed(tx, unified.id, seq, Grown::default(), now)
 }
 
 /// The first member's row of a UID in a lane; of several in one member the first by name.

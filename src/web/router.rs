@@ -25,6 +25,16 @@ use crate::dav::path::{self, Target};
 /// What a feed's URL begins with.
 pub const FEED: &str = "/feed/";
 
+/// Gives a request of HTTP/2 the Host that it says in its URL (RFC 9113 8.3.1): what is behind looks in one place.
+pub fn name_host<B>(request: &mut Request<B>) {
+    if request.version() == Version::HTTP_2
+        && !request.headers().contains_key(HOST)
+        && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
 /// Makes the URL of a request one inside this server: without what proxies may have left of `public_url` in front of it.
 pub fn take_prefix(public_url: &PublicUrl, uri: &mut Uri) {
     let inside = public_url.inside(uri.path());

@@ -664,6 +664,16 @@ async fn http2_is_spoken_with_and_without_tls() {
     check(client.get(format!("{url}/healthz?{}", "x".repeat(9_000))), 414).await;
     check(client.put(format!("{url}/dav/a")).body("x".repeat(300_000)), 401).await;
     check(client.head(format!("{url}/healthz")), 200).await;
+    // Its authority is its Host.
+    let to = async |host: &str, status: u16| {
+        let mv = reqwest::Method::from_bytes(b"MOVE").unwrap();
+        let request = client.request(mv, format!("{url}/dav/anna/private/none.ics"));
+        let to = format!("{host}/dav/anna/private/b.ics");
+        check(request.basic_auth("anna", Some(PASSWORD)).header("Destination", to), status).await;
+    };
+    to("https://elsewhere.example", 502).await;
+    to("https://cal.example.org", 404).await;
+    to(&url, 404).await;
     let many = (0..101).fold(client.get(format!("{url}/healthz")), |request, n| request.header(format!("x-{n}"), "y"));
     check(many, 431).await;
     check(client.get(format!("{url}/healthz")), 200).await;
