@@ -655,8 +655,11 @@ pub fn stay(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
 /// Rows that were moved to one of `calendar` and refused there.
 pub fn moved_back(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<ResourceId>> {
     tx.query(
-        "SELECT s.id FROM resources t JOIN resources s ON s.arrival_id = t.id
-          WHERE t.calendar_id = ?1 AND s.moved_back = 1 ORDER BY s.id",
+        // Of what is on its way, which is little, and not of what the calendar holds.
+        "SELECT s.id FROM resources s
+          WHERE s.arrival_id > 0 AND s.moved_back = 1
+            AND (SELECT t.calendar_id FROM resources t WHERE t.id = s.arrival_id) = ?1
+          ORDER BY s.arrival_id, s.id",
         &[calendar.into()],
         |row| row.int(0).map(ResourceId),
     )
