@@ -10,7 +10,7 @@ pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
-mod page;
+pub mod page;
 pub mod path;
 pub mod post;
 pub mod principals;
@@ -160,7 +160,9 @@ async fn route(
         return Err(match method {
             "OPTIONS" => return Ok(options::plain(app, None, actor.may_write)),
             "PUT" | "MKCALENDAR" | "MKCOL" => match (method, parent(request.uri().path())) {
-                ("PUT", Some(Target::Calendar { .. })) => unfit_name(),
+                ("PUT", Some(Target::Calendar { .. })) | ("MKCALENDAR" | "MKCOL", Some(Target::Home { .. })) => {
+                    unfit_name()
+                }
                 ("PUT", _) | (_, Some(Target::Resource { .. }) | None) => no_parent(),
                 _ => mkcalendar::wrong_place(),
             },
@@ -235,7 +237,8 @@ fn parent(path: &str) -> Option<Target> {
 
 /// No resource can be called so, whatever calendar it would be in.
 fn unfit_name() -> Error {
-    let message = "nothing can have this name: it must be UTF-8, without control characters and escaped slashes";
+    let message = "nothing can have this name: it must be UTF-8, at most 255 bytes, without control characters and \
+                   escaped slashes";
     Error::new(StatusCode::FORBIDDEN, message)
 }
 

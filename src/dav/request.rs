@@ -735,8 +735,9 @@ fn about(target: Option<&Target>) -> About {
 /// Lists of one `If` header.
 const MAX_LISTS: usize = 100;
 
-/// `Destination` (RFC 4918 10.3): a path of ours, at no host or at one of ours, which are that of `base` and the one that
-/// this request was sent to. What is elsewhere is 502 (9.8.5).
+/// `Destination` (RFC 4918 10.3): a path of ours, at no host or at one of ours, which are that of `base`, the one that
+/// this request was sent to, and those that a proxy was asked for (where it is believed, `X-Forwarded-Host` says them).
+/// What is elsewhere is 502 (9.8.5).
 pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Error> {
     let sent = headers.get(HeaderName::from_static("destination"));
     let sent = sent.ok_or_else(|| Error::bad("a Destination header must say where it goes to"))?;
@@ -747,9 +748,11 @@ pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Erro
         Some((_, rest)) => {
             let path = rest.find('/').unwrap_or(rest.len());
             let asked = headers.get(HOST).and_then(|h| h.to_str().ok());
-            // HTTP/2 has no Host: then the path alone is looked at.
-            let ours = [Some(base.origin()), asked].into_iter().flatten().any(|own| host(own) == host(&rest[..path]));
-            if asked.is_some() && !ours {
+            let proxied = headers.get(HeaderName::from_static("x-forwarded-host")).and_then(|h| h.to_str().ok());
+            let proxied = proxied.into_iter().flat_map(|hosts| hosts.split(','));
+            let mut ours = [Some(base.origin()), asked].into_iter().flatten().chain(proxied);
+            // HTTP/1.0 may have no Host: then the path alone is looked at.
+            if asked.is_some() && !ours.any(|own| host(own) == host(&rest[..path])) {
                 return Err(elsewhere());
             }
             if path == rest.len() { "/" } else { &rest[path..] }
@@ -872,13 +875,16 @@ mod tests {
     fn a_destination_is_at_a_host_of_ours() {
         let check = |sent: &'static str, expect: bool| {
             let base = PublicUrl::example("https://cal.example.org/cal");
-            let headers = headers(&[("host", "10.0.0.2:8080"), ("destination", sent)]);
+            let proxied = ("x-forwarded-host", "front.example:8443,other.example");
+            let headers = headers(&[("host", "10.0.0.2:8080"), proxied, ("destination", sent)]);
             assert_eq!(destination(&headers, &base).is_ok(), expect, "{sent}");
         };
         check("https://cal.example.org/cal/dav/anna/work/a.ics", true);
         check("https://CAL.example.org:443/cal/dav/anna/work/a.ics", true);
         check("http://10.0.0.2:8080/dav/anna/work/a.ics", true);
         check("http://anna@10.0.0.2/dav/anna/work/a.ics", true);
+        check("https://front.example/cal/dav/anna/work/a.ics", true);
+        check("https://Other.example:444/dav/anna/work/a.ics", true);
         check("/dav/anna/work/a.ics", true);
         check("https://evil.example/dav/anna/work/a.ics", false);
         check("https://cal.example.org.evil.example/dav/anna/work/a.ics", false);

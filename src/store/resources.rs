@@ -111,27 +111,6 @@ pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> {
     tx.query(select_resource!("r.calendar_id = ?1 ORDER BY r.name"), &[calendar.id.into()], from_row)
 }
 
-/// At most `limit` live resources with their bodies, by id, after `after`, whose span touches `window`: to go through a
-/// calendar without holding it.
-pub fn page(
-    tx: &mut Tx<'_>,
-    calendar: &Calendar,
-    after: ResourceId,
-    window: Window,
-    limit: u32,
-) -> Result<Vec<Resource>> {
-    let params = [calendar.id.into(), after.into(), window.start.into(), window.end.into(), i64::from(limit).into()];
-    tx.query(
-        select_resource!(
-            "r.calendar_id = ?1 AND r.id > ?2
-               AND (r.first IS NULL OR r.first < ?4) AND (r.last IS NULL OR r.last >= ?3)
-             ORDER BY r.id LIMIT ?5"
-        ),
-        &params,
-        from_row,
-    )
-}
-
 pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Resource>> {
     let params = [calendar.id.into(), name.as_str().into()];
     tx.one(select_resource!("r.calendar_id = ?1 AND r.name = ?2"), &params, from_row)
