@@ -14,12 +14,12 @@ use calgate::store::grants::{self, May, NotGranted};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, Version};
 use calgate::store::shape::{self, Step};
-use calgate::store::users::{self, Actor};
+use calgate::store::users;
 use calgate::store::{self, Tx, declared};
 use calgate::sync;
 use tokio::sync::watch;
 
-use crate::kit::{self, NOW, event, on_both_engines};
+use crate::kit::{self, NOW, actor, event, on_both_engines};
 
 on_both_engines! {
     no_transaction_changes_more_than_it_has_room_for,
@@ -67,12 +67,6 @@ async fn small_rooms(url: &str) -> Arc<App> {
     let app = kit::app(url, &home_with("title")).await;
     app.store.set_room(ROOM);
     app
-}
-
-async fn actor(app: &App, name: &str) -> Actor {
-    let name = name.to_owned();
-    let user = app.store.read(move |tx| users::by_name(tx, &name)).await.expect("a read");
-    Actor::of(&user.expect("the user is there"))
 }
 
 async fn with<T: Send + 'static>(
