@@ -150,7 +150,9 @@ impl Calendar {
         let seen = Token { seq: Seq(seq.parse().ok()?), begun: begun.map(|b| b.parse().map(Seq)).transpose().ok()? };
         // Of what was deleted before a first listing began, nobody who is in the middle of it needs to hear.
         let since = seen.begun.unwrap_or(seen.seq);
-        let past = seen.seq.0 >= 0 && seen.seq <= since && (self.floor..=self.seq).contains(&since);
+        // The middle of a listing lies before where it began: at its end there is nothing left to say of it.
+        let midst = seen.begun.is_none_or(|begun| seen.seq < begun);
+        let past = seen.seq.0 >= 0 && midst && (self.floor..=self.seq).contains(&since);
         (past && self.token_of(seen) == token).then_some(seen)
     }
 }
