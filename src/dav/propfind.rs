@@ -16,7 +16,7 @@ use crate::store::properties::Dead;
 use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
-use crate::store::{Tx, grants, homes, properties, scheduling};
+use crate::store::{Tx, grants, homes, properties, resources, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
@@ -68,6 +68,7 @@ pub fn scene(asked: &Asked<'_>) -> Scene {
         base: asked.base.clone(),
         limits: asked.limits,
         home: None,
+        stored: None,
         push: asked.app.push.load_full(),
     }
 }
@@ -105,6 +106,9 @@ fn first(
 ) -> Result<(Option<Place>, bool), Error> {
     if matches!(target, Target::Root { .. } | Target::Home { .. }) {
         writer.scene.home = Some(homes::home(tx, writer.scene.actor.user)?.token());
+    }
+    if writer.sheet.wants_quota() {
+        writer.scene.stored = Some(resources::octets(tx, writer.scene.actor.user)?);
     }
     let (scene, sheet) = (&writer.scene, &mut writer.sheet);
     let deep = depth == Depth::One;

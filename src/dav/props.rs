@@ -77,6 +77,8 @@ pub struct Scene {
     pub limits: Limits,
     /// The sync token of the actor's home, where a home may be shown.
     pub home: Option<String>,
+    /// Octets in all calendars of the actor, where [`super::sheet::Sheet::wants_quota`] says that they are asked for.
+    pub stored: Option<i64>,
     /// Where push messages are offered.
     pub push: Option<Arc<notify::Push>>,
 }
@@ -124,6 +126,8 @@ use Ns::{Apple, CalDav, CalendarServer, Dav};
 
 /// The one property that depends on the [`Access`] to a resource.
 pub const PRIVILEGES: &str = "current-user-privilege-set";
+/// What [`Scene::stored`] is for.
+pub const QUOTA: [&str; 2] = ["quota-available-bytes", "quota-used-bytes"];
 /// The one that depends on what a resource holds.
 pub const SCHEDULE_TAG: &str = "schedule-tag";
 
@@ -144,6 +148,9 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
     row(Dav, PRIVILEGES, current_user_privilege_set),
+    // RFC 4331
+    row(Dav, QUOTA[0], quota_available_bytes),
+    row(Dav, QUOTA[1], quota_used_bytes),
     // RFC 5842, 5995
     row(Dav, "resource-id", resource_id),
     row(Dav, "add-member", add_member),
@@ -358,6 +365,26 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
 
 /// RFC 5842 3.1: the same for ever, whatever the collection is called; another one when it is made anew. Resources have
 /// none: their rows are not known where they are listed.
+/// One user's storage is one pool, so every collection that takes from it says the same (RFC 4331 4). How much another
+/// user has stored is not told to those they share with.
+fn quota(scene: &Scene, node: &Node<'_>) -> Option<i64> {
+    let own = match node {
+        Node::Home(user) => user.id == scene.actor.user,
+        Node::Calendar(calendar) => calendar.user == scene.actor.user && calendar.share.is_none(),
+        _ => false,
+    };
+    scene.stored.filter(|_| own)
+}
+
+fn quota_available_bytes(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let all = i64::try_from(scene.limits.storage).unwrap_or(i64::MAX);
+    quota(scene, node).is_some_and(|used| write!(out, "{}", (all - used).max(0)).is_ok())
+}
+
+fn quota_used_bytes(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    quota(scene, node).is_some_and(|used| write!(out, "{used}").is_ok())
+}
+
 fn resource_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let what = match node {
         Node::Principal(user) => format!("principal {}", user.id),

@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 use super::path;
-use super::props::{Node, PRIVILEGES, PROPS, Prop, SCHEDULE_TAG, Scene, Set, find, is_reserved};
+use super::props::{Node, PRIVILEGES, PROPS, Prop, QUOTA, SCHEDULE_TAG, Scene, Set, find, is_reserved};
 use super::request::{PropName, Wanted};
 use super::response::{Ns, Tags, status_line, tags};
 use super::xml::escape;
@@ -99,6 +99,12 @@ impl Sheet {
     pub fn wants_schedule_tag(&self) -> bool {
         let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::CalDav && p.name == SCHEDULE_TAG);
         !self.names && self.columns.iter().any(asks)
+    }
+
+    /// Whether it has to be looked up how much is stored.
+    pub fn wants_quota(&self) -> bool {
+        let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::Dav && QUOTA.contains(&p.name));
+        self.columns.iter().any(asks)
     }
 
     /// Writes the response element of one node. `href` needs no escapes.

@@ -384,6 +384,7 @@ mod tests {
         check("whether a month is much", |tx, c| assert!(!Walk::is_light(tx, c, APRIL, 10).unwrap()));
         check("what may be in an empty month", |tx, c| assert!(resources::in_window(tx, c, JUNE).unwrap().is_empty()));
         check("free/busy", |tx, c| assert!(instances::busy(tx, c.id, JUNE).unwrap().entries.is_empty()));
+        check("what comes back", |tx, c| assert!(resources::moved_back(tx, c.id).unwrap().is_empty()));
         check("what is unsent", |tx, c| assert!(resources::unsent(tx, c.id, 10).unwrap().is_empty()));
         check("a change", |tx, _| {
             let work = member(tx);
