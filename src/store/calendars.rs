@@ -5,7 +5,7 @@ use std::fmt;
 use super::grants::{self, Grant, May, Share};
 use super::scheduling::RESERVED;
 use super::tx::{Row, Value};
-use super::users::Actor;
+use super::users::{self, Actor};
 use super::{Error, Result, Tx, accounts::Account, homes, numbers, resources, unified};
 use jiff::tz::TimeZone;
 
@@ -366,6 +366,10 @@ pub fn create(
         return Err(NotMade::Denied(Denied::ReadOnly("this app password may only read".to_owned())));
     }
     tx.lock_writer(actor.user)?;
+    // A login is remembered for a while: its user may be gone.
+    if users::by_id(tx, actor.user)?.is_none_or(|user| user.name != owner) {
+        return Err(NotMade::Denied(Denied::Missing));
+    }
     let kinds = new.components.as_deref().unwrap_or(&KINDS);
     let given = Given {
         name: slug,

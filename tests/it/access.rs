@@ -546,3 +546,42 @@ async fn a_uid_that_is_hidden_is_made_like_any_other() {
         assert!(hit[6].contains(": 201 Created") && hit[11].contains(": 201") && hit[14].contains(": 201"), "{hit:#?}");
     }
 }
+
+/// A right login is remembered for a minute. Whose user is removed meanwhile finds nothing, and no fault of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_finds_nothing() {
+    let world = World::new().await;
+    world.app.store.write(|tx| users::add(tx, "gone", None, &[], "UTC")).await.unwrap().expect("the name is free");
+    let actor = world.actor("gone").await;
+    let send = async |method: &str, path: &str, body: &str| {
+        let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
+        let request = request.header("Content-Type", "text/calendar").body(Bytes::copy_from_slice(body.as_bytes()));
+        dav::handle(&world.app, &actor, request.unwrap()).await.status().as_u16()
+    };
+    let sync =
+        "<D:sync-collection xmlns:D='DAV:'><D:sync-token/><D:sync-level>1</D:sync-level><D:prop/></D:sync-collection>";
+    let busy = "<C:free-busy-query xmlns:C='urn:ietf:params:xml:ns:caldav'><C:time-range start='20260601T000000Z' \
+                end='20260701T000000Z'/></C:free-busy-query>";
+    assert_eq!(send("MKCALENDAR", "/dav/gone/c/", "").await, 201);
+    assert_eq!(send("PROPFIND", "/dav/", "").await, 207);
+    assert!(world.app.store.write(|tx| users::remove(tx, "gone", NOW)).await.unwrap());
+    for (method, path, body) in [
+        ("PROPFIND", "/", ""),
+        ("PROPFIND", "/dav/", ""),
+        ("PROPFIND", "/dav/principals/gone/", ""),
+        ("PROPFIND", "/dav/gone/", ""),
+        ("PROPFIND", "/dav/gone/inbox/", ""),
+        ("PROPFIND", "/dav/gone/c/", ""),
+        ("REPORT", "/dav/gone/", sync),
+        ("REPORT", "/dav/gone/", busy),
+        ("REPORT", "/dav/gone/c/", sync),
+        ("GET", "/dav/gone/c/", ""),
+        ("DELETE", "/dav/gone/c/", ""),
+        ("PUT", "/dav/gone/c/a.ics", SECRET),
+        ("POST", "/dav/gone/c/", SECRET),
+        ("MKCALENDAR", "/dav/gone/d/", ""),
+    ] {
+        let status = send(method, path, body).await;
+        assert!(matches!(status, 403 | 404 | 409), "{method} {path}: {status}");
+    }
+}
