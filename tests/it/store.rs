@@ -67,8 +67,7 @@ write_to = "one"
 "#;
 
 async fn anna(app: &App) -> Actor {
-    let user = app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
-    Actor::of(&user.expect("anna is there"))
+    kit::actor(app, "anna").await
 }
 
 /// Opens a calendar of anna's and does something with it in one transaction.

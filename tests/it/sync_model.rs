@@ -7,19 +7,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use calgate::app::App;
-use calgate::dav;
 use calgate::ids::{CalendarId, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::grants::{self, May, NotGranted};
-use calgate::store::users::{self, Actor};
+use calgate::store::users::Actor;
 use calgate::store::walk::Walk;
 use calgate::store::{self, Tx, prune};
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use http::StatusCode;
 
-use crate::kit;
+use crate::kit::{self, Dice};
 
 kit::on_both_engines![who_follows_the_token_holds_what_is_listed];
 
@@ -43,23 +40,6 @@ email = "bert@example.com"
 "#;
 
 const DAY: i64 = 86_400;
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
 
 /// What was done, for who has to find out why.
 struct Steps {
@@ -132,9 +112,7 @@ struct Model {
 
 impl Model {
     async fn actor(&self, name: &str) -> Actor {
-        let name = name.to_owned();
-        let user = self.app.store.read(move |tx| users::by_name(tx, &name)).await.expect("a read");
-        Actor::of(&user.expect("the user is there"))
+        kit::actor(&self.app, name).await
     }
 
     fn happened(&mut self, what: &'static str) {
@@ -149,14 +127,8 @@ impl Model {
         headers: &[(&str, &str)],
         body: &str,
     ) -> (StatusCode, String) {
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a method")).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request");
-        let answer = dav::handle(&self.app, &self.actor(user).await, request).await;
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.expect("nothing cuts it").to_bytes();
+        let answer = kit::ask(&self.app, &self.actor(user).await, method, path, headers, body).await;
+        let (head, body) = kit::whole(answer).await.into_parts();
         self.steps.done.push(format!("{user}: {method} {path} {headers:?} → {}", head.status.as_u16()));
         assert!(!head.status.is_server_error() || head.status == StatusCode::INSUFFICIENT_STORAGE);
         (head.status, String::from_utf8(body.to_vec()).expect("UTF-8"))
