@@ -247,7 +247,12 @@ fn lock(tx: &mut Tx<'_>, calendar: &Calendar, to: UserId) -> Result<(), NotGrant
     if calendar.user == to {
         return Err(NotGranted::Oneself);
     }
-    Ok(tx.lock_clock_with(calendar.user, to)?)
+    tx.lock_clock_with(calendar.user, to)?;
+    // Removed while we waited: another that is called so later is not what was meant.
+    match calendars::for_engine(tx, calendar.id)? {
+        Some(_) => Ok(()),
+        None => Err(NotGranted::Store(Error::Busy)),
+    }
 }
 
 /// Whom it was given to does not want it any more.

@@ -204,7 +204,7 @@ impl Tx<'_> {
             self.say("ROLLBACK TO SAVEPOINT reach")?;
             let hopeless = missing.iter().any(|id| in_vain.users().contains(id));
             if hopeless {
-                self.say("SET LOCAL lock_timeout = '200ms'")?;
+                self.say("SET LOCAL lock_timeout = '500ms'")?;
             }
             locked = match self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0)) {
                 Err(Error::Busy) => {
@@ -217,6 +217,7 @@ impl Tx<'_> {
                 locked => locked?,
             };
             if hopeless {
+                // As `postgres::PATIENCE` says.
                 self.say("SET LOCAL lock_timeout = '5s'")?;
             }
         }

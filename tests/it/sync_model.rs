@@ -103,7 +103,7 @@ struct Model {
     dice: Dice,
     steps: Steps,
     clients: Vec<Client>,
-    /// The number of the last tombstone that was forgotten, by the making of the calendar: ids are used again.
+    /// The number of the last tombstone that was forgotten, by the making of the calendar.
     forgotten: BTreeMap<i64, Seq>,
     /// How often each thing happened, so that nothing is tested by never happening.
     count: BTreeMap<&'static str, u32>,
