@@ -9,7 +9,7 @@ use calgate::app::App;
 use calgate::ids::Name;
 use calgate::store::calendars::{self, Denied, Need};
 use calgate::store::resources::{self, Version};
-use calgate::store::users::Actor;
+use calgate::store::users::{self, Actor};
 use calgate::{dav, ical};
 use http::{Response, StatusCode};
 
@@ -541,11 +541,10 @@ async fn a_uid_that_is_hidden_is_made_like_any_other() {
 async fn who_is_removed_finds_nothing() {
     let world = World::new().await;
     world.app.store.write(|tx| users::add(tx, "gone", None, &[], "UTC")).await.unwrap().expect("the name is free");
-    let actor = world.actor("gone").await;
+    let actor = kit::actor(&world.app, "gone").await;
     let send = async |method: &str, path: &str, body: &str| {
-        let request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
-        let request = request.header("Content-Type", "text/calendar").body(Bytes::copy_from_slice(body.as_bytes()));
-        dav::handle(&world.app, &actor, request.unwrap()).await.status().as_u16()
+        let headers = [("Content-Type", "text/calendar")];
+        kit::ask(&world.app, &actor, method, path, &headers, body).await.status().as_u16()
     };
     let sync =
         "<D:sync-collection xmlns:D='DAV:'><D:sync-token/><D:sync-level>1</D:sync-level><D:prop/></D:sync-collection>";
