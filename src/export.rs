@@ -18,9 +18,10 @@ use crate::store::{self, Tx};
 
 /// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
 const REFRESH: &str = "PT15M";
-/// Rows, and octets of objects, after which one look at the calendar ends.
-const ROWS: u32 = 100;
-const OCTETS: usize = 1 << 20;
+/// Rows, and octets of objects, after which one look at the calendar ends: some tens of milliseconds, and as much as one
+/// object may have.
+const ROWS: u32 = 1_000;
+const OCTETS: usize = 2 << 20;
 
 /// What is to be in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -60,6 +60,8 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     });
     match made.await {
         Ok(()) => {
+            // It may be what a unified calendar has waited for.
+            asked.app.wake.notify_one();
             let mut answer = response::empty(StatusCode::CREATED);
             // A success says nothing as it is (RFC 8144 2.3).
             let prefer = Prefer { noroot: false, ..Prefer::read(asked.headers) };
@@ -180,7 +182,10 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
         }
         match props::setting(&patch.name, true, false, false) {
             Setting::Live(set) => {
-                set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?
+                set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?;
+                if value.language && props::find(&patch.name).is_some_and(|prop| prop.language) {
+                    plan.dead.push(proppatch::dead(patch, &value.xml));
+                }
             }
             Setting::LiveElement(set) => {
                 set(Some(value), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?

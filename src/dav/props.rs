@@ -92,6 +92,9 @@ pub struct Prop {
     /// Writes what is inside the element. False: this node has none, so it goes into the 404 propstat.
     pub get: fn(&Scene, &Node<'_>, &mut String) -> bool,
     pub set: Set,
+    /// A calendar's is a text in some language, which is kept beside it: as the whole element that it was set by, where
+    /// dead properties are.
+    pub language: bool,
 }
 
 /// Whether a client may change a property.
@@ -115,11 +118,11 @@ pub enum BoxSetting {
 }
 
 const fn row(ns: Ns, name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
-    Prop { ns, name, allprop: false, get, set: Set::Never }
+    Prop { ns, name, allprop: false, get, set: Set::Never, language: false }
 }
 
 const fn basic(name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
-    Prop { ns: Ns::Dav, name, allprop: true, get, set: Set::Never }
+    Prop { allprop: true, ..row(Ns::Dav, name, get) }
 }
 
 use Ns::{Apple, CalDav, CalendarServer, Dav};
@@ -134,7 +137,7 @@ pub const SCHEDULE_TAG: &str = "schedule-tag";
 pub const PROPS: &[Prop] = &[
     // RFC 4918 15
     basic("resourcetype", resourcetype),
-    Prop { ns: Dav, name: "displayname", allprop: true, get: displayname, set: Set::Calendar(set_displayname) },
+    Prop { set: Set::Calendar(set_displayname), language: true, ..basic("displayname", displayname) },
     basic("getetag", getetag),
     basic("getcontenttype", getcontenttype),
     basic("getcontentlength", getcontentlength),
@@ -183,7 +186,11 @@ pub const PROPS: &[Prop] = &[
     row(CalDav, "max-date-time", max_date_time),
     row(CalDav, "max-instances", max_instances),
     row(CalDav, "max-attendees-per-instance", max_attendees_per_instance),
-    Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
+    Prop {
+        set: Set::Calendar(set_description),
+        language: true,
+        ..row(CalDav, "calendar-description", calendar_description)
+    },
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
     // RFC 7809 5.2; there is no service for zones here, so `timezone-service-set` is nowhere
     Prop { set: Set::Calendar(set_timezone_id), ..row(CalDav, "calendar-timezone-id", calendar_timezone_id) },

@@ -5,18 +5,27 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Error, Result, postgres, sqlite};
+use super::{Error, Result, postgres, shape, sqlite};
 use crate::ical::Instant;
 use crate::ids::{AccountId, CalendarId, GrantId, ResourceId, Seq, UserId};
 
 /// A transaction, on either engine.
 pub struct Tx<'a> {
     pub(super) engine: Engine<'a>,
+    /// Rows that this transaction may still change beside what it is about: more is left to a later one (`shape.rs`), so
+    /// that nobody waits for it long.
+    pub(super) room: usize,
 }
 
 pub(super) enum Engine<'a> {
     Sqlite(&'a rusqlite::Connection),
-    Postgres { tx: ::postgres::Transaction<'a>, statements: &'a mut Statements, in_vain: &'a InVain },
+    Postgres {
+        tx: ::postgres::Transaction<'a>,
+        statements: &'a mut Statements,
+        in_vain: &'a InVain,
+        /// What `lock_reach` was asked for and holds.
+        taken: Vec<[i64; 3]>,
+    },
 }
 
 /// Prepared statements of one PostgreSQL connection, by the address of their text.
@@ -51,7 +60,18 @@ pub enum Row<'r> {
     Postgres(&'r ::postgres::Row),
 }
 
+impl<'a> Tx<'a> {
+    pub(super) fn new(engine: Engine<'a>) -> Tx<'a> {
+        Tx { engine, room: shape::ROOM }
+    }
+}
+
 impl Tx<'_> {
+    /// So many rows were changed: there is less room.
+    pub(super) fn take(&mut self, rows: usize) {
+        self.room = self.room.saturating_sub(rows);
+    }
+
     /// Runs a statement; gives the number of rows it changed.
     pub fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         match &mut self.engine {
@@ -171,8 +191,11 @@ impl Tx<'_> {
                 )
             };
         }
+        let asked = [user.0, other.0, more];
         let in_vain = match &self.engine {
             Engine::Sqlite(_) => return Ok(()),
+            // Nobody else can change whom it reaches as long as these locks are held.
+            Engine::Postgres { taken, .. } if taken.contains(&asked) => return Ok(()),
             Engine::Postgres { in_vain, .. } => *in_vain,
         };
         let params = [user.into(), other.into(), more.into()];
@@ -185,6 +208,9 @@ impl Tx<'_> {
             missing.retain(|id| !locked.contains(id));
             if missing.is_empty() {
                 in_vain.users().retain(|id| !locked.contains(id));
+                if let Engine::Postgres { taken, .. } = &mut self.engine {
+                    taken.push(asked);
+                }
                 return Ok(());
             }
             // Somebody has them, or they were granted something while we waited for the others. All are let go, and
@@ -192,7 +218,7 @@ impl Tx<'_> {
             self.say("ROLLBACK TO SAVEPOINT reach")?;
             let hopeless = missing.iter().any(|id| in_vain.users().contains(id));
             if hopeless {
-                self.say("SET LOCAL lock_timeout = '200ms'")?;
+                self.say("SET LOCAL lock_timeout = '500ms'")?;
             }
             locked = match self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0)) {
                 Err(Error::Busy) => {
@@ -205,6 +231,7 @@ impl Tx<'_> {
                 locked => locked?,
             };
             if hopeless {
+                // As `postgres::PATIENCE` says.
                 self.say("SET LOCAL lock_timeout = '5s'")?;
             }
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Trouble, notify, pull, push, relocate};
+use super::{Trouble, notify, pull, push, relocate, shape};
 use crate::app::App;
 use crate::ical::{Instant, Window};
 use crate::secrets;
@@ -88,7 +88,7 @@ async fn work(app: Arc<App>, lease: Lease) {
     let interval = app.config.load().sync.interval.as_secs() as i64;
     let (rest, failed) = match (&done, lease.duty) {
         (Ok(Some(at)), _) => (Some(at.0.saturating_sub(app.clock.now().0)), false),
-        (Ok(None), Duty::Push(_) | Duty::Notify(_)) => (None, false),
+        (Ok(None), Duty::Push(_) | Duty::Notify(_) | Duty::Shape) => (None, false),
         (Ok(None), Duty::Pull(_)) => (Some(spread(interval)), false),
         (Ok(None), Duty::Discover(_)) => (Some(spread(DISCOVER)), false),
         (Ok(None), Duty::Horizon | Duty::Prune) => (Some(DAILY), false),
@@ -139,6 +139,7 @@ async fn perform(app: &Arc<App>, lease: &Lease) -> Result<Option<Instant>, Troub
         Duty::Notify(user) => return notify::run(app, user).await,
         Duty::Horizon => move_horizon(app).await?,
         Duty::Prune => forget_deleted(app).await?,
+        Duty::Shape => shape::run(app, lease).await?,
     }
     Ok(None)
 }
@@ -160,8 +161,10 @@ const AT_A_TIME: u32 = 500;
 /// Gives back what was moved to where nothing is any more, and forgets what was deleted longer ago than the configuration
 /// says.
 async fn forget_deleted(app: &App) -> Result<(), Trouble> {
+    // One that can not be given back holds up nothing else.
+    let mut done = Ok(());
     for row in app.store.read(resources::bereft).await? {
-        relocate::give_back(app, row).await?;
+        done = relocate::give_back(app, row).await.and(done);
     }
     let keep = i64::try_from(app.config.load().sync.keep_deleted.as_secs()).unwrap_or(i64::MAX);
     let before = app.clock.now().plus(-keep);
@@ -169,7 +172,7 @@ async fn forget_deleted(app: &App) -> Result<(), Trouble> {
         let forget = move |tx: &mut store::Tx<'_>| prune::tombstones(tx, calendar, before, prune::MOST, AT_A_TIME);
         while app.store.write(forget).await? {}
     }
-    Ok(())
+    done
 }
 
 /// 5 s, 10 s, 20 s … up to a quarter of an hour, with full jitter: accounts of one upstream do not come back in step.

@@ -41,7 +41,7 @@ use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
 use calgate::store::subscriptions::Subject;
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, accounts, homes, unified};
+use calgate::store::{self, accounts, homes, shape, unified};
 use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -188,7 +188,7 @@ pub(crate) async fn furnish(app: &App) -> (Actor, BTreeSet<String>) {
             };
             let remote = RemoteId::from("/dav/team/");
             let team = calendars::mirror(tx, &account, "team", &remote, "Team", &given, NOW)?.unwrap();
-            unified::reshape(tx, user.id, NOW)?;
+            shape::reshape(tx, user.id, NOW)?;
             calendars::pulled(tx, team, None, true, NOW)?;
             for (slug, name, object) in &files {
                 let calendar = calendars::home(tx, &Actor::of(&user), "anna").unwrap();
@@ -737,6 +737,39 @@ async fn no_more_is_expanded_than_the_limit() {
     };
     assert_eq!(expanded("20260604T000000Z").await, (3, false));
     assert_eq!(expanded("20260611T000000Z").await, (0, true));
+}
+
+/// Where hrefs lead to one and the same large thing again and again, its octets are counted each time.
+#[tokio::test]
+async fn what_is_followed_is_bounded() {
+    let world = world().await;
+    for name in ["one", "two"] {
+        let text = "x".repeat(60_000);
+        let patch = format!(
+            "<propertyupdate xmlns='DAV:'><set><prop><{name} xmlns='urn:x'>{text}</{name}></prop></set></propertyupdate>"
+        );
+        let answer = world.send("PROPPATCH", "/dav/principals/anna/", &[], patch.as_bytes()).await;
+        assert!(std::str::from_utf8(answer.body()).unwrap().contains("200 OK"));
+    }
+    for number in 0..80 {
+        let made = world.send("MKCALENDAR", &format!("/dav/anna/c{number}/"), &[], b"").await;
+        assert_eq!(made.status(), StatusCode::CREATED);
+    }
+    let large = "<property name='one' namespace='urn:x'/><property name='two' namespace='urn:x'/>";
+    let expand = async |what: &str| {
+        let body = format!("<expand-property xmlns='DAV:'>{what}</expand-property>");
+        let answer = world.send("REPORT", "/dav/anna/inbox/", &[], body.as_bytes()).await;
+        (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+    };
+    let (status, told) = expand(&format!("<property name='owner'>{large}</property>")).await;
+    assert_eq!((status, told.len() > 120_000), (207, true));
+    let of_all = format!(
+        "<property name='calendar-free-busy-set' namespace='urn:ietf:params:xml:ns:caldav'><property name='owner'>{large}\
+         </property></property>"
+    );
+    let (status, told) = expand(&of_all).await;
+    assert_eq!(status, 507, "{} octets", told.len());
+    assert!(told.contains("<D:number-of-matches-within-limits/>"), "{told}");
 }
 
 /// Every row of the table is asked for in some exchange, and no two rows are of one name.

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use calgate::app::App;
 use calgate::body::Body;
-use calgate::dav;
 use calgate::ical::Object;
 use calgate::ids::Name;
 use calgate::store::calendars::{self, Need};
 use calgate::store::resources::{self, Version};
-use calgate::store::users::{self, Actor};
-use http::{Method, Request, Response, StatusCode};
+use calgate::store::users::Actor;
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 
-use crate::kit;
+use crate::kit::{self, Dice};
 
 const HOME: &str = r#"
 [[user]]
@@ -45,11 +44,12 @@ kit::on_both_engines![
     a_query_tells_what_is_there_when_it_is_told,
     what_gets_another_name_is_told_under_one_of_them,
     a_calendar_that_goes_away_cuts_its_answer,
+    a_home_of_many_calendars_is_told_page_by_page,
     what_is_known_in_time_is_an_error_and_a_short_answer_is_whole,
 ];
 
 async fn anna(app: &App) -> Actor {
-    app.store.read(|tx| users::by_name(tx, "anna")).await.map(|user| Actor::of(&user.expect("anna"))).expect("a read")
+    kit::actor(app, "anna").await
 }
 
 /// Something that happens to a calendar: the object of that number is written, or removed (`None`).
@@ -85,13 +85,7 @@ async fn filled(url: &str) -> Arc<App> {
 }
 
 async fn send(app: &Arc<App>, method: &str, path: &str, depth: &str, body: &str) -> Response<Body> {
-    let request = Request::builder()
-        .method(Method::from_bytes(method.as_bytes()).expect("a method"))
-        .uri(path)
-        .header("depth", depth)
-        .body(Bytes::copy_from_slice(body.as_bytes()))
-        .expect("a request");
-    dav::handle(app, &anna(app).await, request).await
+    kit::ask(app, &anna(app).await, method, path, &[("depth", depth)], body).await
 }
 
 /// Reads an answer to its end; between two pages `meanwhile` happens.
@@ -149,24 +143,14 @@ async fn truth(app: &App, slug: &'static str) -> BTreeMap<String, String> {
     listed.into_iter().map(|l| (l.name.to_string(), format!("\"{}\"", l.etag))).collect()
 }
 
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % u64::from(bound)) as u32
-    }
-
-    /// Some objects are written anew, some removed, some that were not there made, all over the calendar.
-    fn changes(&mut self, revision: u32) -> Vec<Change> {
-        (0..1 + self.below(12))
-            .map(|_| (self.below(MANY + 200), if self.below(3) == 0 { None } else { Some(revision) }))
-            .collect()
-    }
+/// Some objects are written anew, some removed, some that were not there made, all over the calendar.
+fn changes(dice: &mut Dice, revision: u32) -> Vec<Change> {
+    let count = 1 + dice.below(12);
+    let one = |_| {
+        let number = dice.below(u64::from(MANY) + 200) as u32;
+        (number, if dice.below(3) == 0 { None } else { Some(revision) })
+    };
+    (0..count).map(one).collect()
 }
 
 /// Listings, first syncs and deltas with and without a limit, from the calendar and from a unified one over it, with
@@ -174,7 +158,7 @@ impl Chance {
 /// everything is quiet, what is there; and it was never told of an object that was not there.
 async fn who_follows_the_token_misses_nothing(url: String) {
     let app = filled(&url).await;
-    let mut chance = Chance(1);
+    let mut dice = Dice(1);
     let (mut revision, mut pages_seen) = (0, 0);
     for (slug, path) in [("work", "/dav/anna/work/"), ("all", "/dav/anna/all/")] {
         for way in ["listing", "first sync", "limited sync"] {
@@ -192,7 +176,7 @@ async fn who_follows_the_token_misses_nothing(url: String) {
                 let (text, pages) = read(answer, async |_| {
                     if busy {
                         revision += 1;
-                        change(&app, "work", chance.changes(revision)).await;
+                        change(&app, "work", changes(&mut dice, revision)).await;
                         known.extend(truth(&app, slug).await);
                     }
                 })
@@ -333,6 +317,42 @@ async fn a_calendar_that_goes_away_cuts_its_answer(url: String) {
         .await;
         assert!(cut.is_err(), "{method}: a part looks like the whole");
         change(&app, "brief", (0..MANY).map(|number| (number, Some(0))).collect()).await;
+    }
+}
+
+/// What is said of a calendar may be long, and of calendars there may be many.
+async fn a_home_of_many_calendars_is_told_page_by_page(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let mut expect = BTreeSet::new();
+    for number in 0..60 {
+        let about = format!("{number}{}", "x".repeat(6_000));
+        let made = format!(
+            "<C:mkcalendar xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><D:set><D:prop>\
+             <C:calendar-description>{about}</C:calendar-description></D:prop></D:set></C:mkcalendar>"
+        );
+        let path = format!("/dav/anna/c{number}/");
+        assert_eq!(send(&app, "MKCALENDAR", &path, "0", &made).await.status(), StatusCode::CREATED);
+        expect.insert((path, about));
+    }
+    let prop = "<D:prop><C:calendar-description xmlns:C=\"urn:ietf:params:xml:ns:caldav\"/></D:prop>";
+    let list = format!("<D:propfind xmlns:D=\"DAV:\">{prop}</D:propfind>");
+    let sync = format!(
+        "<D:sync-collection xmlns:D=\"DAV:\"><D:sync-token/><D:sync-level>1</D:sync-level>{prop}</D:sync-collection>"
+    );
+    for (method, body) in [("PROPFIND", &list), ("REPORT", &sync)] {
+        let (text, pages) = read(send(&app, method, "/dav/anna/", "1", body).await, async |_| {}).await.expect("all");
+        assert!(pages >= 3, "{method}: {pages} pages");
+        let between =
+            |one: &str, a: &str, b: &str| -> Option<String> { Some(one.split_once(a)?.1.split_once(b)?.0.to_owned()) };
+        let told: BTreeSet<(String, String)> = text
+            .split("<D:response>")
+            .filter_map(|one| {
+                let about = between(one, "<C:calendar-description>", "</C:calendar-description>")?;
+                Some((between(one, "<D:href>", "</D:href>")?, about))
+            })
+            .collect();
+        assert!(told == expect, "{method}: {} of {} calendars", told.len(), expect.len());
+        assert_eq!(text.matches("<D:response>").count(), if method == "PROPFIND" { 66 } else { 63 }, "{method}");
     }
 }
 

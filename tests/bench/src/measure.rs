@@ -21,6 +21,7 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// Of what each request took, all together `took` and `cpu` of the server.
     fn of(mut times: Vec<Duration>, cpu: Duration, took: Duration) -> Figures {
         times.sort_unstable();
         Figures {
@@ -91,10 +92,7 @@ pub fn measure(
         threads.into_iter().map(|t| t.join().expect("a loop does not panic")).collect()
     });
     let (took, cpu) = (begun.elapsed(), server.cpu() - before);
-    let mut times = Vec::new();
-    for each in loops {
-        times.extend(each?);
-    }
+    let times = loops.into_iter().collect::<io::Result<Vec<_>>>()?.concat();
     Ok(Figures::of(times, cpu, took))
 }
 
