@@ -4,7 +4,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -18,22 +18,29 @@ use super::{Error, Result, Work, schema};
 const READERS: usize = 2;
 /// Connections beside those of the threads, see `Store::glance`: as many as threads serve requests, within bounds.
 const IDLE: std::ops::RangeInclusive<usize> = 2..=8;
+/// KiB of pages that all connections which read keep together, however many there are.
+const READERS_CACHE: usize = 16 << 10;
 /// Transactions that one sync to disk may carry.
 const GROUP: usize = 128;
 
 /// Opens the file, brings its schema up to date and starts the threads.
 /// A database in memory has one connection, which reads and writes.
-pub(super) fn start(file: Option<&Path>, queue: usize, groups: Arc<AtomicU64>) -> Result<(Sender<Work>, Sender<Work>)> {
+pub(super) fn start(
+    file: Option<&Path>,
+    queue: usize,
+    groups: Arc<AtomicU64>,
+    room: Arc<AtomicUsize>,
+) -> Result<(Sender<Work>, Sender<Work>)> {
     let (writes, write_queue) = crossbeam_channel::bounded(queue);
     let (reads, read_queue) = crossbeam_channel::bounded(queue);
     let writer = open(file)?;
-    schema::migrate(&mut Tx { engine: Engine::Sqlite(&writer) })?;
+    schema::migrate(&mut Tx::new(Engine::Sqlite(&writer)))?;
     match file {
         None => {
-            spawn("store", move || write_loop(&writer, &write_queue, &groups));
+            spawn("store", move || write_loop(&writer, &write_queue, &groups, &room));
             return Ok((writes.clone(), writes));
         }
-        Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue, &groups)),
+        Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue, &groups, &room)),
     }
     for n in 0..READERS {
         let (db, queue) = (reader(file)?, read_queue.clone());
@@ -66,9 +73,12 @@ pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
     db.set_prepared_statement_cache_capacity(256);
     // FULL: what was acknowledged survives power loss; group commit keeps it fast.
+    // The file is not mapped: pages of it would count as ours, once for each connection in what `ps` shows, until they are
+    // as many as the file has; and a disk that fails would end the process instead of one read. To copy a page out of the
+    // kernel's cache costs no more than to map it, where what is looked at again stands in our own.
     db.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -16384; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = MEMORY;",
+         PRAGMA cache_size = -16384; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
     )
     .map_err(|e| match file {
         Some(file) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -95,7 +105,7 @@ fn why_not(file: &Path, e: &rusqlite::Error) -> String {
 
 /// Takes whatever has queued up while the last group was written to disk, runs each in a savepoint of its own, and
 /// syncs once for all of them. Nobody is told before the sync.
-fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
+fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64, room: &AtomicUsize) {
     while let Ok(first) = queue.recv() {
         if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
             first.refuse(&error(e));
@@ -104,7 +114,7 @@ fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
         let mut told = Vec::new();
         let mut next = Some(first);
         while let Some(work) = next {
-            if let Some(finish) = run_in_savepoint(db, work) {
+            if let Some(finish) = run_in_savepoint(db, work, room.load(Ordering::Relaxed)) {
                 told.push(finish);
             }
             next = if told.len() < GROUP { queue.try_recv().ok() } else { None };
@@ -120,14 +130,15 @@ fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
     }
 }
 
-fn run_in_savepoint(db: &Connection, work: Work) -> Option<super::Finish> {
+fn run_in_savepoint(db: &Connection, work: Work, room: usize) -> Option<super::Finish> {
     let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(error);
     if let Err(e) = run("SAVEPOINT one") {
         work.refuse(&e);
         return None;
     }
     // A panic drops the sender, which the waiting side takes for `Broken`.
-    let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx { engine: Engine::Sqlite(db) }))).ok();
+    let mut tx = Tx { engine: Engine::Sqlite(db), room };
+    let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))).ok();
     if !finish.as_ref().is_some_and(|f| f.keep)
         && let Err(e) = run("ROLLBACK TO one")
     {
@@ -145,7 +156,7 @@ fn read_loop(db: &Connection, queue: &Receiver<Work>) {
             work.refuse(&e);
             continue;
         }
-        let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx { engine: Engine::Sqlite(db) }))).ok();
+        let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx::new(Engine::Sqlite(db))))).ok();
         let _ = plain(db, "ROLLBACK");
         if let Some(finish) = finish {
             (finish.tell)(Ok(()));
@@ -157,11 +168,11 @@ fn plain(db: &Connection, sql: &str) -> Result<()> {
     db.prepare_cached(sql).and_then(|mut s| s.execute([])).map(|_| ()).map_err(error)
 }
 
-/// A connection that does not write. What it reads is in the mapped file, all but what stands in the log still: so it
-/// needs little memory of its own.
+/// A connection that does not write.
 fn reader(file: Option<&Path>) -> Result<Connection> {
     let db = open(file)?;
-    db.execute_batch("PRAGMA cache_size = -1024; PRAGMA query_only = ON;").map_err(error)?;
+    let cache = READERS_CACHE / (READERS + idle_connections());
+    db.execute_batch(&format!("PRAGMA cache_size = -{cache}; PRAGMA query_only = ON;")).map_err(error)?;
     Ok(db)
 }
 
@@ -170,15 +181,19 @@ pub(super) struct Idle(Connection);
 
 /// The connections for `Store::glance`.
 pub(super) fn idle(file: &Path) -> Result<Vec<Idle>> {
+    (0..idle_connections()).map(|_| reader(Some(file)).map(Idle)).collect()
+}
+
+fn idle_connections() -> usize {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    (0..threads.clamp(*IDLE.start(), *IDLE.end())).map(|_| reader(Some(file)).map(Idle)).collect()
+    threads.clamp(*IDLE.start(), *IDLE.end())
 }
 
 impl Idle {
     /// Runs `f` on one snapshot, here and now.
     pub(super) fn run<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> T) -> Result<T> {
         plain(&self.0, "BEGIN")?;
-        let out = catch_unwind(AssertUnwindSafe(|| f(&mut Tx { engine: Engine::Sqlite(&self.0) })));
+        let out = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(Engine::Sqlite(&self.0)))));
         let _ = plain(&self.0, "ROLLBACK");
         out.map_err(|_| Error::Broken("a closure panicked".to_owned()))
     }
@@ -339,7 +354,7 @@ mod tests {
     /// The steps of `ask` in a calendar of `size` objects in April, which a unified calendar shows (`slug`: all).
     fn steps(size: u32, slug: &str, ask: fn(&mut Tx<'_>, &Calendar)) -> u64 {
         let db = open(None).unwrap();
-        let tx = &mut Tx { engine: Engine::Sqlite(&db) };
+        let tx = &mut Tx::new(Engine::Sqlite(&db));
         schema::migrate(tx).unwrap();
         users::add(tx, "anna", None, &["anna@example.com".to_owned()], "UTC").unwrap();
         let actor = Actor::of(&users::by_name(tx, "anna").unwrap().unwrap());
