@@ -12,13 +12,14 @@ use crate::ical::select::{self, Select};
 use crate::ical::{Component, Instant, Object, Property, Window, text};
 use crate::ids::ResourceId;
 use crate::store::calendars::Calendar;
-use crate::store::resources::{self, Resource};
+use crate::store::resources;
 use crate::store::{self, Tx};
 
 /// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
 const REFRESH: &str = "PT15M";
-/// Rows that are held at one time.
+/// Rows that are held at one time, and rows whose lines are looked at in one go.
 const PAGE: u32 = 100;
+const LOOK: u32 = 1_000;
 
 /// What is to be in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +137,9 @@ impl Export {
 
     /// Looks at the next objects; true: there are no more.
     pub fn look(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<bool, Error> {
+        if self.is_copy() {
+            return self.copy(tx, calendar, None);
+        }
         let (objects, last) = self.page(tx, calendar)?;
         for (shown, first) in &objects {
             self.file.see(shown, *first);
@@ -157,15 +161,48 @@ impl Export {
 
     /// The next piece; true: it is the last one.
     pub fn next(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(String, bool), Error> {
-        let (objects, last) = self.page(tx, calendar)?;
         let mut out = String::new();
-        for (shown, first) in objects {
-            out.push_str(&self.file.put(shown, first));
-        }
+        let last = match self.is_copy() {
+            true => self.copy(tx, calendar, Some(&mut out))?,
+            false => {
+                let (objects, last) = self.page(tx, calendar)?;
+                for (shown, first) in objects {
+                    out.push_str(&self.file.put(shown, first));
+                }
+                last
+            }
+        };
         if last {
             out.push_str(self.file.close());
         }
         Ok((out, last))
+    }
+
+    /// Whether all objects go into it, each as it stands.
+    fn is_copy(&self) -> bool {
+        self.ask.window.is_none() && self.ask.form == Form::Text
+    }
+
+    /// Looks at the next objects of such a file, or writes them onto `out`; true: there are no more. Most are not read for
+    /// it; one that has to be and can not is left out, and logged by name.
+    fn copy(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, mut out: Option<&mut String>) -> Result<bool, Error> {
+        let (file, after) = (&mut self.file, &mut self.after);
+        let most = if out.is_some() { PAGE } else { LOOK };
+        let over = resources::texts(tx, calendar, *after, most, |text| {
+            *after = text.id;
+            let done = match &mut out {
+                None => file.see_text(text.body, text.first),
+                Some(out) => file.put_text(text.body, out),
+            };
+            if !done && let Some(object) = read(text.name, text.body) {
+                let first = object.span().first;
+                match &mut out {
+                    None => file.see(object.calendar(), first),
+                    Some(out) => out.push_str(&file.put(object.calendar().clone(), first)),
+                }
+            }
+        })?;
+        Ok(over)
     }
 
     /// The next objects that belong into the file, as they are to be there, with their first instants; true: there are no
@@ -178,7 +215,7 @@ impl Export {
         let expand = Select { expand: window.filter(|_| self.ask.expand), ..Select::default() };
         let rows = resources::page(tx, calendar, self.after, window.unwrap_or(Window::ALL), PAGE)?;
         let mut shown = Vec::with_capacity(rows.len());
-        for object in rows.iter().filter_map(read) {
+        for object in rows.iter().filter_map(|row| read(row.name.as_str(), &row.body)) {
             if in_window.as_ref().is_some_and(|filter| !filter::matches(filter, &object, &zone)) {
                 continue;
             }
@@ -201,10 +238,8 @@ impl Export {
 /// An object as it is to be in the file, and its first instant.
 type Shown = (Component, Option<Instant>);
 
-fn read(resource: &Resource) -> Option<Object> {
-    Object::parse(&resource.body)
-        .inspect_err(|e| tracing::error!("the object {} can not be read: {e}", resource.name))
-        .ok()
+fn read(name: &str, body: &str) -> Option<Object> {
+    Object::parse(body).inspect_err(|e| tracing::error!("the object {name} can not be read: {e}")).ok()
 }
 
 /// `None`: its rule can not be followed, so that there are no instances to show.
