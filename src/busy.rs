@@ -127,7 +127,12 @@ pub fn gather(
     now: Instant,
 ) -> Result<Answer, Error> {
     // A zone name we do not know (it was checked when it was stored) leaves floating times at UTC and no wiser.
-    let zone = calendar.time_zone();
+    let mut zone = calendar.time_zone();
+    if calendar.share.is_some() && calendar.timezone.is_empty() {
+        // It is the time of who shares it that is told: their day begins in their zone.
+        let whose = users::by_id(tx, calendar.members_of())?;
+        zone = whose.and_then(|user| zone::named(&user.zone)).unwrap_or(TimeZone::UTC);
+    }
     let members = members(tx, calendar, rules, now)?;
     gather_from(tx, members, calendar.members_of(), &zone, window)
 }
@@ -211,7 +216,7 @@ impl Joined {
 }
 
 /// When `owner` can not be had at all, by their availability and by `hours`, those that calendars hold
-/// (RFC 7953 7.2.4), whose floating times are taken in the calendar's zone.
+/// (RFC 7953 7.2.3), whose floating times are taken in the calendar's zone.
 fn unavailable(
     tx: &mut Tx<'_>,
     owner: UserId,

@@ -1,5 +1,7 @@
 //! A whole calendar as one file: what GET on a calendar, its feeds and `calgate export` give.
 
+use std::mem;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -9,17 +11,17 @@ use crate::ical::file::{File, Form};
 use crate::ical::filter::{self, CompFilter};
 use crate::ical::recur::{self, Limits};
 use crate::ical::select::{self, Select};
-use crate::ical::{Component, Instant, Object, Property, Window, text};
-use crate::ids::ResourceId;
+use crate::ical::{self, Component, Instant, Object, Property, Window, text};
 use crate::store::calendars::Calendar;
-use crate::store::resources;
+use crate::store::walk::{Parts, Seen, Walk};
 use crate::store::{self, Tx};
 
 /// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
 const REFRESH: &str = "PT15M";
-/// Rows that are held at one time, and rows whose lines are looked at in one go.
-const PAGE: u32 = 100;
-const LOOK: u32 = 1_000;
+/// Rows, and octets of objects, after which one look at the calendar ends; rows where their lines alone are looked at.
+const ROWS: u32 = 100;
+const LINES: u32 = 1_000;
+const OCTETS: usize = 1 << 20;
 
 /// What is to be in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,149 +104,177 @@ pub fn version(calendar: &Calendar, ask: &Ask) -> String {
     format!("{} {:?} {window}\n{}", calendar.token(), ask.form, said.join("\n"))
 }
 
-/// Writes the file piece by piece, each given to `out` as it is made; `false` from `out` ends it. Nothing is given before
-/// it is known that it can be written to the end.
-pub fn write(
-    tx: &mut Tx<'_>,
-    calendar: &Calendar,
-    ask: &Ask,
-    out: &mut dyn FnMut(String) -> bool,
-) -> Result<(), Error> {
-    let mut export = Export::of(ask);
-    while !export.look(tx, calendar)? {}
-    let mut go_on = out(export.open(calendar));
-    while go_on {
-        let (piece, last) = export.next(tx, calendar)?;
-        go_on = out(piece) && !last;
+/// How an object is shown, and its first instant; `None`: not at all. Objects that can not be read come with the reason.
+pub type Show<'s> = dyn FnMut(&Seen<'_>, Result<&Object, &ical::Error>) -> Option<Shown> + 's;
+
+/// An object as it is to be in the file, and its first instant.
+pub type Shown = (Component, Option<Instant>);
+
+/// Shows one as it is. One that can not be read any more is left out, and logged by name.
+fn whole(seen: &Seen<'_>, object: Result<&Object, &ical::Error>) -> Option<Shown> {
+    match object {
+        Ok(object) => Some((object.calendar().clone(), object.span().first)),
+        Err(e) => {
+            tracing::error!("the object {} can not be read: {e}", seen.name);
+            None
+        }
     }
-    Ok(())
 }
 
-/// A file that is being written: it holds the zones, and a page of rows at a time. Everything is gone over twice, by
-/// `look` for the zones, which stand before all else, and then by `next`; each call is short.
+/// A file that is being written: it holds the zones, and a page of objects at a time. Everything is gone over twice, for
+/// the zones, which stand before all else, and then for the rest; what fits one page is gone over once.
 pub struct Export {
     ask: Ask,
+    /// What the file begins with, until it is written.
+    head: Vec<Property>,
+    stamp: Instant,
     file: File,
-    after: ResourceId,
+    /// How far this has come; `None`: it has not begun.
+    walk: Option<Walk>,
+    /// The same from its start, until all zones are known.
+    again: Option<Walk>,
+    looked: bool,
     /// Of an expanded file, as far as it was looked at.
     octets: usize,
 }
 
 impl Export {
-    pub fn of(ask: &Ask) -> Export {
-        Export { ask: *ask, file: File::new(ask.form), after: ResourceId(0), octets: 0 }
+    /// `head`: what the file begins with; `stamp`: from when on its zones have to hold for some years.
+    pub fn of(ask: &Ask, head: Vec<Property>, stamp: Instant) -> Export {
+        Export { ask: *ask, head, stamp, file: File::new(ask.form), walk: None, again: None, looked: false, octets: 0 }
     }
 
-    /// Looks at the next objects; true: there are no more.
-    pub fn look(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<bool, Error> {
-        if self.is_copy() {
-            return self.copy(tx, calendar, None);
+    /// Writes the next piece, which may be nothing, by one short look at the calendar; true: it was the last one. Nothing is
+    /// written before it is known that all can be. What the file ends with is [`Export::close`].
+    /// `show`: how each object is shown; `None`: as it is.
+    pub fn next(
+        &mut self,
+        tx: &mut Tx<'_>,
+        calendar: &Calendar,
+        show: Option<&mut Show<'_>>,
+        out: &mut String,
+    ) -> Result<bool, Error> {
+        if show.is_none() && self.ask.window.is_none() && self.ask.form == Form::Text {
+            return self.copy(tx, calendar, out);
         }
-        let (objects, last) = self.page(tx, calendar)?;
-        for (shown, first) in &objects {
-            self.file.see(shown, *first);
-            if self.ask.expand {
-                self.octets += shown.print().len();
+        let begins = self.walk.is_none();
+        let (objects, last) = self.page(tx, calendar, show)?;
+        if !self.looked {
+            for (shown, first) in &objects {
+                self.file.see(shown, *first);
+                if self.ask.expand {
+                    self.octets += shown.print().len();
+                }
+            }
+            if self.octets > self.ask.octets {
+                return Err(Error::TooMany);
+            }
+            if !last {
+                return Ok(false);
+            }
+            self.looked = true;
+            out.push_str(&self.file.open(mem::take(&mut self.head), self.stamp));
+            if !begins {
+                self.walk = self.again.take();
+                return Ok(false);
             }
         }
-        if self.octets > self.ask.octets {
-            return Err(Error::TooMany);
+        for (shown, first) in objects {
+            out.push_str(&self.file.put(shown, first));
         }
         Ok(last)
     }
 
-    /// The beginning of the file, when all was looked at.
-    pub fn open(&mut self, calendar: &Calendar) -> String {
-        self.after = ResourceId(0);
-        self.file.open(head(calendar), calendar.changed_at)
+    pub fn close(&self) -> &'static str {
+        self.file.close()
     }
 
-    /// The next piece; true: it is the last one.
-    pub fn next(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(String, bool), Error> {
-        let mut out = String::new();
-        let last = match self.is_copy() {
-            true => self.copy(tx, calendar, Some(&mut out))?,
-            false => {
-                let (objects, last) = self.page(tx, calendar)?;
-                for (shown, first) in objects {
-                    out.push_str(&self.file.put(shown, first));
+    /// [`Export::next`] of a file that has each object as it stands: few of them have to be read for it.
+    fn copy(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, out: &mut String) -> Result<bool, Error> {
+        let (file, looked) = (&mut self.file, self.looked);
+        let walk = self.walk.get_or_insert_with(Walk::all);
+        let parts = Parts { body: true, first: true, ..Parts::default() };
+        let mut octets = 0;
+        let over = walk.page(tx, calendar, parts, if looked { ROWS } else { LINES }, |seen| {
+            octets += seen.body.len();
+            let done = match looked {
+                true => file.put_text(seen.body, out),
+                false => file.see_text(seen.body, seen.first),
+            };
+            if !done && let Some((shown, first)) = whole(seen, Object::parse(seen.body).as_ref()) {
+                match looked {
+                    true => out.push_str(&file.put(shown, first)),
+                    false => file.see(&shown, first),
                 }
-                last
+            }
+            Ok(octets < OCTETS)
+        })?;
+        if looked || !over {
+            return Ok(looked && over);
+        }
+        self.looked = true;
+        self.walk = None;
+        out.push_str(&self.file.open(mem::take(&mut self.head), self.stamp));
+        Ok(false)
+    }
+
+    /// The next objects that belong into the file; true: there are no more.
+    fn page(
+        &mut self,
+        tx: &mut Tx<'_>,
+        calendar: &Calendar,
+        mut show: Option<&mut Show<'_>>,
+    ) -> Result<(Vec<Shown>, bool), Error> {
+        let (zone, ask) = (calendar.time_zone(), self.ask);
+        let in_window = ask.window.map(|w| CompFilter {
+            name: "VCALENDAR".to_owned(),
+            time_range: Some(w),
+            ..CompFilter::default()
+        });
+        let expand = Select { expand: ask.window.filter(|_| ask.expand), ..Select::default() };
+        let walk = match &mut self.walk {
+            Some(walk) => walk,
+            none => {
+                let walk = match ask.window {
+                    None => Walk::all(),
+                    Some(window) => Walk::in_window(tx, calendar, window, false)?.walk,
+                };
+                self.again = Some(walk.clone());
+                none.insert(walk)
             }
         };
-        if last {
-            out.push_str(self.file.close());
-        }
-        Ok((out, last))
-    }
-
-    /// Whether all objects go into it, each as it stands.
-    fn is_copy(&self) -> bool {
-        self.ask.window.is_none() && self.ask.form == Form::Text
-    }
-
-    /// Looks at the next objects of such a file, or writes them onto `out`; true: there are no more. Most are not read for
-    /// it; one that has to be and can not is left out, and logged by name.
-    fn copy(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, mut out: Option<&mut String>) -> Result<bool, Error> {
-        let (file, after) = (&mut self.file, &mut self.after);
-        let most = if out.is_some() { PAGE } else { LOOK };
-        let over = resources::texts(tx, calendar, *after, most, |text| {
-            *after = text.id;
-            let done = match &mut out {
-                None => file.see_text(text.body, text.first),
-                Some(out) => file.put_text(text.body, out),
-            };
-            if !done && let Some(object) = read(text.name, text.body) {
-                let first = object.span().first;
-                match &mut out {
-                    None => file.see(object.calendar(), first),
-                    Some(out) => out.push_str(&file.put(object.calendar().clone(), first)),
-                }
+        let (mut shown, mut octets, mut failed) = (Vec::new(), 0, None);
+        let parts = Parts { details: true, body: true, first: false };
+        let over = walk.page(tx, calendar, parts, ROWS, |seen| {
+            octets += seen.body.len();
+            let object = Object::parse(seen.body);
+            if let (Some(filter), Ok(object)) = (&in_window, &object)
+                && !filter::matches(filter, object, &zone)
+            {
+                return Ok(octets < OCTETS);
             }
+            match (expand.expand, &object) {
+                (Some(_), Ok(object)) => match expanded(object, &expand, &zone, &ask) {
+                    Ok(calendar) => shown.extend(calendar.map(|calendar| (calendar, object.span().first))),
+                    Err(e) => failed = Some(e),
+                },
+                (_, object) => shown.extend(match &mut show {
+                    Some(show) => show(seen, object.as_ref()),
+                    None => whole(seen, object.as_ref()),
+                }),
+            }
+            Ok(octets < OCTETS && failed.is_none())
         })?;
-        Ok(over)
-    }
-
-    /// The next objects that belong into the file, as they are to be there, with their first instants; true: there are no
-    /// more. An object that can not be read any more is left out, and logged by name.
-    fn page(&mut self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<(Vec<Shown>, bool), Error> {
-        let zone = calendar.time_zone();
-        let window = self.ask.window;
-        let in_window =
-            window.map(|w| CompFilter { name: "VCALENDAR".to_owned(), time_range: Some(w), ..CompFilter::default() });
-        let expand = Select { expand: window.filter(|_| self.ask.expand), ..Select::default() };
-        let rows = resources::page(tx, calendar, self.after, window.unwrap_or(Window::ALL), PAGE)?;
-        let mut shown = Vec::with_capacity(rows.len());
-        for object in rows.iter().filter_map(|row| read(row.name.as_str(), &row.body)) {
-            if in_window.as_ref().is_some_and(|filter| !filter::matches(filter, &object, &zone)) {
-                continue;
-            }
-            let first = object.span().first;
-            match expand.expand {
-                None => shown.push((object.calendar().clone(), first)),
-                Some(_) => {
-                    shown.extend(expanded(&object, &expand, &zone, self.ask.limits)?.map(|calendar| (calendar, first)))
-                }
-            }
+        match failed {
+            None => Ok((shown, over)),
+            Some(e) => Err(e),
         }
-        let over = rows.len() < PAGE as usize;
-        if let Some(last) = rows.into_iter().next_back() {
-            self.after = last.id;
-        }
-        Ok((shown, over))
     }
-}
-
-/// An object as it is to be in the file, and its first instant.
-type Shown = (Component, Option<Instant>);
-
-fn read(name: &str, body: &str) -> Option<Object> {
-    Object::parse(body).inspect_err(|e| tracing::error!("the object {name} can not be read: {e}")).ok()
 }
 
 /// `None`: its rule can not be followed, so that there are no instances to show.
-fn expanded(object: &Object, expand: &Select, zone: &TimeZone, limits: Limits) -> Result<Option<Component>, Error> {
-    match select::select(object, expand, zone, limits) {
+fn expanded(object: &Object, expand: &Select, zone: &TimeZone, ask: &Ask) -> Result<Option<Component>, Error> {
+    match select::select(object, expand, zone, ask.limits, ask.octets) {
         Ok(text) => Ok(Component::parse(&text).ok()),
         Err(recur::Error::TooMany) => Err(Error::TooMany),
         Err(recur::Error::Unreadable(_)) => Ok(None),

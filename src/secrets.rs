@@ -19,6 +19,8 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::config;
+
 /// A text that must not be seen: no Debug, no Display; wiped when dropped.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
@@ -70,7 +72,7 @@ impl Secrets {
         let shown = file.display();
         let text = fs::read_to_string(file).map(Zeroizing::new).map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => format!("there is no key file {shown}: make one with `calgate keygen`"),
-            _ => format!("the key file {shown} can not be read: {e}"),
+            _ => format!("the key file {shown} can not be read: {}", config::io_words(&e)),
         })?;
         #[cfg(unix)]
         {

@@ -1,17 +1,17 @@
 //! `calgate export`: a whole calendar as one file.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use calgate::export::{self, Ask};
+use calgate::config::io_words;
+use calgate::export::{self, Ask, Export};
 use calgate::ical::Window;
 use calgate::ical::file::Form;
-use calgate::store::calendars::{self, Need};
+use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::users::Actor;
 use jiff::tz::TimeZone;
 
-use super::{Done, Failure, Here, calendar};
+use super::{Done, Failure, Here, calendar, new_file};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -62,40 +62,53 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let limits = &here.config.limits;
     let (most, octets) = (limits.expansion(), limits.expanded);
     let ask = Ask { form, window, expand: arguments.expand, limits: most, octets };
-    let mut output: Box<dyn Write + Send> = match &arguments.output {
-        Some(file) => match File::create_new(file) {
-            Ok(file) => Box::new(BufWriter::new(file)),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
-                return Err(Failure::new(format!("{} is there already", file.display()), "Name a new file."));
-            }
-            Err(e) => return Err(Failure::new(format!("{} could not be made: {e}", file.display()), "")),
-        },
+    let mut output: Box<dyn Write> = match &arguments.output {
+        Some(file) => Box::new(BufWriter::new(new_file(file, false)?)),
         None => Box::new(BufWriter::new(std::io::stdout())),
     };
-    let written = here.store.read(move |tx| {
-        let actor = Actor::of(&user);
-        let calendar = calendars::open(tx, &actor, &target.owner, &target.slug, Need::Read).map_err(End::Denied)?;
-        let mut failed = None;
-        export::write(tx, &calendar, &ask, &mut |text| match output.write_all(text.as_bytes()) {
-            Ok(()) => true,
-            Err(e) => failed.replace(e).is_some(),
-        })
-        .map_err(End::Export)?;
-        match failed.map_or_else(|| output.flush(), Err) {
-            Ok(()) => Ok(()),
-            Err(e) => Err(End::Output(e)),
-        }
-    });
-    match written.await {
-        Ok(()) => Ok(()),
+    let ended = match write(&here, target, &Actor::of(&user), &ask, &mut output).await {
+        Ok(()) => return Ok(()),
+        Err(ended) => ended,
+    };
+    if let Some(file) = &arguments.output {
+        // Half a calendar looks like one.
+        let _ = std::fs::remove_file(file);
+    }
+    match ended {
         // Whoever reads it may have read enough and be gone.
-        Err(End::Output(e)) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        Err(End::Output(e)) => Err(Failure::new(format!("the output could not be written: {e}"), "")),
-        Err(End::Export(export::Error::TooMany)) => {
+        End::Output(e) if e.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        End::Output(e) => Err(Failure::new(format!("the output can not be written: {}", io_words(&e)), "")),
+        End::Export(export::Error::TooMany) => {
             Err(Failure::new("there are too many instances to expand at once", "Ask for a shorter time."))
         }
-        Err(End::Export(export::Error::Store(e))) => Err(e.into()),
-        Err(End::Denied(denied)) => Err(Failure::new(denied.to_string(), "")),
+        End::Export(export::Error::Store(e)) => Err(e.into()),
+        End::Denied(denied) => Err(Failure::new(denied.to_string(), "")),
+    }
+}
+
+/// Writes the file piece by piece, each by a look of its own: whoever reads it may be slow.
+async fn write(here: &Here, target: Calendar, actor: &Actor, ask: &Ask, output: &mut dyn Write) -> Result<(), End> {
+    let mut export = Export::of(ask, export::head(&target), target.changed_at);
+    loop {
+        let (actor, owner, slug, epoch) = (actor.clone(), target.owner.clone(), target.slug.clone(), target.epoch);
+        let read = here.store.read(move |tx| {
+            let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read).map_err(End::Denied)?;
+            if calendar.epoch != epoch {
+                return Err(End::Denied(Denied::Missing));
+            }
+            let mut piece = String::new();
+            let last = export.next(tx, &calendar, None, &mut piece).map_err(End::Export)?;
+            if last {
+                piece.push_str(export.close());
+            }
+            Ok((export, piece, last))
+        });
+        let (back, piece, last) = read.await?;
+        output.write_all(piece.as_bytes()).map_err(End::Output)?;
+        if last {
+            return output.flush().map_err(End::Output);
+        }
+        export = back;
     }
 }
 

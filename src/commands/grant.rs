@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use calgate::config::nearest;
-use calgate::store::calendars::{self, Calendar, Denied, Need};
+use calgate::store::calendars::{self, Denied, Need};
 use calgate::store::grants::{self, Grant, May, NotGranted};
 use calgate::store::users::{self, Actor, User};
 use serde_json::json;
 
-use super::{Done, Failure, Here, terminal};
+use super::{Done, Failure, Here, calendar, terminal};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
     /// Share a calendar with another user, or change what that user may
     #[command(after_help = "Example: calgate grant add anna/team bert --may write")]
     Add {
-        /// The calendar, as OWNER/NAME
-        calendar: String,
+        /// The calendar, as `calgate calendar list` shows it
+        #[arg(value_name = "USER/CALENDAR", value_parser = calendar::owner_and_slug)]
+        calendar: (String, String),
         /// The user whom it is shared with
         to: String,
         /// busy: when time is taken. title: also titles. read: everything, but of private events only the time. write: everything, and change it
@@ -32,8 +32,9 @@ pub enum Command {
     },
     /// Share a calendar with a user no more; it leaves their home at once
     Remove {
-        /// The calendar, as OWNER/NAME
-        calendar: String,
+        /// The calendar, as `calgate calendar list` shows it
+        #[arg(value_name = "USER/CALENDAR", value_parser = calendar::owner_and_slug)]
+        calendar: (String, String),
         /// The user whom it is shared with
         to: String,
     },
@@ -47,35 +48,35 @@ pub async fn run(config: &Path, command: Command) -> Done {
     let here = Here::open(config)?;
     match command {
         Command::Add { calendar, to, may } => {
-            let (owner, slug) = named(&here, &calendar).await?;
+            let (owner, slug, name) = named(&here, &calendar).await?;
             let to = here.user(&to).await?;
-            let (id, now, at) = (to.id, here.clock.now(), slug.clone());
+            let (id, now) = (to.id, here.clock.now());
             let done = here.store.write(move |tx| {
-                let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &at, Need::Read)?;
+                let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &slug, Need::Read)?;
                 Ok(grants::add(tx, &calendar, id, may, "", now)?)
             });
-            done.await.map_err(|e| refused(e, &calendar))?;
+            done.await.map_err(|e| refused(e, &name))?;
             let what = match may {
                 May::Busy => "see when time is taken in",
                 May::Title => "see times and titles in",
                 May::Read => "read",
                 May::Write => "read and change",
             };
-            terminal::say(format!("{} may {what} {calendar}", to.name));
+            terminal::say(format!("{} may {what} {name}", to.name));
         }
         Command::List { user, json } => list(&here, user, json).await?,
         Command::Remove { calendar, to } => {
-            let (owner, slug) = named(&here, &calendar).await?;
+            let (owner, slug, name) = named(&here, &calendar).await?;
             let to = here.user(&to).await?;
             let id = to.id;
             let done = here.store.write(move |tx| {
                 let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &slug, Need::Read)?;
                 Ok(grants::remove(tx, &calendar, id)?)
             });
-            match done.await.map_err(|e| refused(e, &calendar))? {
-                true => terminal::say(format!("{calendar} is shared with {} no more", to.name)),
+            match done.await.map_err(|e| refused(e, &name))? {
+                true => terminal::say(format!("{name} is shared with {} no more", to.name)),
                 false => {
-                    let what = format!("{calendar} is not shared with {}", to.name);
+                    let what = format!("{name} is not shared with {}", to.name);
                     return Err(Failure::new(what, "See `calgate grant list`."));
                 }
             }
@@ -84,23 +85,11 @@ pub async fn run(config: &Path, command: Command) -> Done {
     Ok(())
 }
 
-/// The owner and the slug of `OWNER/NAME`, if the owner has such a calendar.
-async fn named(here: &Here, text: &str) -> Result<(User, String), Failure> {
-    let Some((owner, slug)) = text.split_once('/').filter(|(owner, slug)| !owner.is_empty() && !slug.is_empty()) else {
-        let what = format!("{text:?} is no calendar");
-        return Err(Failure::new(what, "Write it with its owner, as `calgate calendar list` shows it: anna/team."));
-    };
-    let owner = here.user(owner).await?;
-    let there = super::calendar::of(&here.store, vec![owner.clone()]).await?;
-    let known: Vec<&str> = there.iter().map(|c: &Calendar| c.slug.as_str()).collect();
-    if !known.contains(&slug) {
-        let hint = match nearest(slug, known.iter().copied()) {
-            Some(near) => format!("Did you mean {}/{near}?", owner.name),
-            None => format!("See `calgate calendar list {}`.", owner.name),
-        };
-        return Err(Failure::new(format!("{} has no calendar {slug}", owner.name), hint));
-    }
-    Ok((owner, slug.to_owned()))
+/// The owner and the slug of a calendar that is there, and what it is called.
+async fn named(here: &Here, calendar: &(String, String)) -> Result<(User, String, String), Failure> {
+    let found = calendar::find(here, calendar).await?;
+    let name = format!("{}/{}", found.owner, found.slug);
+    Ok((here.user(&found.owner).await?, found.slug, name))
 }
 
 async fn list(here: &Here, user: Option<String>, json: bool) -> Done {

@@ -1,8 +1,9 @@
 //! `calgate import`: takes a whole file of events into a calendar.
 
-use std::io::{IsTerminal, Read};
+use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
+use calgate::config::io_words;
 use calgate::ical::object::{self, Parts};
 use calgate::ical::{Object, jcal};
 use calgate::store::Tx;
@@ -13,7 +14,7 @@ use calgate::sync::write::{self, Refusal, Taken};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Done, Failure, Here, calendar, count, terminal};
+use super::{Done, Failure, Here, calendar, count, new_file, terminal};
 
 /// Objects that are written in one transaction: a server beside it gets its turn in between.
 const AT_ONCE: usize = 100;
@@ -85,11 +86,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let user = here.user(&target.owner).await?;
     let name = format!("{}/{}", target.owner, target.slug);
     let octets = read(&arguments.file)?;
-    if let Some(file) = arguments.set_aside.as_ref().filter(|file| file.exists()) {
-        return Err(Failure::new(format!("{} is there already", file.display()), "Name a new file for --set-aside."));
-    }
     let parts = split(&octets, &arguments.file)?;
     drop(octets);
+    // What can go wrong with it does so before anything is taken.
+    let mut rest = arguments.set_aside.as_deref().map(|file| new_file(file, false)).transpose()?;
 
     let mut report = Report { repairs: parts.repairs.len(), ..Report::default() };
     let mut left = parts.left.into_iter();
@@ -117,29 +117,53 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
 
     let bar = bar(&arguments, objects.len(), &name);
     let actor = Actor::of(&user);
-    while !objects.is_empty() {
+    let mut stopped = None;
+    while !objects.is_empty() && stopped.is_none() {
         let batch: Vec<Object> = objects.drain(..objects.len().min(AT_ONCE)).collect();
-        let all = enter(&here, &actor, &target, batch.clone(), &arguments).await?;
-        for (object, taken) in batch.iter().zip(all) {
-            match taken {
-                Taken::New => report.new += 1,
-                Taken::Replaced => report.replaced += 1,
-                Taken::Same => report.same += 1,
-                Taken::Kept => report.kept += 1,
-                Taken::Refused(refusal) => report.aside.push(aside(object, words(&refusal, &target))),
+        match enter(&here, &actor, &target, batch.clone(), &arguments).await {
+            Err(failure) => stopped = Some(failure),
+            Ok(all) => {
+                for (object, taken) in batch.iter().zip(all) {
+                    match taken {
+                        Taken::New => report.new += 1,
+                        Taken::Replaced => report.replaced += 1,
+                        Taken::Same => report.same += 1,
+                        Taken::Kept => report.kept += 1,
+                        Taken::Refused(refusal) => report.aside.push(aside(object, words(&refusal, &target))),
+                    }
+                }
+                bar.inc(batch.len() as u64);
             }
         }
-        bar.inc(batch.len() as u64);
     }
     bar.finish_and_clear();
     report.aside.sort_by_key(|a| a.line);
 
-    if let Some(file) = arguments.set_aside.as_ref().filter(|_| !report.aside.is_empty()) {
-        let texts: String = report.aside.iter().map(|a| a.text.as_str()).collect();
-        std::fs::write(file, texts)
-            .map_err(|e| Failure::new(format!("{} could not be written: {e}", file.display()), ""))?;
+    let texts: String = report.aside.iter().map(|a| a.text.as_str()).collect();
+    let written = match (&arguments.set_aside, &mut rest) {
+        (Some(path), Some(file)) if !texts.is_empty() && stopped.is_none() => file
+            .write_all(texts.as_bytes())
+            .map_err(|e| Failure::new(format!("{} can not be written: {}", path.display(), io_words(&e)), "")),
+        (Some(path), _) => {
+            let _ = std::fs::remove_file(path);
+            Ok(())
+        }
+        (None, _) => Ok(()),
+    };
+    // Whatever became of the rest, this much was done.
+    if stopped.is_none() || report.done() > 0 {
+        show(&name, &report, &arguments);
     }
-    show(&name, &report, &arguments);
+    if let Some(failure) = stopped {
+        return Err(match failure {
+            Failure::Said { what, .. } if report.done() > 0 => Failure::new(
+                format!("the rest was not taken: {what}"),
+                "Give the same command again: what is in already is passed over.",
+            ),
+            failure => failure,
+        });
+    }
+    written?;
     match report.aside.len() {
         0 => Ok(()),
         number => Err(Failure::new(
@@ -149,6 +173,13 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
                 None => "Say --set-aside FILE to have them in a file of their own.".to_owned(),
             },
         )),
+    }
+}
+
+impl Report {
+    /// What was in already or is now.
+    fn done(&self) -> usize {
+        self.new + self.replaced + self.same + self.kept
     }
 }
 
@@ -182,20 +213,28 @@ fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     } else {
         std::fs::read(file)
     };
-    read.map_err(|e| Failure::new(format!("{} could not be read: {e}", file.display()), ""))
+    read.map_err(|e| Failure::new(format!("{} can not be read: {}", called(file), io_words(&e)), ""))
+}
+
+/// What the file is called in a message.
+fn called(file: &Path) -> String {
+    if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() }
 }
 
 fn split(octets: &[u8], file: &Path) -> Result<Parts, Failure> {
-    let wrong = |e: calgate::ical::Error, what: &str| {
-        Failure::new(format!("{} is no {what}: {e}", file.display()), "Nothing was taken.")
-    };
+    let file = called(file);
+    let wrong =
+        |e: calgate::ical::Error, what: &str| Failure::new(format!("{file} is no {what}: {e}"), "Nothing was taken.");
+    if octets.is_empty() {
+        return Err(Failure::new(format!("{file} is empty"), "Nothing was taken."));
+    }
     let begin = octets.strip_prefix("\u{feff}".as_bytes()).unwrap_or(octets).trim_ascii_start();
     // `["vcalendar"…` or a list of such; what else begins with a bracket is no calendar of either form.
     let is_json = begin.starts_with(b"[") && begin.iter().find(|b| !b" \t\r\n[".contains(b)) == Some(&b'"');
     if !is_json {
         // The tolerant reader passes over what stands around a calendar, and so over all of what is none.
         if !octets.to_ascii_uppercase().windows(15).any(|w| w == b"BEGIN:VCALENDAR") {
-            return Err(Failure::new(format!("{} is no calendar file", file.display()), "It has no BEGIN:VCALENDAR."));
+            return Err(Failure::new(format!("{file} is no calendar file"), "It has no BEGIN:VCALENDAR."));
         }
         return object::split_octets(octets).map_err(|e| wrong(e, "calendar file"));
     }
@@ -227,7 +266,7 @@ fn bar(arguments: &Arguments, number: usize, name: &str) -> ProgressBar {
     if arguments.json || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{spinner} {prefix:24} {bar:30} {pos}/{len}");
+    let style = ProgressStyle::with_template("{spinner} {prefix} {wide_bar} {pos}/{len}");
     let bar = ProgressBar::new(number as u64).with_prefix(name.to_owned());
     bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     bar

@@ -19,12 +19,15 @@ pub mod sync;
 mod terminal;
 pub mod user;
 
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 pub use terminal::say;
 
 use calgate::clock::Clock;
-use calgate::config::{self, Complaint, Config, nearest};
+use calgate::config::{self, Complaint, Config, io_words, nearest};
 use calgate::secrets::Secrets;
 use calgate::store::{self, Store, accounts, app_passwords, declared, users};
 
@@ -120,7 +123,9 @@ impl Here {
             }
         }
         Secrets::open(file).map_err(|why| {
-            Failure::new(why, "The key file must be readable by the user that runs calgate, and by nobody else.")
+            let hint = "Put it back from its copy if it is damaged. It must be readable by the user that runs calgate, and by \
+                        nobody else.";
+            Failure::new(why, hint)
         })
     }
 
@@ -174,6 +179,21 @@ fn anything_sealed(tx: &mut store::Tx<'_>) -> store::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+/// A file that was not there before. `secret`: nobody but this user may read it.
+fn new_file(path: &Path, secret: bool) -> Result<File, Failure> {
+    let mode = if secret { 0o600 } else { 0o666 };
+    OpenOptions::new().write(true).create_new(true).mode(mode).open(path).map_err(|e| {
+        let shown = path.display();
+        match e.kind() {
+            ErrorKind::AlreadyExists => {
+                Failure::new(format!("{shown} is there already"), "Move it away, or choose another name.")
+            }
+            ErrorKind::NotFound => Failure::new(format!("{shown} can not be made: there is no such folder"), ""),
+            _ => Failure::new(format!("{shown} can not be made: {}", io_words(&e)), ""),
+        }
+    })
 }
 
 /// `1 mistake`, `3 mistakes`.

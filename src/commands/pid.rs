@@ -34,7 +34,11 @@ pub struct Verdict {
 /// Takes the pid file for this process. Fails when a living calgate has it.
 pub fn hold(path: &Path) -> Result<Held, Failure> {
     let failed = |e: &std::io::Error| {
-        let what = format!("the pid file {} can not be written: {}", path.display(), io_words(e));
+        let why = match e.kind() {
+            std::io::ErrorKind::NotFound => "there is no such folder".to_owned(),
+            _ => io_words(e),
+        };
+        let what = format!("the pid file {} can not be written: {why}", path.display());
         Failure::new(what, "Name another with `[server] pid_file`.")
     };
     let taken = || {

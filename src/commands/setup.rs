@@ -18,7 +18,7 @@ use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use serde_json::json;
 
-use super::{Done, Failure, Here, calendar, terminal};
+use super::{Done, Failure, Here, calendar, new_file, terminal};
 
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -62,7 +62,9 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
     let place = Place::new(&user.name, here.config.server.public_url.as_str());
     // Whatever can go wrong does so before there is a password that nobody saw.
     let signer = signer(&arguments, &here.config)?;
-    let mut file = arguments.mobileconfig.as_deref().map(|path| new_file(path).map(|file| (path, file))).transpose()?;
+    let secret = arguments.app_password.is_some();
+    let profile = |path| new_file(path, secret).map(|file| (path, file));
+    let mut file = arguments.mobileconfig.as_deref().map(profile).transpose()?;
     let calendars = calendar::of(&here.store, vec![user.clone()]).await?;
     let written = async {
         let password = match &arguments.app_password {
@@ -133,18 +135,6 @@ async fn app_password(here: &Here, user: &User, label: String) -> Result<Secret,
     let (owner, now) = (user.id, here.clock.now());
     here.store.write(move |tx| app_passwords::add(tx, owner, &label, &hash, false, now)).await?;
     Ok(password)
-}
-
-fn new_file(path: &Path) -> Result<fs::File, Failure> {
-    fs::OpenOptions::new().write(true).create_new(true).open(path).map_err(|e| {
-        let shown = path.display();
-        match e.kind() {
-            std::io::ErrorKind::AlreadyExists => {
-                Failure::new(format!("{shown} is there already"), "Move it away, or choose another name.")
-            }
-            _ => Failure::new(format!("{shown} can not be made: {}", io_words(&e)), ""),
-        }
-    })
 }
 
 fn fill(file: &mut fs::File, path: &Path, bytes: &[u8]) -> Done {

@@ -236,7 +236,7 @@ impl Progress for Bar {
         if let Some(total) = total
             && bar.length() != Some(total as u64)
         {
-            bar.set_style(style("{spinner} {prefix:24} {bar:30} {pos}/{len} {msg}"));
+            bar.set_style(style("{spinner} {prefix:24} {wide_bar} {pos}/{len} {msg}"));
             bar.set_length(total as u64);
         }
         bar.set_position(done as u64);

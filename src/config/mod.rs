@@ -9,6 +9,7 @@ mod limits;
 mod network;
 mod public_url;
 mod read;
+mod tls;
 pub mod values;
 mod walk;
 
@@ -20,6 +21,7 @@ pub use complaint::Complaint;
 pub use limits::Limits;
 pub use network::Network;
 pub use public_url::PublicUrl;
+pub use tls::{Tls, certified};
 pub use walk::{Wrong, list_of, nearest};
 
 use crate::ical::{Kind, Mask};
@@ -63,13 +65,6 @@ pub struct Server {
 pub enum LogFormat {
     Text,
     Json,
-}
-
-#[derive(Clone)]
-pub struct Tls {
-    /// PEM files; read anew at reload.
-    pub certificate: PathBuf,
-    pub key: PathBuf,
 }
 
 #[derive(Clone)]

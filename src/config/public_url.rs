@@ -36,16 +36,20 @@ impl PublicUrl {
     }
 
     /// The path inside this server of one that was sent. Proxies pass on a path as it came, or without the prefix: it is
-    /// taken away where it is there.
+    /// taken away where it is there. Clients that put a URL together double slashes: of those in front one is left.
     pub fn inside<'p>(&self, path: &'p str) -> &'p str {
+        fn of_many(path: &str) -> &str {
+            let many = path.len() - path.trim_start_matches('/').len();
+            &path[many.saturating_sub(1)..]
+        }
+        let path = of_many(path);
         let rest = match self.prefix() {
             "" => return path,
-            // Clients that put a URL together double slashes.
-            prefix => path.trim_start_matches('/').strip_prefix(&prefix[1..]),
+            prefix => path.strip_prefix(prefix),
         };
         match rest {
             Some("") => "/",
-            Some(rest) if rest.starts_with('/') => rest,
+            Some(rest) if rest.starts_with('/') => of_many(rest),
             _ => path,
         }
     }
@@ -74,13 +78,16 @@ mod tests {
             assert_eq!(PublicUrl::new(url).inside(sent), expect, "{url} {sent}");
         };
         let (plain, below) = ("https://example.org:8443", "https://example.org/our/cal");
-        for path in ["/", "/dav/", "/our/cal/dav/", "//x"] {
+        for path in ["/", "/dav/", "/our/cal/dav/", "/dav//anna/", "*", ""] {
             check(plain, path, path);
         }
+        check(plain, "//dav/anna/", "/dav/anna/");
+        check(plain, "///", "/");
         check(below, "/our/cal", "/");
         check(below, "/our/cal/", "/");
         check(below, "/our/cal/dav/anna/", "/dav/anna/");
-        check(below, "/our/cal//dav", "//dav");
+        check(below, "/our/cal//dav", "/dav");
+        check(below, "//dav/", "/dav/");
         check(below, "//our/cal/dav", "/dav");
         // Once: behind it may be a user of that name.
         check(below, "/our/cal/our/cal/dav", "/our/cal/dav");

@@ -111,7 +111,18 @@ fn server<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Server {
         let section = walk.table(section, "tls", "tls = { certificate = \"…\", key = \"…\" }", TLS);
         let certificate = pem(walk, &section, "certificate", "CERTIFICATE");
         let key = pem(walk, &section, "key", "PRIVATE KEY");
-        Tls { certificate, key }
+        let tls = Tls { certificate, key };
+        // Of what was complained about already no more is said.
+        if walk.follow
+            && !tls.certificate.as_os_str().is_empty()
+            && !tls.key.as_os_str().is_empty()
+            && let Err(why) = tls.read()
+        {
+            let hint =
+                "Name the certificate and the key that were made together; the certificate comes first in its file.";
+            walk.complain(section.at.clone(), Wrong::new(why, hint));
+        }
+        tls
     });
     let written = walk.text(section, "listen", values::listen);
     let at = written.as_ref().map_or(section.at.clone(), Spanned::span);

@@ -218,7 +218,12 @@ fn web_url(text: &str) -> Result<url::Url, Wrong> {
     let url = match url::Url::parse(text) {
         Ok(url) => url,
         Err(url::ParseError::RelativeUrlWithoutBase) => {
-            return Err(Wrong::new("this is not a URL: it has no scheme", format!("Did you mean \"https://{text}\"?")));
+            let hint = match text.starts_with('/') {
+                // A path alone.
+                true => format!("Write all of it, with the host: \"https://example.org{text}\"."),
+                false => format!("Did you mean \"https://{text}\"?"),
+            };
+            return Err(Wrong::new("this is not a URL: it has no scheme", hint));
         }
         Err(e) => return Err(Wrong::new(format!("this is not a URL: {e}"), hint)),
     };

@@ -239,7 +239,7 @@ impl<'t> Walk<'t> {
             let message = format!("`{key}` must be a whole number, not {}", kind(value.get_ref()));
             let hint = match value.get_ref() {
                 DeValue::String(text) if text.parse::<u64>().is_ok() => "Write it without quotation marks.",
-                _ => "",
+                _ => "Write it in digits and without quotation marks: 10_000.",
             };
             self.complain(value.span(), Wrong::new(message, hint));
             return None;
@@ -262,7 +262,7 @@ impl<'t> Walk<'t> {
                 DeValue::String(text) if matches!(text.as_ref(), "true" | "false") => {
                     "Write it without quotation marks."
                 }
-                _ => "",
+                _ => "Write true or false, without quotation marks.",
             };
             self.complain(value.span(), Wrong::new(message, hint));
             return None;

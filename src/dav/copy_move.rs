@@ -24,7 +24,7 @@ pub async fn answer(asked: Asked<'_>, moves: bool) -> Result<Answer, Error> {
     };
     let to = Place { owner, slug, name };
     let prefer = Prefer::read(asked.headers);
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let how = How { moves, overwrite: request::overwrite(asked.headers)?, condition };
     match relocate::relocate(asked.app, asked.actor, &from, &to, &how).await {
         Ok(done) => put::written(&asked, &to, done.without_etag(), false, prefer, Prefer::CARRYING).await,

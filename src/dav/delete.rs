@@ -13,12 +13,12 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let refused = |e| asked.refused(e);
     match asked.target.clone() {
         Target::Resource { owner, slug, name } => {
-            let condition = request::condition(asked.headers, &asked.base)?;
+            let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
             write::delete(asked.app, asked.actor, &Place { owner, slug, name }, &condition).await.map_err(refused)?;
         }
         Target::Calendar { owner, slug } => {
             // With all that is in it, whatever Depth says (RFC 4918 9.6.1).
-            let condition = request::condition(asked.headers, &asked.base)?;
+            let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
             let (actor, now, key) = (asked.actor.clone(), asked.app.clock.now(), asked.target.key());
             let removed = asked.app.store.write(move |tx| -> Result<(), Refusal> {
                 let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Remove)?;

@@ -37,7 +37,7 @@ pub async fn answer(asked: Asked<'_>, head: bool) -> Result<Answer, Error> {
             Ok::<_, Error>((resource, tag))
         })
         .await?;
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let holds = |list: &Vec<crate::ids::Etag>| list.is_empty() || list.contains(&resource.etag);
     if condition.matches.is_some_and(|list| !holds(&list)) {
         let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
@@ -82,7 +82,7 @@ fn shown(body: String, form: Form, timezones: Option<bool>) -> (Form, String) {
     }
     let Ok(object) = Object::parse(&body) else { return (Form::Text, body) };
     let ask = Select { timezones, ..Select::default() };
-    let text = select::select(&object, &ask, &TimeZone::UTC, recur::Limits::default()).unwrap_or(body);
+    let text = select::select(&object, &ask, &TimeZone::UTC, recur::Limits::default(), 0).unwrap_or(body);
     match Component::parse(&text) {
         Ok(calendar) if form == Form::Json => (form, jcal::print(&calendar)),
         _ => (Form::Text, text),

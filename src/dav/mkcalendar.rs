@@ -34,14 +34,15 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         there => return Err(Error { condition: TAKEN.into(), ..Error::not_allowed(there, "this is there already") }),
     };
     let patches = request::mkcalendar(asked.body, mkcol, &asked.limits)?;
-    if let Err(wrong) = check_type(&patches, mkcol) {
+    if let Err((at, why)) = check_type(&patches, mkcol) {
         // RFC 4918 9.3: what is there already comes first, whatever was to be made.
         let (actor, owner, slug) = (asked.actor.clone(), owner.clone(), slug.clone());
         let there = asked.app.store.read(move |tx| calendars::open(tx, &actor, &owner, &slug, Need::Read).map(|_| ()));
-        return Err(match there.await {
-            Ok(()) if mkcol => taken(&asked.target),
-            _ => wrong,
-        });
+        return match (there.await, at) {
+            (Ok(()), _) if mkcol => Err(taken(&asked.target)),
+            (_, Some(at)) => Ok(refused(&patches, (at, Fault::Type, why), mkcol)),
+            (_, None) => Err(Error::refused(Fault::Type.condition(), why)),
+        };
     }
     let limits = asked.limits;
     let plan = match plan(&patches, &limits) {
@@ -49,7 +50,7 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
         Err((at, fault, why)) => return Ok(refused(&patches, (at, fault, &why), mkcol)),
     };
     let (actor, now) = (asked.actor.clone(), asked.app.clock.now());
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let made = asked.app.store.write(move |tx| {
         // Nothing is there, or else it is refused for that.
         if condition.matches.is_some() || !condition.lists_hold(tx, &actor, None)? {
@@ -141,23 +142,23 @@ struct Plan {
 }
 
 /// Only plain calendars can be made: no bare folders, and no subscriptions, as Apple's clients want to keep theirs: a
-/// calendar that nothing ever comes into would be worse than a word.
-fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), Error> {
-    let wrong = || {
-        Error::refused("<D:valid-resourcetype/>", "only a calendar can be made here: a collection with CALDAV:calendar")
-    };
-    let Some(patch) = patches.iter().find(|p| is(&p.name, Ns::Dav, "resourcetype")) else {
-        return if mkcol { Err(wrong()) } else { Ok(()) };
+/// calendar that nothing ever comes into would be worse than a word. The error is which of the patches says something
+/// else, if one does, and why that can not be.
+fn check_type(patches: &[Patch], mkcol: bool) -> Result<(), (Option<usize>, &'static str)> {
+    const WRONG: &str = "only a calendar can be made here: a collection with CALDAV:calendar";
+    let at = patches.iter().position(|p| is(&p.name, Ns::Dav, "resourcetype"));
+    let Some(patch) = at.map(|at| &patches[at]) else {
+        return if mkcol { Err((None, WRONG)) } else { Ok(()) };
     };
     let types = patch.value.as_ref().map_or(&[][..], |v| &v.children);
     if types.iter().any(|(t, _)| is(t, Ns::CalendarServer, "subscribed")) {
         let why = "a subscription can not be kept here: keep it on the device, or add the calendar that is subscribed to \
                    as an account in gateway.toml";
-        return Err(Error::refused("<D:valid-resourcetype/>", why));
+        return Err((at, why));
     }
     let calendar = types.iter().any(|(t, _)| is(t, Ns::CalDav, "calendar"));
     let others = types.iter().any(|(t, _)| !is(t, Ns::CalDav, "calendar") && !is(t, Ns::Dav, "collection"));
-    if calendar && !others { Ok(()) } else { Err(wrong()) }
+    if calendar && !others { Ok(()) } else { Err((at, WRONG)) }
 }
 
 fn is(name: &PropName, ns: Ns, local: &str) -> bool {

@@ -10,7 +10,7 @@ pub mod delete;
 pub mod get;
 pub mod mkcalendar;
 pub mod options;
-mod page;
+pub mod page;
 pub mod path;
 pub mod post;
 pub mod principals;
@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
 use crate::app::App;
 use crate::body::Body;
@@ -127,6 +127,17 @@ pub async fn handle(app: &Arc<App>, actor: &Actor, request: Request<Bytes>) -> A
     answer
 }
 
+/// What is answered to calendar data that is larger than any body may be; `None`: it would be none. No object is larger
+/// than a body, so it is the object that is too large (RFC 4791 5.3.2.1).
+pub fn too_large(method: &Method, path: &str, headers: &HeaderMap, limits: &Limits) -> Option<Answer> {
+    let data = match (method, Target::read(path)?) {
+        (&Method::PUT, Target::Resource { .. }) => put::check_type(headers).is_ok(),
+        (&Method::POST, Target::Calendar { .. } | Target::Outbox { .. }) => post::is_calendar_data(headers),
+        _ => false,
+    };
+    data.then(|| response::error(&put::too_large(limits)))
+}
+
 /// Answers OPTIONS, which needs no login.
 pub fn options(app: &Arc<App>, path: &str) -> Answer {
     options::plain(app, Target::read(path).or_else(|| path::elsewhere(path)).as_ref(), true)
@@ -149,7 +160,9 @@ async fn route(
         return Err(match method {
             "OPTIONS" => return Ok(options::plain(app, None, actor.may_write)),
             "PUT" | "MKCALENDAR" | "MKCOL" => match (method, parent(request.uri().path())) {
-                ("PUT", Some(Target::Calendar { .. })) => unfit_name(),
+                ("PUT", Some(Target::Calendar { .. })) | ("MKCALENDAR" | "MKCOL", Some(Target::Home { .. })) => {
+                    unfit_name()
+                }
                 ("PUT", _) | (_, Some(Target::Resource { .. }) | None) => no_parent(),
                 _ => mkcalendar::wrong_place(),
             },
@@ -197,8 +210,7 @@ async fn route(
         "PUT" => put::answer(asked).await,
         "POST" if matches!(asked.target, Target::Outbox { .. }) => schedule::post(asked).await,
         "POST" if adds => post::answer(asked).await,
-        "POST" if push::is_register(asked.body) => push::register(asked).await,
-        "POST" => share::answer(asked).await,
+        "POST" => post::xml(asked).await,
         "DELETE" => delete::answer(asked).await,
         "COPY" | "MOVE" => copy_move::answer(asked, method == "MOVE").await,
         "MKCALENDAR" | "MKCOL" => mkcalendar::answer(asked, method == "MKCOL").await,
@@ -225,7 +237,8 @@ fn parent(path: &str) -> Option<Target> {
 
 /// No resource can be called so, whatever calendar it would be in.
 fn unfit_name() -> Error {
-    let message = "nothing can have this name: it must be UTF-8, without control characters and escaped slashes";
+    let message = "nothing can have this name: it must be UTF-8, at most 255 bytes, without control characters and \
+                   escaped slashes";
     Error::new(StatusCode::FORBIDDEN, message)
 }
 

@@ -179,7 +179,7 @@ pub fn allowed(target: &Target) -> &'static str {
         Target::Principal { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
         Target::Home { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT",
         Target::Inbox { .. } => "OPTIONS, GET, HEAD, PROPFIND, PROPPATCH, REPORT",
-        Target::Outbox { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH",
+        Target::Outbox { .. } => "OPTIONS, GET, HEAD, POST, PROPFIND, PROPPATCH, REPORT",
         Target::Calendar { .. } => "OPTIONS, GET, HEAD, POST, DELETE, PROPFIND, PROPPATCH, REPORT",
         Target::Resource { .. } => "OPTIONS, GET, HEAD, PUT, DELETE, COPY, MOVE, PROPFIND, PROPPATCH, REPORT",
     }

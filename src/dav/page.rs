@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 use jiff::tz::TimeZone;
+use tokio::sync::Semaphore;
 
 use super::Error;
 use super::path::Target;
@@ -62,35 +63,59 @@ pub async fn body<W>(app: &Arc<App>, pace: Pace, write: W) -> Result<Body, Error
 where
     W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
 {
-    next(Arc::clone(app), pace, write).await
+    next(Arc::clone(app), None, pace, write).await
 }
 
-fn next<W>(app: Arc<App>, mut pace: Pace, mut write: W) -> Pin<Box<dyn Future<Output = Result<Body, Error>> + Send>>
+/// The same of slow pages, of which no more are made at one time than there are `turns`.
+pub async fn body_in_turn<W, E>(app: &Arc<App>, turns: &Arc<Semaphore>, write: W) -> Result<Body, E>
 where
-    W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, Error> + Send + 'static,
+    W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, E> + Send + 'static,
+    E: From<store::Error> + Into<Cut> + Send + 'static,
+{
+    next(Arc::clone(app), Some(Arc::clone(turns)), Pace::Slow, write).await
+}
+
+type Next<E> = Pin<Box<dyn Future<Output = Result<Body, E>> + Send>>;
+
+fn next<W, E>(app: Arc<App>, turns: Option<Arc<Semaphore>>, mut pace: Pace, mut write: W) -> Next<E>
+where
+    W: FnMut(&mut Tx<'_>, &mut String) -> Result<Page, E> + Send + 'static,
+    E: From<store::Error> + Into<Cut> + Send + 'static,
 {
     Box::pin(async move {
         let mut out = String::new();
         loop {
             let read = move |tx: &mut Tx<'_>| {
                 let page = write(tx, &mut out)?;
-                Ok::<_, Error>((write, out, page))
+                Ok::<_, E>((write, out, page))
+            };
+            // Nobody closes it.
+            let turn = match &turns {
+                Some(turns) => turns.acquire().await.ok(),
+                None => None,
             };
             let page;
             (write, out, page) = match pace {
                 Pace::Quick => app.store.glance(read).await?,
                 Pace::Slow => app.store.read(read).await?,
             };
+            drop(turn);
             pace = match page {
                 Page::Last => return Ok(Body::from(out)),
                 Page::More(pace) => pace,
             };
             if out.len() >= FULL {
-                let rest = async move { next(app, pace, write).await.map_err(|error| Cut(error.in_words())) };
+                let rest = async move { next(app, turns, pace, write).await.map_err(E::into) };
                 return Ok(Body::new(out, Some(Rest::new(rest))));
             }
         }
     })
+}
+
+impl From<Error> for Cut {
+    fn from(error: Error) -> Cut {
+        Cut(error.in_words())
+    }
 }
 
 /// A calendar whose rows are written.
@@ -163,7 +188,8 @@ impl Writer {
 
     /// What has to be read of the rows that are written.
     fn parts(&self) -> Parts {
-        Parts { details: self.sheet.wants_details(), body: self.wants_data() || self.sheet.wants_schedule_tag() }
+        let body = self.wants_data() || self.sheet.wants_schedule_tag();
+        Parts { details: self.sheet.wants_details(), body, first: false }
     }
 
     /// How long it takes to write rows that are given.
@@ -293,7 +319,8 @@ impl Writer {
                 Err(_) => return write(&Data::Text(seen.body)),
             },
         };
-        match select::select(object, &self.select, &place.zone, limits.expansion()) {
+        let room = limits.expanded.saturating_sub(self.selected);
+        match select::select(object, &self.select, &place.zone, limits.expansion(), room) {
             Ok(text) if self.selected <= limits.expanded => {
                 self.selected += text.len();
                 match self.json.then(|| Component::parse(&text)) {
@@ -344,6 +371,7 @@ impl Kept {
             seq: Seq(0),
             live: true,
             body: &self.body,
+            first: None,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! POST to a calendar (RFC 5995): a new resource in it, whose name is ours to choose.
+//! POST: to a calendar, of calendar data (RFC 5995), which becomes a new resource whose name is ours to choose; or of XML,
+//! whose root says what is wanted.
 
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, StatusCode};
@@ -6,13 +7,13 @@ use http::{HeaderMap, StatusCode};
 use super::path::{self, Target};
 use super::request::{self, Prefer};
 use super::response::{self, Answer};
-use super::{Asked, Error, put};
+use super::{Asked, Error, push, put, share, xml};
 use crate::ids::Name;
 use crate::store::calendars::{self, Denied, Need};
 use crate::store::{resources, unified};
 use crate::sync::write::{self, Condition, Place, Refusal};
 
-/// Whether what is posted says that it is calendar data; something else may be about sharing.
+/// Whether what is posted says that it is calendar data; all else is XML.
 pub fn is_calendar_data(headers: &HeaderMap) -> bool {
     let said = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
     said.split(';').next().is_some_and(|t| {
@@ -20,15 +21,41 @@ pub fn is_calendar_data(headers: &HeaderMap) -> bool {
     })
 }
 
+/// XML, read once: what it is about is told by its root.
+pub async fn xml(asked: Asked<'_>) -> Result<Answer, Error> {
+    enum Wanted {
+        Push(push::Register),
+        Share(Vec<share::Wish>),
+    }
+    let wanted = match xml::parse(asked.body) {
+        Ok(root) if root.is(push::PUSH, "push-register") => Wanted::Push(push::read(&root)?),
+        _ if !matches!(asked.target, Target::Calendar { .. }) => {
+            return Err(Error::not_allowed(&asked.target, "only a calendar can be added to or shared"));
+        }
+        Ok(root) if root.is(share::CS, "share") => Wanted::Share(share::read(&root)?),
+        Ok(_) => {
+            let what =
+                "the body of this POST must be CS:share or push-register, or its Content-Type one of calendar data";
+            return Err(Error::bad(what));
+        }
+        Err(why) => return Err(Error::bad(why)),
+    };
+    match wanted {
+        Wanted::Push(wanted) => push::register(asked, wanted).await,
+        Wanted::Share(wishes) => share::answer(asked, wishes).await,
+    }
+}
+
 /// Somebody else may take a name between the choice and the write; not so often.
 const TRIES: usize = 5;
 
+/// Calendar data.
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let Target::Calendar { owner, slug } = asked.target.clone() else {
         return Err(Error::not_allowed(&asked.target, "only a calendar can be added to"));
     };
     let prefer = Prefer::read(asked.headers);
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     if condition != Condition::default() {
         let why = "what is added is new: it has no version that a condition could be about";
         return Err(Error::new(StatusCode::PRECONDITION_FAILED, why));

@@ -27,6 +27,8 @@ pub enum Fault {
     CalendarData,
     /// New events can not go there.
     DefaultCalendar,
+    /// There are no collections of this type here (RFC 5689 3.3).
+    Type,
 }
 
 impl Fault {
@@ -37,6 +39,28 @@ impl Fault {
             // RFC 4791 5.2.2, 5.3.1.1.
             "calendar-timezone" => Fault::CalendarData,
             _ => Fault::Value,
+        }
+    }
+
+    fn status(self) -> StatusCode {
+        match self {
+            Fault::Value => StatusCode::CONFLICT,
+            Fault::Quota => StatusCode::INSUFFICIENT_STORAGE,
+            _ => StatusCode::FORBIDDEN,
+        }
+    }
+
+    /// The precondition that it breaks; empty where no specification names one.
+    pub fn condition(self) -> &'static str {
+        match self {
+            Fault::Protected => "<D:cannot-modify-protected-property/>",
+            Fault::Value => "",
+            Fault::Zone => "<C:valid-timezone/>",
+            Fault::Components => "<C:supported-calendar-component/>",
+            Fault::CalendarData => "<C:valid-calendar-data/>",
+            Fault::DefaultCalendar => "<C:valid-schedule-default-calendar-URL/>",
+            Fault::Quota => "<D:quota-not-exceeded/>",
+            Fault::Type => "<D:valid-resourcetype/>",
         }
     }
 }
@@ -58,7 +82,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let patches = request::proppatch(asked.body, &asked.limits)?;
     let href = asked.href();
     let (scene, target) = (propfind::scene(&asked), asked.target.clone());
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let prefer = Prefer::read(asked.headers);
     let todo = patches.clone();
     match asked.app.store.write(move |tx| apply(tx, &scene, &target, &condition, &todo)).await {
@@ -204,16 +228,8 @@ pub fn propstats(patches: &[Patch], failed: Option<(usize, Fault, &str)>, out: &
     // The first of that name stands for it in the list.
     let culprit = patches.iter().position(|p| p.name == patches[culprit].name).unwrap_or(culprit);
     names(&|at| at == culprit, out);
-    let (status, condition) = match fault {
-        Fault::Protected => (StatusCode::FORBIDDEN, "<D:cannot-modify-protected-property/>"),
-        Fault::Value => (StatusCode::CONFLICT, ""),
-        Fault::Zone => (StatusCode::FORBIDDEN, "<C:valid-timezone/>"),
-        Fault::Components => (StatusCode::FORBIDDEN, "<C:supported-calendar-component/>"),
-        Fault::CalendarData => (StatusCode::FORBIDDEN, "<C:valid-calendar-data/>"),
-        Fault::DefaultCalendar => (StatusCode::FORBIDDEN, "<C:valid-schedule-default-calendar-URL/>"),
-        Fault::Quota => (StatusCode::INSUFFICIENT_STORAGE, "<D:quota-not-exceeded/>"),
-    };
-    status_line(status, out);
+    status_line(fault.status(), out);
+    let condition = fault.condition();
     if !condition.is_empty() {
         out.push_str("<D:error>");
         out.push_str(condition);

@@ -195,7 +195,7 @@ pub const PROPS: &[Prop] = &[
     Prop { set: Set::CalendarElement(set_transp), ..row(CalDav, "schedule-calendar-transp", schedule_calendar_transp) },
     row(CalDav, SCHEDULE_TAG, schedule_tag),
     // A draft of it, which Apple's clients still read: which calendars make their owner busy
-    row(CalDav, "calendar-free-busy-set", calendar_free_busy_set),
+    Prop { set: Set::CalendarElement(set_counts), ..row(CalDav, "calendar-free-busy-set", calendar_free_busy_set) },
     // RFC 7953 7.2
     Prop { set: Set::Inbox(BoxSetting::Availability), ..row(CalDav, "calendar-availability", calendar_availability) },
     // WebDAV-Push
@@ -583,6 +583,20 @@ fn set_transp(value: Option<&Value>, edit: &mut Edit) -> Result<(), String> {
     Ok(())
 }
 
+/// Apple's clients say of a calendar that they make whether it counts: with YES or NO, of no namespace, in the name of the
+/// draft's property. What is said by `schedule-calendar-transp` beside it holds.
+fn set_counts(value: Option<&Value>, edit: &mut Edit) -> Result<(), String> {
+    let said: Vec<&str> = value.iter().flat_map(|v| &v.children).map(|(name, _)| name.name.as_str()).collect();
+    let transparent = match said.as_slice() {
+        ["YES"] => Some(false),
+        ["NO"] => Some(true),
+        [] if value.is_none() => None,
+        _ => return Err("calendar-free-busy-set of a calendar has YES or NO in it".to_owned()),
+    };
+    edit.transparent.get_or_insert(transparent);
+    Ok(())
+}
+
 fn set_displayname(value: Option<&str>, edit: &mut Edit) -> Result<(), String> {
     edit.display_name = Some(short(value, 1024)?);
     Ok(())
@@ -700,6 +714,8 @@ pub fn setting(name: &PropName, on_calendar: bool, on_principal: bool, on_inbox:
         Some(Prop { set: Set::CalendarElement(set), .. }) if on_calendar => Setting::LiveElement(*set),
         Some(Prop { set: Set::Inbox(setting), .. }) if on_inbox => Setting::Inbox(*setting),
         Some(Prop { set: Set::Inbox(_), .. }) => Setting::Protected,
+        // On the inbox it is told, by what each calendar says.
+        Some(Prop { name: "calendar-free-busy-set", .. }) if on_inbox => Setting::Protected,
         // A person's name is not a client's to change.
         Some(Prop { name: "displayname", .. }) if on_principal => Setting::Protected,
         Some(_) => Setting::Dead,

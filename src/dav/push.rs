@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode};
 use super::path::Target;
 use super::props::{Node, Scene};
 use super::response::{self, Answer, Ns, http_date};
-use super::xml::{self, Element};
+use super::xml::Element;
 use super::{Asked, Error};
 use crate::app::App;
 use crate::ical::Instant;
@@ -26,7 +26,7 @@ pub const ADDRESS: &str = "/push/";
 const USUAL: i64 = 7 * 86_400;
 const LONGEST: i64 = 30 * 86_400;
 
-const PUSH: &str = Ns::Push.uri();
+pub(super) const PUSH: &str = Ns::Push.uri();
 
 /// What has a topic.
 fn subject(node: &Node<'_>) -> Option<Subject> {
@@ -62,7 +62,7 @@ pub fn supported_triggers(scene: &Scene, node: &Node<'_>, out: &mut String) -> b
 }
 
 /// A `push-register`, read.
-struct Register {
+pub(super) struct Register {
     url: String,
     key: String,
     auth: String,
@@ -70,12 +70,7 @@ struct Register {
     expires: Option<Instant>,
 }
 
-/// Whether a POST's body wants to subscribe.
-pub fn is_register(body: &[u8]) -> bool {
-    xml::parse(body).is_ok_and(|root| root.is(PUSH, "push-register"))
-}
-
-fn read(root: &Element<'_>) -> Result<Register, Error> {
+pub(super) fn read(root: &Element<'_>) -> Result<Register, Error> {
     let subscription = root.child(PUSH, "subscription").and_then(|s| s.child(PUSH, "web-push-subscription"));
     let Some(subscription) = subscription else {
         return Err(invalid("a web-push-subscription is wanted, no other transport is spoken here"));
@@ -113,8 +108,7 @@ fn not_available(why: &str) -> Error {
 }
 
 /// POST of a `push-register` on a home or a calendar: makes a subscription, or renews it.
-pub async fn register(asked: Asked<'_>) -> Result<Answer, Error> {
-    let wanted = read(&xml::parse(asked.body).map_err(Error::bad)?)?;
+pub(super) async fn register(asked: Asked<'_>, wanted: Register) -> Result<Answer, Error> {
     if asked.app.push.load().is_none() {
         return Err(not_available("push messages are switched off here"));
     }

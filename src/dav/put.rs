@@ -9,6 +9,7 @@ use super::props::CONTENT_TYPE as CALENDAR_TYPE;
 use super::request::{self, Prefer};
 use super::response::{self, Answer, quoted};
 use super::{Asked, Error, no_parent};
+use crate::config::Limits;
 use crate::ical::{Component, Object, jcal};
 use crate::store::calendars::{self, Denied, Need};
 use crate::store::{resources, scheduling};
@@ -24,7 +25,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     };
     let prefer = Prefer::read(asked.headers);
     let read = read(&asked, prefer)?;
-    let condition = request::condition(asked.headers, &asked.base)?;
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
     let place = Place { owner, slug, name };
     let done = match write::put(asked.app, asked.actor, &place, read.object, &condition).await {
         Ok(done) => done,
@@ -54,9 +55,8 @@ pub fn read(asked: &Asked<'_>, prefer: Prefer) -> Result<Read, Error> {
         return Err(Error::bad("a part of a resource can not be put (RFC 9110 14.5)"));
     }
     let json = check_type(asked.headers)?;
-    let most = asked.limits.object;
-    if asked.body.len() > most {
-        return Err(Error::refused("<C:max-resource-size/>", format!("a resource may have at most {most} bytes")));
+    if asked.body.len() > asked.limits.object {
+        return Err(too_large(&asked.limits));
     }
     let read = match json {
         false => Object::read_octets(asked.body, prefer.reading()),
@@ -76,6 +76,11 @@ pub fn read(asked: &Asked<'_>, prefer: Prefer) -> Result<Read, Error> {
     limits::check(&object, asked.limits.attendees)?;
     let altered = object.text().as_bytes() != asked.body;
     Ok(Read { object, altered })
+}
+
+/// What calendar data beyond the limit is refused with.
+pub(super) fn too_large(limits: &Limits) -> Error {
+    Error::refused("<C:max-resource-size/>", format!("a resource may have at most {} bytes", limits.object))
 }
 
 /// Whether a calendar is of one UID and one kind, and no message on its way (RFC 4791 4.1).

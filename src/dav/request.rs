@@ -15,7 +15,7 @@ use crate::ical::filter::{Collation, CompFilter, MatchType, ParamFilter, PropFil
 use crate::ical::select::{CompSelect, PropSelect, Select};
 use crate::ical::{Instant, Reading, Window};
 use crate::ids::Etag;
-use crate::sync::write::{About, Check, Condition, List, Place};
+use crate::sync::write::{About, Check, Condition, List, Place, State};
 
 /// Octets of one text-match.
 const MAX_TEXT: usize = 4096;
@@ -601,14 +601,14 @@ pub fn accepted<'o>(headers: &HeaderMap, offers: &[&'o str]) -> Option<&'o str> 
 }
 
 /// `If-Match`, `If-None-Match`, `If-Schedule-Tag-Match` and `If`. The error is that `If` can not be read.
-pub fn condition(headers: &HeaderMap, base: &PublicUrl) -> Result<Condition, Error> {
+pub fn condition(headers: &HeaderMap, base: &PublicUrl, target: &Target) -> Result<Condition, Error> {
     // An empty one is none: Apple's clients send that.
     let tag = etags(headers, HeaderName::from_static("if-schedule-tag-match"), false);
     Ok(Condition {
         matches: etags(headers, IF_MATCH, false).map(of_resource),
         none_match: unless(headers).map(of_resource),
         schedule_tag: tag.map(|tags| tags.into_iter().next().unwrap_or_else(|| Etag("*".to_owned()))),
-        lists: lists(headers, base)?,
+        lists: lists(headers, base, target)?,
     })
 }
 
@@ -664,7 +664,7 @@ fn etags(headers: &HeaderMap, name: HeaderName, weak: bool) -> Option<Vec<Etag>>
 }
 
 /// The lists of `If` (RFC 4918 10.4).
-fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Error> {
+fn lists(headers: &HeaderMap, base: &PublicUrl, target: &Target) -> Result<Option<Vec<List>>, Error> {
     let name = HeaderName::from_static("if");
     if !headers.contains_key(&name) {
         return Ok(None);
@@ -674,16 +674,17 @@ fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Err
     let text = values.join(" ");
     let mut rest = text.trim();
     let mut lists = Vec::new();
-    let mut about = About::This;
+    let mut about = match about(Some(target)) {
+        // What is there is known where the request is done.
+        About::Resource(_) => About::This,
+        about => about,
+    };
     // Lists with a URL and lists without are not mixed.
     let tagged = rest.starts_with('<');
     while !rest.is_empty() {
         if let Some(inside) = rest.strip_prefix('<').filter(|_| tagged) {
             let (url, after) = inside.split_once('>').ok_or_else(wrong)?;
-            about = match Target::read_href(url, base) {
-                Some(Target::Resource { owner, slug, name }) => About::Resource(Place { owner, slug, name }),
-                _ => About::Nothing,
-            };
+            about = self::about(Target::read_href(url, base).as_ref());
             rest = after.trim_start();
             if !rest.starts_with('(') {
                 return Err(wrong());
@@ -694,19 +695,22 @@ fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Err
         while !inside.starts_with(')') {
             let not = inside.get(..3).is_some_and(|n| n.eq_ignore_ascii_case("not"));
             inside = if not { inside[3..].trim_start() } else { inside };
-            let (etag, after) = match inside.as_bytes().first() {
-                Some(b'<') => (None, inside.split_once('>').ok_or_else(wrong)?.1),
+            let (state, after) = match inside.as_bytes().first() {
+                Some(b'<') => {
+                    let (token, after) = inside[1..].split_once('>').ok_or_else(wrong)?;
+                    (State::Token(token.trim().to_owned()), after)
+                }
                 Some(b'[') => {
                     let (etag, after) = inside[1..].split_once(']').ok_or_else(wrong)?;
                     let etag = etag.trim();
                     let plain = etag.strip_prefix('"').and_then(|e| e.strip_suffix('"'));
                     // A weak one never matches.
                     let plain = plain.map(|plain| plain.strip_suffix(JSON).unwrap_or(plain));
-                    (Some(Etag(plain.unwrap_or(etag).to_owned())), after)
+                    (State::Etag(Etag(plain.unwrap_or(etag).to_owned())), after)
                 }
                 _ => return Err(wrong()),
             };
-            checks.push(Check { not, etag });
+            checks.push(Check { not, state });
             inside = after.trim_start();
         }
         if checks.is_empty() || lists.len() == MAX_LISTS {
@@ -718,11 +722,22 @@ fn lists(headers: &HeaderMap, base: &PublicUrl) -> Result<Option<Vec<List>>, Err
     if lists.is_empty() { Err(wrong()) } else { Ok(Some(lists)) }
 }
 
+/// What has a state at a target.
+fn about(target: Option<&Target>) -> About {
+    match target.cloned() {
+        Some(Target::Resource { owner, slug, name }) => About::Resource(Place { owner, slug, name }),
+        Some(Target::Calendar { owner, slug }) => About::Calendar { owner, slug },
+        Some(Target::Home { owner }) => About::Home { owner },
+        _ => About::Nothing,
+    }
+}
+
 /// Lists of one `If` header.
 const MAX_LISTS: usize = 100;
 
-/// `Destination` (RFC 4918 10.3): a path of ours, at no host or at one of ours, which are that of `base` and the one that
-/// this request was sent to. What is elsewhere is 502 (9.8.5).
+/// `Destination` (RFC 4918 10.3): a path of ours, at no host or at one of ours, which are that of `base`, the one that
+/// this request was sent to, and those that a proxy was asked for (where it is believed, `X-Forwarded-Host` says them).
+/// What is elsewhere is 502 (9.8.5).
 pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Error> {
     let sent = headers.get(HeaderName::from_static("destination"));
     let sent = sent.ok_or_else(|| Error::bad("a Destination header must say where it goes to"))?;
@@ -733,9 +748,11 @@ pub fn destination(headers: &HeaderMap, base: &PublicUrl) -> Result<Target, Erro
         Some((_, rest)) => {
             let path = rest.find('/').unwrap_or(rest.len());
             let asked = headers.get(HOST).and_then(|h| h.to_str().ok());
-            // HTTP/2 has no Host: then the path alone is looked at.
-            let ours = [Some(base.origin()), asked].into_iter().flatten().any(|own| host(own) == host(&rest[..path]));
-            if asked.is_some() && !ours {
+            let proxied = headers.get(HeaderName::from_static("x-forwarded-host")).and_then(|h| h.to_str().ok());
+            let proxied = proxied.into_iter().flat_map(|hosts| hosts.split(','));
+            let mut ours = [Some(base.origin()), asked].into_iter().flatten().chain(proxied);
+            // HTTP/1.0 may have no Host: then the path alone is looked at.
+            if asked.is_some() && !ours.any(|own| host(own) == host(&rest[..path])) {
                 return Err(elsewhere());
             }
             if path == rest.len() { "/" } else { &rest[path..] }
@@ -772,6 +789,7 @@ pub fn overwrite(headers: &HeaderMap) -> Result<bool, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ids::Name;
 
     fn report(body: &[u8]) -> Result<Report, Error> {
         super::report(body, &Limits::default())
@@ -808,12 +826,14 @@ mod tests {
         assert_eq!(strong("W/\"a\", \"b\""), Some(vec!["W/a".into(), "b".into()]), "a weak one is nothing of ours");
     }
 
-    /// Each list as `resource: checks`, `!` for Not, `-` for a state that nothing is in.
+    /// Each list as `resource: checks`, `!` for Not, tokens in `<>`.
     #[test]
     fn lists_of_if_are_read() {
         let check = |sent: &'static str, expect: &str| {
             let base = PublicUrl::example("https://example.org/cal");
-            let said = match lists(&headers(&[("if", sent)]), &base) {
+            let (owner, slug) = ("anna".to_owned(), "work".to_owned());
+            let target = Target::Resource { owner, slug, name: Name::new("a.ics").unwrap() };
+            let said = match lists(&headers(&[("if", sent)]), &base, &target) {
                 Err(error) => error.status.as_str().to_owned(),
                 Ok(lists) => {
                     let one = |list: &List| {
@@ -821,9 +841,15 @@ mod tests {
                             About::This => "this".to_owned(),
                             About::Nothing => "nothing".to_owned(),
                             About::Resource(place) => format!("{}/{}", place.slug, place.name),
+                            About::Calendar { slug, .. } => format!("{slug}/"),
+                            About::Home { owner } => owner.clone(),
                         };
                         let one = |c: &Check| {
-                            format!("{}{}", if c.not { "!" } else { "" }, c.etag.as_ref().map_or("-", Etag::as_str))
+                            let state = match &c.state {
+                                State::Etag(etag) => etag.to_string(),
+                                State::Token(token) => format!("<{token}>"),
+                            };
+                            format!("{}{state}", if c.not { "!" } else { "" })
                         };
                         let checks: Vec<String> = list.checks.iter().map(one).collect();
                         format!("{about}: {}", checks.join(" "))
@@ -834,10 +860,11 @@ mod tests {
             assert_eq!(said, expect, "{sent}");
         };
         check("([\"a\"])", "this: a");
-        check("(<urn:uuid:1> [\"a\"]) ([W/\"b\"])", "this: - a; this: W/\"b\"");
-        check("(Not <DAV:no-lock> not [\"a\"])", "this: !- !a");
-        check("<https://x/cal/dav/anna/work/a.ics> ([\"a\"]) (<b>)", "work/a.ics: a; work/a.ics: -");
-        check("</dav/anna/work/> ([\"a\"]) <http://elsewhere/> (<b>)", "nothing: a; nothing: -");
+        check("(<urn:uuid:1> [\"a\"]) ([W/\"b\"])", "this: <urn:uuid:1> a; this: W/\"b\"");
+        check("(Not <DAV:no-lock> not [\"a\"])", "this: !<DAV:no-lock> !a");
+        check("<https://x/cal/dav/anna/work/a.ics> ([\"a\"]) (<b>)", "work/a.ics: a; work/a.ics: <b>");
+        check("</dav/anna/work/> ([\"a\"]) <http://elsewhere/> (<b>)", "work/: a; nothing: <b>");
+        check("</dav/anna/> (<a>)", "anna: <a>");
         for wrong in ["", "()", "(", "([\"a\"", "[\"a\"]", "<urn:x>", "([\"a\"]) </dav/> (<b>)", "(a)", "(Not)", "(<a)"]
         {
             check(wrong, "400");
@@ -848,13 +875,16 @@ mod tests {
     fn a_destination_is_at_a_host_of_ours() {
         let check = |sent: &'static str, expect: bool| {
             let base = PublicUrl::example("https://cal.example.org/cal");
-            let headers = headers(&[("host", "10.0.0.2:8080"), ("destination", sent)]);
+            let proxied = ("x-forwarded-host", "front.example:8443,other.example");
+            let headers = headers(&[("host", "10.0.0.2:8080"), proxied, ("destination", sent)]);
             assert_eq!(destination(&headers, &base).is_ok(), expect, "{sent}");
         };
         check("https://cal.example.org/cal/dav/anna/work/a.ics", true);
         check("https://CAL.example.org:443/cal/dav/anna/work/a.ics", true);
         check("http://10.0.0.2:8080/dav/anna/work/a.ics", true);
         check("http://anna@10.0.0.2/dav/anna/work/a.ics", true);
+        check("https://front.example/cal/dav/anna/work/a.ics", true);
+        check("https://Other.example:444/dav/anna/work/a.ics", true);
         check("/dav/anna/work/a.ics", true);
         check("https://evil.example/dav/anna/work/a.ics", false);
         check("https://cal.example.org.evil.example/dav/anna/work/a.ics", false);

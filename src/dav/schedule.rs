@@ -141,9 +141,8 @@ pub async fn post(asked: Asked<'_>) -> Result<Answer, Error> {
     };
     put::check_type(asked.headers)?;
     let config = asked.app.config.load();
-    let most = asked.limits.object;
-    if asked.body.len() > most {
-        return Err(Error::refused("<C:max-resource-size/>", format!("a request may have at most {most} bytes")));
+    if asked.body.len() > asked.limits.object {
+        return Err(put::too_large(&asked.limits));
     }
     let asking = Arc::new(read(asked.body)?);
     // Some clients ask about each guest by a request of its own, all at once: these come one after the other.

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::path::Target;
 use super::response::{self, Answer, Ns, status_line};
-use super::xml::{self, Element, escape};
+use super::xml::{Element, escape};
 use super::{Asked, Error};
 use crate::config::PublicUrl;
 use crate::ids::UserId;
@@ -14,33 +14,27 @@ use crate::store::calendars::{self, Denied, Need};
 use crate::store::grants::{self, May, NotGranted};
 use crate::store::{self, Tx, users};
 
-const CS: &str = Ns::CalendarServer.uri();
+pub(super) const CS: &str = Ns::CalendarServer.uri();
 /// Users named in one request.
 const MOST: usize = 100;
 /// Bytes of a summary.
 const MAX_SUMMARY: usize = 255;
 
 /// What is to become of one user.
-struct Wish {
+pub(super) struct Wish {
     href: String,
     /// `None`: share it no more.
     may: Option<May>,
     summary: String,
 }
 
-/// Whether a POST is meant for this file.
-pub fn is_share(body: &[u8]) -> bool {
-    xml::parse(body).is_ok_and(|root| root.is(CS, "share"))
-}
-
-pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
+pub(super) async fn answer(asked: Asked<'_>, wishes: Vec<Wish>) -> Result<Answer, Error> {
     let Target::Calendar { owner, slug } = asked.target.clone() else {
         return Err(Error::not_allowed(&asked.target, "only a calendar can be shared"));
     };
     if !asked.actor.may_write {
         return Err(asked.denied(Denied::ReadOnly("this app password may only read".to_owned())));
     }
-    let wishes = read(asked.body)?;
     let (actor, base, now) = (asked.actor.clone(), asked.base.clone(), asked.app.clock.now());
     let share = move |tx: &mut Tx<'_>| -> Result<Vec<(String, StatusCode, String)>, Denied> {
         let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
@@ -87,11 +81,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     Ok(response::multistatus(out))
 }
 
-fn read(body: &[u8]) -> Result<Vec<Wish>, Error> {
-    let root = xml::parse(body).map_err(Error::bad)?;
-    if !root.is(CS, "share") {
-        return Err(Error::bad("the body of this POST must be CS:share"));
-    }
+pub(super) fn read(root: &Element<'_>) -> Result<Vec<Wish>, Error> {
     let mut wishes = Vec::new();
     for one in root.children().filter(|e| e.is(CS, "set") || e.is(CS, "remove")) {
         let text = |of: Option<&Element<'_>>| of.map(|e| e.text().trim().to_owned()).unwrap_or_default();

@@ -50,7 +50,7 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
     let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
     let etag = Etag(secrets::hex(&hash[..16]));
     // A weak etag, which is in no list of If-Match (RFC 9110 13.1.1).
-    if request::condition(asked.headers, &asked.base)?.matches.is_some_and(|list| !list.is_empty()) {
+    if request::condition(asked.headers, &asked.base, &asked.target)?.matches.is_some_and(|list| !list.is_empty()) {
         return Err(Error::new(StatusCode::PRECONDITION_FAILED, "a calendar has a weak etag, which matches none"));
     }
     let has = request::unless(asked.headers);
@@ -63,23 +63,17 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
         answer
     } else {
         let (actor, opened) = (asked.actor.clone(), calendar.clone());
-        let mut export = Export::of(&ask);
-        let mut begun = false;
+        let mut export = Export::of(&ask, export::head(&opened), opened.changed_at);
         let body = page::body(asked.app, page::Pace::Slow, move |tx, out| {
             let calendar = calendars::open(tx, &actor, &opened.owner, &opened.slug, Need::Read)?;
             if calendar.epoch != opened.epoch {
                 return Err(Error::not_found());
             }
-            if !begun {
-                begun = export.look(tx, &calendar)?;
-                if begun {
-                    out.push_str(&export.open(&calendar));
-                }
+            if !export.next(tx, &calendar, None, out)? {
                 return Ok(page::Page::More(page::Pace::Slow));
             }
-            let (piece, last) = export.next(tx, &calendar)?;
-            out.push_str(&piece);
-            Ok(if last { page::Page::Last } else { page::Page::More(page::Pace::Slow) })
+            out.push_str(export.close());
+            Ok(page::Page::Last)
         });
         let mut answer = Response::new(Body::default());
         *answer.body_mut() = body.await?;

@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(shown(&text, from, to, reader), expect, "{inside}");
     }
 
-    /// Office hours on weekdays, as the first example of RFC 7953 has them, unbounded on its right.
+    /// Office hours on weekdays, as the example of RFC 7953 7.2.4 has them, without an end.
     const OFFICE: &str = "BEGIN:VAVAILABILITY\nUID:a\nDTSTAMP:20111005T133225Z\n\
         DTSTART;TZID=America/Montreal:20111002T000000\n\
         BEGIN:AVAILABLE\nUID:b\nDTSTAMP:20111005T133225Z\nSUMMARY:Office\n\

@@ -782,6 +782,11 @@ fn wall_by(frame: &Frame, when: &When, reader: &TimeZone) -> i64 {
 }
 
 /// An override with RANGE=THISANDFUTURE: from which instance on, and how far it moved it.
+/// How often a rule, the value of an RRULE, says that it gives a time; `None`: it does not say, or can not be followed.
+pub fn count(rule: &str) -> Option<u32> {
+    Rule::parse(rule).ok()?.count
+}
+
 struct Future<'s, 'a> {
     from: Instant,
     moved: i64,

@@ -10,7 +10,6 @@ use super::recur::Error;
 use super::time::{self, DAY, Written};
 
 const MAX_INTERVAL: i64 = 10_000;
-const MAX_COUNT: u32 = 100_000;
 /// Values of one BY part.
 const MAX_LIST: usize = 400;
 /// Rules are followed up to the first day of this year, the first that can not be written; nothing recurs beyond it.
@@ -100,9 +99,6 @@ impl Rule {
                 }
                 "COUNT" => {
                     let n: u32 = value.parse().map_err(|_| format!("COUNT={value} is no number"))?;
-                    if n > MAX_COUNT {
-                        return Err(format!("COUNT={value} is not between 1 and {MAX_COUNT}"));
-                    }
                     // Zero is written by programs that mean DTSTART alone.
                     rule.count = Some(n.max(1));
                 }

@@ -117,17 +117,19 @@ fn said<'a>(line: Cow<'a, str>, end: usize, invited: Option<&[String]>) -> Cow<'
         params.retain(|(name, _)| !is_others_to_say(name, mine));
     }
     params.sort_unstable();
-    // Between the parts stands what no line holds.
+    // Between the parts stands what no line holds; one that has no parameters left is as it would be without them.
     let mut said = line[..end].to_ascii_uppercase();
-    for (name, values) in params {
+    for (name, values) in &params {
         said.push('\u{1}');
-        said.push_str(&name);
+        said.push_str(name);
         for value in values {
             said.push('\u{2}');
-            said.push_str(&value);
+            said.push_str(value);
         }
     }
-    said.push('\u{1}');
+    if !params.is_empty() {
+        said.push('\u{1}');
+    }
     said.push_str(value);
     Cow::Owned(said)
 }

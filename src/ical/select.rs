@@ -50,13 +50,13 @@ pub struct Select {
 }
 
 /// The text of `object` as `select` asks for it; `object.text()` itself when that takes nothing away.
-/// Floating and all-day times are taken in `zone`. `limits` are those of `expand`, which alone can fail; what would be
-/// longer than 32 MiB is too many as well.
-pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: Limits) -> Result<String, Error> {
+/// Floating and all-day times are taken in `zone`. `limits` are those of `expand`, which alone can fail, and `room` is how
+/// many octets the instances may have that it gives.
+pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: Limits, room: usize) -> Result<String, Error> {
     let mut calendar;
     let mut changed = select.expand.is_some();
     match select.expand {
-        Some(window) => calendar = expanded(object, window, zone, limits)?,
+        Some(window) => calendar = expanded(object, window, zone, limits, room)?,
         None if *select == Select::default() => return Ok(object.text().to_owned()),
         None => {
             calendar = object.calendar().clone();
@@ -96,13 +96,13 @@ pub fn select(object: &Object, select: &Select, zone: &TimeZone, limits: Limits)
 
 /// RFC 4791 9.6.5: each instance in `window` by itself, in UTC, with RECURRENCE-ID where it recurs; no rules and no
 /// VTIMEZONE. DATE and floating values stay what they are: they name no time zone.
-fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits) -> Result<Component, Error> {
+fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits, room: usize) -> Result<Component, Error> {
     let calendar = object.calendar();
     let mut out = Component::new(calendar.name()).with(calendar.properties.iter().cloned());
     let times = Times::of(object, zone);
     if object.kind() == Kind::Other {
         for component in object.components().filter(|c| times.in_range(c, None, window)) {
-            out.components.push(expanded_other(object, component, window, zone, limits)?);
+            out.components.push(expanded_other(object, component, window, zone, limits, room)?);
         }
         return Ok(out);
     }
@@ -110,7 +110,8 @@ fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits) ->
     let in_window = times.overlapping(window, limits)?;
     let mut sizes: HashMap<*const Component, usize> = HashMap::new();
     let size = |i: &Instance<'_>| *sizes.entry(std::ptr::from_ref(i.component)).or_insert_with(|| i.component.size());
-    if in_window.iter().map(size).sum::<usize>() > MOST_OCTETS {
+    // A long component many times over is looked at before it is written.
+    if in_window.iter().map(size).sum::<usize>() > room {
         return Err(Error::TooMany);
     }
     out.components.extend(in_window.iter().map(|i| one(object, i, &zones, zone)));
@@ -142,9 +143,6 @@ fn with_zones(calendar: &mut Component, first: Option<Instant>, last: Option<Ins
     any
 }
 
-/// Of expanded data: a long component many times over is looked at before it is written.
-const MOST_OCTETS: usize = 32 << 20;
-
 /// What says how a component recurs.
 const RECURRENCE: [&str; 4] = ["RRULE", "RDATE", "EXRULE", "EXDATE"];
 
@@ -155,6 +153,7 @@ fn expanded_other(
     window: Window,
     zone: &TimeZone,
     limits: Limits,
+    room: usize,
 ) -> Result<Component, Error> {
     let zones = Zones::of(object.calendar());
     let mut out = in_utc(component, &zones);
@@ -171,7 +170,7 @@ fn expanded_other(
         let events =
             range::as_events(object.calendar(), &range::available(component, uid)).map_err(|_| Error::TooMany)?;
         let left = limits.instances.saturating_sub(instances.len());
-        let found = expanded(&events, window, zone, Limits { instances: left, ..limits })?;
+        let found = expanded(&events, window, zone, Limits { instances: left, ..limits }, room)?;
         instances.extend(found.components.into_iter().map(|event| {
             Component::new("AVAILABLE")
                 .with(event.properties.into_iter().filter(|p| uid.is_some() || p.name() != "UID"))
@@ -392,7 +391,8 @@ mod tests {
         END:VEVENT\r\nEND:VCALENDAR\r\n";
 
     fn selected(source: &str, ask: &Select) -> String {
-        let text = select(&Object::parse(source).unwrap(), ask, &TimeZone::UTC, recur::Limits::default()).unwrap();
+        let text =
+            select(&Object::parse(source).unwrap(), ask, &TimeZone::UTC, recur::Limits::default(), 1 << 20).unwrap();
         // One line a component.
         let text = text.replace("\r\n", "\n").replace("\nEND:", " /").replace('\n', " ");
         text.replace("BEGIN:V", "\nV").trim().to_owned()
@@ -401,7 +401,7 @@ mod tests {
     #[test]
     fn expands() {
         assert_eq!(
-            select(&Object::parse(SERIES).unwrap(), &Select::default(), &TimeZone::UTC, Default::default()).unwrap(),
+            select(&Object::parse(SERIES).unwrap(), &Select::default(), &TimeZone::UTC, Default::default(), 0).unwrap(),
             SERIES
         );
         let ask = Select { expand: Some(window("20260106", "20260109")), ..Select::default() };
@@ -525,9 +525,12 @@ mod tests {
         let lines = format!("DTSTART:20260105T090000Z\nRRULE:FREQ=DAILY\nDESCRIPTION:{}", "x".repeat(100_000));
         let object = Object::parse(&of("VEVENT", &lines)).unwrap();
         let ask = |to| Select { expand: Some(window("20260105", to)), ..Select::default() };
-        let length = |to| select(&object, &ask(to), &TimeZone::UTC, Limits::default()).map(|text| text.len() / 100_000);
-        assert_eq!(length("20260108"), Ok(3));
-        assert_eq!(length("20270105"), Err(Error::TooMany));
+        let length = |to, room| {
+            select(&object, &ask(to), &TimeZone::UTC, Limits::default(), room).map(|text| text.len() / 100_000)
+        };
+        assert_eq!(length("20260108", 400_000), Ok(3));
+        assert_eq!(length("20260108", 300_000), Err(Error::TooMany));
+        assert_eq!(length("20270105", 32 << 20), Err(Error::TooMany));
     }
 
     #[test]
@@ -546,7 +549,7 @@ mod tests {
         );
         let few = Limits { instances: 1, steps: 1_000 };
         let object = Object::parse(&source).unwrap();
-        assert_eq!(select(&object, &ask, &TimeZone::UTC, few), Err(Error::TooMany));
+        assert_eq!(select(&object, &ask, &TimeZone::UTC, few, 1 << 20), Err(Error::TooMany));
         let ask = Select { expand: Some(window("20260401", "20260402")), ..Select::default() };
         assert_eq!(selected(&source, &ask), "VCALENDAR /VCALENDAR");
     }
@@ -558,7 +561,7 @@ mod tests {
             RRULE:FREQ=DAILY\nSummary:fol\n ded\nBEGIN:VALARM\nEND:VALARM\nX-BEHIND:1\nEND:VEVENT\n\
             BEGIN:VEVENT\nUID:1\nRECURRENCE-ID:20260106T090000Z\nDTSTART:20260106T100000Z\nEND:VEVENT\nEND:VCALENDAR";
         let object = Object::parse(source).unwrap();
-        let text = |ask: &Select| select(&object, ask, &TimeZone::UTC, Limits::default()).unwrap();
+        let text = |ask: &Select| select(&object, ask, &TimeZone::UTC, Limits::default(), 0).unwrap();
         let limited = |from, to| Select { limit_recurrence_set: Some(window(from, to)), ..Select::default() };
         assert_eq!(text(&limited("20260106", "20260107")), source);
         let override_ = &source[source.rfind("BEGIN:VEVENT").unwrap()..source.rfind("END:VCALENDAR").unwrap()];

@@ -18,7 +18,7 @@ const KINDS: &[Kind] = &[Kind::Event, Kind::Todo, Kind::Journal];
 /// Makes the database hold what `config` declares. Calendars keep their epoch and seq, so no sync token is lost.
 pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
     // Whoever writes takes a clock first and its rows afterwards; in the other order two could wait for each other.
-    tx.lock_clocks()?;
+    tx.wait_for_clocks()?;
     // The feeds of all who were declared, also of those who are not any more: a name that comes back brings none.
     tx.execute("DELETE FROM feeds WHERE user_id IN (SELECT id FROM users WHERE declared = 1)", &[])?;
     tx.execute("UPDATE users SET active = 0 WHERE declared = 1", &[])?;

@@ -37,7 +37,7 @@ pub use tx::Tx;
 /// Why the store did not answer. What to do next, not what happened: that is in the text, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The queue is full: answer 503 with Retry-After.
+    /// The queue is full, or somebody else holds what is needed: answer 503 with Retry-After. Nothing was changed.
     Busy,
     /// The database can not be reached, or the disk is full: 503, nothing was changed.
     Unavailable(String),

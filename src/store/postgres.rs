@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 use postgres::fallible_iterator::FallibleIterator;
@@ -9,19 +10,28 @@ use postgres::types::{IsNull, ToSql, Type, private::BytesMut, to_sql_checked};
 use postgres::{Client, Config, IsolationLevel, Transaction};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::tx::{Engine, Row, Statements, Tx, Value};
+use super::tx::{Engine, InVain, Row, Statements, Tx, Value};
 use super::{Error, Result, Work, schema};
 
 /// Connections that write, and connections that read. Users lock their own clock, so writers rarely wait.
 const WRITERS: usize = 4;
 const READERS: usize = 4;
 
+/// What every connection says at first. Nobody waits for another's lock for longer than `lock_timeout`: the writers of a
+/// node are few, and everybody's. A node that is not heard of any more, in the middle of a transaction or not, is given up
+/// by the server, and its locks with it.
+const PATIENCE: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s';
+    SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
+
 pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Work>)> {
-    let config: Config = url.parse().map_err(|e| Error::Unavailable(format!("the storage URL is wrong: {e}")))?;
+    let mut config: Config = url.parse().map_err(|e| Error::Unavailable(format!("the storage URL is wrong: {e}")))?;
+    notice_silence(&mut config, url);
+    let in_vain = Arc::new(InVain::default());
     let (writes, write_queue) = crossbeam_channel::bounded(queue);
     let (reads, read_queue) = crossbeam_channel::bounded(queue);
     {
-        let mut connection = Connection::open(&config)?;
+        // With all patience: who starts while another node migrates waits for as long as that takes.
+        let mut connection = Connection::open(&config, in_vain.clone())?;
         // Several nodes may start at once: one migrates, the others wait for it.
         connection.client.batch_execute("SELECT pg_advisory_lock(7232646)").map_err(error)?;
         connection.run(false, schema::migrate)?;
@@ -30,23 +40,39 @@ pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Wor
         [("writer", WRITERS, &write_queue, false), ("reader", READERS, &read_queue, true)]
     {
         for n in 0..count {
-            let (config, queue) = (config.clone(), queue.clone());
+            let (config, queue, in_vain) = (config.clone(), queue.clone(), in_vain.clone());
             let thread = std::thread::Builder::new().name(format!("store-{kind}-{n}"));
             thread
-                .spawn(move || work_loop(&config, &queue, read_only))
+                .spawn(move || work_loop(&config, &queue, &in_vain, read_only))
                 .map_err(|e| Error::Unavailable(e.to_string()))?;
         }
     }
     Ok((writes, reads))
 }
 
+/// A server that does not answer any more is noticed in about a minute, and not in hours. What the URL says holds.
+fn notice_silence(config: &mut Config, url: &str) {
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(Duration::from_secs(10));
+    }
+    if config.get_tcp_user_timeout().is_none() {
+        config.tcp_user_timeout(Duration::from_secs(60));
+    }
+    if !url.contains("keepalives") {
+        config.keepalives_idle(Duration::from_secs(30));
+        config.keepalives_interval(Duration::from_secs(10));
+        config.keepalives_retries(3);
+    }
+}
+
 struct Connection {
     client: Client,
     statements: Statements,
+    in_vain: Arc<InVain>,
 }
 
 impl Connection {
-    fn open(config: &Config) -> Result<Connection> {
+    fn open(config: &Config, in_vain: Arc<InVain>) -> Result<Connection> {
         let mut roots = rustls::RootCertStore::empty();
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         let tls = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -55,23 +81,28 @@ impl Connection {
             .with_root_certificates(roots)
             .with_no_client_auth();
         let client = config.connect(MakeRustlsConnect::new(tls)).map_err(|e| Error::Unavailable(explain(&e)))?;
-        Ok(Connection { client, statements: Statements::new() })
+        Ok(Connection { client, statements: Statements::new(), in_vain })
+    }
+
+    /// See [`PATIENCE`].
+    fn impatient(mut self) -> Result<Connection> {
+        self.client.batch_execute(PATIENCE).map_err(error)?;
+        Ok(self)
     }
 
     /// Reads are one snapshot (REPEATABLE READ); writes lock what they depend on, and then see what was committed
     /// before (READ COMMITTED).
     fn run<T>(&mut self, read_only: bool, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        let (tx, statements) = self.begin(read_only)?;
-        let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
+        let mut tx = self.begin(read_only)?;
         let out = f(&mut tx)?;
         commit(tx)?;
         Ok(out)
     }
 
-    fn begin(&mut self, read_only: bool) -> Result<(Transaction<'_>, &mut Statements)> {
+    fn begin(&mut self, read_only: bool) -> Result<Tx<'_>> {
         let level = if read_only { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
         let tx = self.client.build_transaction().isolation_level(level).read_only(read_only).start().map_err(error)?;
-        Ok((tx, &mut self.statements))
+        Ok(Tx { engine: Engine::Postgres { tx, statements: &mut self.statements, in_vain: &self.in_vain } })
     }
 }
 
@@ -88,13 +119,13 @@ fn rollback(tx: Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
+fn work_loop(config: &Config, queue: &Receiver<Work>, in_vain: &Arc<InVain>, read_only: bool) {
     let mut held: Option<Connection> = None;
     while let Ok(work) = queue.recv() {
         // A connection that was cut is made anew for the next piece of work: a restart of the database heals itself.
         if held.as_ref().is_none_or(|c| c.client.is_closed()) {
             held = None;
-            match Connection::open(config) {
+            match Connection::open(config, in_vain.clone()).and_then(Connection::impatient) {
                 Ok(connection) => held = Some(connection),
                 Err(e) => {
                     work.refuse(&e);
@@ -103,14 +134,13 @@ fn work_loop(config: &Config, queue: &Receiver<Work>, read_only: bool) {
             }
         }
         let Some(connection) = &mut held else { continue };
-        let (tx, statements) = match connection.begin(read_only) {
-            Ok(begun) => begun,
+        let mut tx = match connection.begin(read_only) {
+            Ok(tx) => tx,
             Err(e) => {
                 work.refuse(&e);
                 continue;
             }
         };
-        let mut tx = Tx { engine: Engine::Postgres { tx, statements } };
         // Dropping a transaction rolls it back; a panic drops the sender as well, which the waiting side notices.
         if let Ok(finish) = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))) {
             (finish.tell)(if finish.keep && !read_only { commit(tx) } else { rollback(tx) });
@@ -201,16 +231,18 @@ impl ToSql for Value<'_> {
     to_sql_checked!();
 }
 
-/// Trouble with the connection or the server's resources passes; anything else is a defect.
+/// Trouble with the connection or the server's resources passes, and so does another's lock; anything else is a defect.
 pub(super) fn error(e: ::postgres::Error) -> Error {
     use ::postgres::error::SqlState;
     let why = explain(&e);
     match e.code() {
         None => Error::Unavailable(why),
+        Some(code) if *code == SqlState::LOCK_NOT_AVAILABLE => Error::Busy,
         Some(code)
             if matches!(code.code().get(..2), Some("08" | "53" | "57" | "58"))
                 || *code == SqlState::T_R_SERIALIZATION_FAILURE
-                || *code == SqlState::T_R_DEADLOCK_DETECTED =>
+                || *code == SqlState::T_R_DEADLOCK_DETECTED
+                || *code == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT =>
         {
             Error::Unavailable(why)
         }

@@ -111,61 +111,6 @@ pub fn all(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Resource>> {
     tx.query(select_resource!("r.calendar_id = ?1 ORDER BY r.name"), &[calendar.id.into()], from_row)
 }
 
-/// At most `limit` live resources with their bodies, by id, after `after`, whose span touches `window`: to go through a
-/// calendar without holding it.
-pub fn page(
-    tx: &mut Tx<'_>,
-    calendar: &Calendar,
-    after: ResourceId,
-    window: Window,
-    limit: u32,
-) -> Result<Vec<Resource>> {
-    let params = [calendar.id.into(), after.into(), window.start.into(), window.end.into(), i64::from(limit).into()];
-    tx.query(
-        select_resource!(
-            "r.calendar_id = ?1 AND r.id > ?2
-               AND (r.first IS NULL OR r.first < ?4) AND (r.last IS NULL OR r.last >= ?3)
-             ORDER BY r.id LIMIT ?5"
-        ),
-        &params,
-        from_row,
-    )
-}
-
-/// A live resource as it is written into a file.
-pub struct Text<'r> {
-    pub id: ResourceId,
-    pub name: &'r str,
-    pub body: &'r str,
-    /// The first moment that it touches, as far as that is known.
-    pub first: Option<Instant>,
-}
-
-/// Calls `each` for the next live resources by id, after `after`, `limit` at most. True: there are no more.
-pub fn texts(
-    tx: &mut Tx<'_>,
-    calendar: &Calendar,
-    after: ResourceId,
-    limit: u32,
-    mut each: impl FnMut(&Text<'_>),
-) -> Result<bool> {
-    let mut count = 0;
-    tx.each(
-        "SELECT r.id, r.name, COALESCE(r.body, o.body), r.first
-           FROM resources r LEFT JOIN resources o ON o.id = r.origin_id
-          WHERE r.calendar_id = ?1 AND r.live = 1 AND r.id > ?2 ORDER BY r.id LIMIT ?3",
-        &[calendar.id.into(), after.into(), i64::from(limit).into()],
-        |row| {
-            count += 1;
-            let text =
-                Text { id: ResourceId(row.int(0)?), name: row.str(1)?, body: row.str(2)?, first: row.opt_instant(3)? };
-            each(&text);
-            Ok(())
-        },
-    )?;
-    Ok(count < limit)
-}
-
 pub fn get(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Option<Resource>> {
     let params = [calendar.id.into(), name.as_str().into()];
     tx.one(select_resource!("r.calendar_id = ?1 AND r.name = ?2"), &params, from_row)

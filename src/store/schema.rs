@@ -24,8 +24,8 @@ pub(super) fn migrate(tx: &mut Tx<'_>) -> Result<()> {
     let done = tx.one("SELECT COALESCE(MAX(version), 0) FROM schema_versions", &[], |r| r.int(0))?.unwrap_or(0);
     let known = MIGRATIONS.len() as i64;
     if done > known {
-        return Err(Error::Unavailable(format!(
-            "the database has schema {done}, and this calgate knows only {known}: run the newer calgate, or restore a backup"
+        return Err(Error::Broken(format!(
+            "it has schema {done}, and this calgate knows only {known}: run the newer calgate, or restore a backup"
         )));
     }
     for (version, sql) in (1..).zip(MIGRATIONS).skip(done as usize) {

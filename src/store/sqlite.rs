@@ -57,7 +57,7 @@ pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
         None => Connection::open_in_memory_with_flags(flags),
     }
     .map_err(|e| match file {
-        Some(file) => Error::Unavailable(format!("{} can not be opened: {e}", file.display())),
+        Some(file) => Error::Unavailable(format!("{} can not be opened: {}", file.display(), why_not(file, &e))),
         None => error(e),
     })?;
     db.busy_timeout(Duration::from_secs(10)).map_err(error)?;
@@ -70,8 +70,27 @@ pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          PRAGMA cache_size = -16384; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = MEMORY;",
     )
-    .map_err(error)?;
+    .map_err(|e| match file {
+        Some(file) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            Error::Broken(format!("{} is no database; look at `[storage] url` in the configuration", file.display()))
+        }
+        _ => error(e),
+    })?;
     Ok(db)
+}
+
+/// Why a file can not be opened. SQLite says only that it can not.
+fn why_not(file: &Path, e: &rusqlite::Error) -> String {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    match folder {
+        Some(folder) if !folder.exists() => format!("there is no folder {}", folder.display()),
+        _ if file.is_dir() => "it is a folder".to_owned(),
+        _ => match std::fs::OpenOptions::new().append(true).open(file) {
+            Err(why) if why.kind() == std::io::ErrorKind::PermissionDenied => "this user may not".to_owned(),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => "this user may not make it there".to_owned(),
+            _ => e.to_string(),
+        },
+    }
 }
 
 /// Takes whatever has queued up while the last group was written to disk, runs each in a savepoint of its own, and
@@ -409,7 +428,7 @@ mod tests {
 
     fn rows(tx: &mut Tx<'_>, calendar: &Calendar, mut walk: Walk, most: u32) -> usize {
         let mut count = 0;
-        let parts = Parts { details: true, body: true };
+        let parts = Parts { details: true, body: true, first: true };
         walk.page(tx, calendar, parts, most, |_| {
             count += 1;
             Ok(true)

@@ -2,7 +2,8 @@
 //!
 //! SQL is written with `?1 ?2`, and is `&'static str`: no text of a client can become part of a statement.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Error, Result, postgres, sqlite};
 use crate::ical::Instant;
@@ -15,11 +16,25 @@ pub struct Tx<'a> {
 
 pub(super) enum Engine<'a> {
     Sqlite(&'a rusqlite::Connection),
-    Postgres { tx: ::postgres::Transaction<'a>, statements: &'a mut Statements },
+    Postgres { tx: ::postgres::Transaction<'a>, statements: &'a mut Statements, in_vain: &'a InVain },
 }
 
 /// Prepared statements of one PostgreSQL connection, by the address of their text.
 pub(super) type Statements = HashMap<*const u8, ::postgres::Statement>;
+
+/// Whose clocks one of this node's writers has waited for in vain: whoever comes after waits for them only a moment, else
+/// those who want the same few clocks would take all writers, and everybody else's changes would wait with them.
+#[derive(Default)]
+pub(super) struct InVain(Mutex<HashSet<i64>>);
+
+impl InVain {
+    fn users(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How often the clocks are taken again because what is granted was changed while we waited for them.
+const ROUNDS: usize = 100;
 
 /// A parameter.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +56,7 @@ impl Tx<'_> {
     pub fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         match &mut self.engine {
             Engine::Sqlite(db) => sqlite::execute(db, sql, params),
-            Engine::Postgres { tx, statements } => postgres::execute(tx, statements, sql, params),
+            Engine::Postgres { tx, statements, .. } => postgres::execute(tx, statements, sql, params),
         }
     }
 
@@ -64,7 +79,7 @@ impl Tx<'_> {
     ) -> Result<()> {
         match &mut self.engine {
             Engine::Sqlite(db) => sqlite::each_while(db, sql, params, &mut each),
-            Engine::Postgres { tx, statements } => postgres::each_while(tx, statements, sql, params, &mut each),
+            Engine::Postgres { tx, statements, .. } => postgres::each_while(tx, statements, sql, params, &mut each),
         }
     }
 
@@ -78,7 +93,7 @@ impl Tx<'_> {
     ) -> Result<usize> {
         match &mut self.engine {
             Engine::Sqlite(db) => sqlite::each_of(db, sql, keys, &mut each),
-            Engine::Postgres { tx, statements } => {
+            Engine::Postgres { tx, statements, .. } => {
                 let mut run = 0;
                 let mut go_on = true;
                 for params in keys {
@@ -136,6 +151,12 @@ impl Tx<'_> {
         }
     }
 
+    /// The same for whoever can not come again in a moment: waits until a node that is gone has lost its locks.
+    pub(super) fn wait_for_clocks(&mut self) -> Result<()> {
+        self.say("SET LOCAL lock_timeout = '60s'")?;
+        self.lock_clocks()
+    }
+
     /// Takes the lock of a user's clock until the end of the transaction, so that what is read of the user's calendars
     /// afterwards stays true; and with it those of all whom the user grants anything, because what they see changes
     /// too. SQLite has one writer, which is that lock already.
@@ -178,19 +199,52 @@ impl Tx<'_> {
                 )
             };
         }
-        if matches!(self.engine, Engine::Sqlite(_)) {
-            return Ok(());
-        }
+        let in_vain = match &self.engine {
+            Engine::Sqlite(_) => return Ok(()),
+            Engine::Postgres { in_vain, .. } => *in_vain,
+        };
         let params = [user.into(), other.into(), more.into()];
-        // In the order of ids, so that no two wait for each other.
-        let locked = self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0))?;
-        // Who changes grants holds these clocks too. What was granted while we waited for them we can not take now, out
-        // of order; whoever asked asks again.
-        let reached = self.query(reach!(""), &params, |row| row.int(0))?;
-        if reached.iter().any(|id| !locked.contains(id)) {
-            return Err(Error::Busy);
+        self.say("SAVEPOINT reach")?;
+        // Nearly always nobody else has any of them.
+        let mut locked = self.query(reach!(" FOR UPDATE OF k SKIP LOCKED"), &params, |row| row.int(0))?;
+        for _ in 0..ROUNDS {
+            // Who changes grants holds these clocks too: what is granted now, under the locks, stays so.
+            let mut missing = self.query(reach!(""), &params, |row| row.int(0))?;
+            missing.retain(|id| !locked.contains(id));
+            if missing.is_empty() {
+                in_vain.users().retain(|id| !locked.contains(id));
+                return Ok(());
+            }
+            // Somebody has them, or they were granted something while we waited for the others. All are let go, and
+            // taken again in the order of ids, so that no two wait for each other.
+            self.say("ROLLBACK TO SAVEPOINT reach")?;
+            let hopeless = missing.iter().any(|id| in_vain.users().contains(id));
+            if hopeless {
+                self.say("SET LOCAL lock_timeout = '200ms'")?;
+            }
+            locked = match self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0)) {
+                Err(Error::Busy) => {
+                    if !hopeless {
+                        tracing::warn!(users = ?missing, "the clocks of users {missing:?} have been locked for too long");
+                    }
+                    in_vain.users().extend(missing);
+                    return Err(Error::Busy);
+                }
+                locked => locked?,
+            };
+            if hopeless {
+                self.say("SET LOCAL lock_timeout = '5s'")?;
+            }
         }
-        Ok(())
+        Err(Error::Busy)
+    }
+
+    /// What concerns the transaction itself, on PostgreSQL alone.
+    fn say(&mut self, sql: &'static str) -> Result<()> {
+        match &mut self.engine {
+            Engine::Sqlite(_) => Ok(()),
+            Engine::Postgres { tx, .. } => postgres::batch(tx, sql),
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub struct Seen<'r> {
     pub changed_at: Instant,
     /// Empty unless bodies were asked for.
     pub body: &'r str,
+    /// The first moment that it touches; unknown unless it was asked for.
+    pub first: Option<Instant>,
 }
 
 /// What of a row is looked at besides its name and etag: in a long listing to read a column costs as much as to write one.
@@ -34,6 +36,8 @@ pub struct Parts {
     /// Its kind, its size and when it changed.
     pub details: bool,
     pub body: bool,
+    /// Where bodies are: the first moment that it touches.
+    pub first: bool,
 }
 
 /// Which rows of a calendar are walked through, and how far that has come.
@@ -194,11 +198,15 @@ pub fn one(
 /// One SELECT for every walk: from the row alone, or with the body as well.
 macro_rules! select_seen {
     (listed $end:literal) => {
-        concat!("SELECT r.name, r.etag, r.kind, r.size, r.changed_at, '', r.seq, r.live FROM resources r WHERE ", $end)
+        concat!(
+            "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, '', NULL, r.seq, r.live FROM resources r WHERE ",
+            $end
+        )
     };
     (whole $end:literal) => {
         concat!(
-            "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.seq, r.live
+            "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.first, r.seq,
+                    r.live
                FROM resources r LEFT JOIN resources o ON o.id = r.origin_id WHERE ",
             $end
         )
@@ -206,14 +214,15 @@ macro_rules! select_seen {
 }
 
 /// The columns of these that [`seen`] does not read.
-const SEQ: usize = 6;
-const LIVENESS: usize = 7;
-const ID: usize = 6;
+const SEQ: usize = 7;
+const LIVENESS: usize = 8;
+const ID: usize = 7;
 
 // Without bodies an index answers alone; the one of what is live holds no seq, which nobody asks of a listing.
-const LIVE: &str = "SELECT name, etag, kind, size, changed_at, '', id FROM resources
+const LIVE: &str = "SELECT name, etag, kind, size, changed_at, '', NULL, id FROM resources
      WHERE calendar_id = ?1 AND live = 1 AND id > ?2 ORDER BY id LIMIT ?3";
-const LIVE_WHOLE: &str = "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.id
+const LIVE_WHOLE: &str = "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.first,
+            r.id
        FROM resources r LEFT JOIN resources o ON o.id = r.origin_id
       WHERE r.calendar_id = ?1 AND r.live = 1 AND r.id > ?2 ORDER BY r.id LIMIT ?3";
 const CHANGES: &str = select_seen!(listed "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 ORDER BY r.seq LIMIT ?4");
@@ -235,13 +244,25 @@ fn seen<'r>(row: &'r Row<'_>, parts: Parts) -> Result<Seen<'r>> {
     if name.is_empty() {
         return Err(Error::Broken("resources.name is empty".to_owned()));
     }
-    let mut seen =
-        Seen { name, etag, seq: Seq(0), live: true, kind: Kind::Event, size: 0, changed_at: Instant(0), body: "" };
+    let mut seen = Seen {
+        name,
+        etag,
+        seq: Seq(0),
+        live: true,
+        kind: Kind::Event,
+        size: 0,
+        changed_at: Instant(0),
+        body: "",
+        first: None,
+    };
     if parts.details {
         (seen.kind, seen.size, seen.changed_at) = (kind(row.int(2)?), row.int(3)?, row.instant(4)?);
     }
     if parts.body {
         seen.body = row.str(5)?;
+    }
+    if parts.first {
+        seen.first = row.opt_instant(6)?;
     }
     Ok(seen)
 }

@@ -83,6 +83,11 @@ fn recurs(component: &Component) -> bool {
 }
 
 fn instances_exceed(object: &Object) -> bool {
+    let mut rules = object.components().flat_map(|c| c.all("RRULE"));
+    // However far they go.
+    if rules.any(|rule| recur::count(rule.value()).is_some_and(|count| count as usize > MAX_INSTANCES)) {
+        return true;
+    }
     let span = object.span();
     let (Some(first), Some(last)) = (span.first, span.last) else { return false };
     let Some(window) = Window::new(first.plus(-recur::ANY_ZONE), last.plus(recur::ANY_ZONE)) else { return false };
@@ -132,6 +137,10 @@ mod tests {
     fn instances_are_held_to_what_is_advertised() {
         for (rule, expect) in [
             (format!("FREQ=DAILY;COUNT={MAX_INSTANCES}"), ""),
+            (format!("FREQ=DAILY;COUNT={}", MAX_INSTANCES + 1), "max-instances"),
+            ("FREQ=SECONDLY;COUNT=4294967295".to_owned(), "max-instances"),
+            // Its last ones are beyond the last year there is.
+            ("FREQ=YEARLY;COUNT=200000".to_owned(), "max-instances"),
             ("FREQ=HOURLY;UNTIL=20370527T155959Z".to_owned(), ""),
             ("FREQ=HOURLY;UNTIL=20370601T000000Z".to_owned(), "max-instances"),
             ("FREQ=DAILY;UNTIL=20991231T000000Z".to_owned(), ""),

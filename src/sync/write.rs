@@ -14,7 +14,7 @@ use crate::ids::{Etag, Name, ResourceId, Seq};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
-use crate::store::{self, Tx, instances, scheduling, unified, users::Actor};
+use crate::store::{self, Tx, homes, instances, scheduling, unified, users::Actor};
 
 /// What the client says must hold (RFC 9110 13.1, RFC 4918 10.4, RFC 6638 8.3). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,18 +39,33 @@ pub struct List {
 /// What a list of an `If` header is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum About {
-    /// The URL of the request.
+    /// The resource at the URL of the request.
     This,
     Resource(Place),
-    /// A URL where nothing of ours has an etag.
+    Calendar {
+        owner: String,
+        slug: String,
+    },
+    Home {
+        owner: String,
+    },
+    /// A URL where nothing of ours has a state.
     Nothing,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     pub not: bool,
-    /// `None`: a lock token, or another state; there are no locks, so nothing is ever in it.
-    pub etag: Option<Etag>,
+    pub state: State,
+}
+
+/// The state that something is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Of a resource.
+    Etag(Etag),
+    /// Of a calendar or a home, its sync token (RFC 6578 5). A lock's is one that nothing is ever in: there are none.
+    Token(String),
 }
 
 /// Which resource.
@@ -153,16 +168,11 @@ impl Condition {
     pub fn lists_hold(&self, tx: &mut Tx<'_>, actor: &Actor, this: Option<&Etag>) -> Result<bool, store::Error> {
         let Some(lists) = &self.lists else { return Ok(true) };
         for list in lists {
-            let other;
-            let etag = match &list.about {
-                About::This => this,
-                About::Nothing => None,
-                About::Resource(place) => {
-                    other = etag_at(tx, actor, place)?;
-                    other.as_ref()
-                }
+            let state = match &list.about {
+                About::This => this.cloned().map(State::Etag),
+                about => state_of(tx, actor, about)?,
             };
-            if list.checks.iter().all(|check| (check.etag.is_some() && check.etag.as_ref() == etag) != check.not) {
+            if list.checks.iter().all(|check| (state.as_ref() == Some(&check.state)) != check.not) {
                 return Ok(true);
             }
         }
@@ -170,12 +180,21 @@ impl Condition {
     }
 }
 
-/// What the actor sees there has this etag.
-fn etag_at(tx: &mut Tx<'_>, actor: &Actor, place: &Place) -> Result<Option<Etag>, store::Error> {
-    match calendars::open(tx, actor, &place.owner, &place.slug, Need::Read) {
-        Ok(calendar) => Ok(resources::get(tx, &calendar, &place.name)?.map(|r| r.etag)),
+/// The state of what the actor sees there.
+fn state_of(tx: &mut Tx<'_>, actor: &Actor, about: &About) -> Result<Option<State>, store::Error> {
+    let mut open = |owner: &str, slug: &str| match calendars::open(tx, actor, owner, slug, Need::Read) {
+        Ok(calendar) => Ok(Some(calendar)),
         Err(Denied::Store(e)) => Err(e),
         Err(_) => Ok(None),
+    };
+    match about {
+        About::Resource(Place { owner, slug, name }) => match open(owner, slug)? {
+            Some(calendar) => Ok(resources::get(tx, &calendar, name)?.map(|r| State::Etag(r.etag))),
+            None => Ok(None),
+        },
+        About::Calendar { owner, slug } => Ok(open(owner, slug)?.map(|calendar| State::Token(calendar.token()))),
+        About::Home { owner } if *owner == actor.name => Ok(Some(State::Token(homes::home(tx, actor.user)?.token()))),
+        About::This | About::Home { .. } | About::Nothing => Ok(None),
     }
 }
 

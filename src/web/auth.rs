@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use http::header::{AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
 use tokio::sync::Semaphore;
 
@@ -360,6 +360,35 @@ fn challenge(words: &str) -> Response<Body> {
     let basic = HeaderValue::from_static("Basic realm=\"calgate\", charset=\"UTF-8\"");
     answer.headers_mut().insert(WWW_AUTHENTICATE, basic);
     answer
+}
+
+/// What made a client send a request, as far as it tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// A program, which says nothing of it; a page of ours; a person who typed the address.
+    Ours,
+    /// A page of another site.
+    OtherSite,
+    /// A page that its browser does not name.
+    Hidden,
+}
+
+pub(super) fn sender(web: &Web, headers: &HeaderMap) -> Sender {
+    if let Some(site) = headers.get("sec-fetch-site") {
+        return match site.as_bytes() {
+            b"same-origin" | b"none" => Sender::Ours,
+            _ => Sender::OtherSite,
+        };
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return Sender::Ours };
+    let origin = origin.to_str().unwrap_or_default();
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let here = origin.split_once("://").is_some_and(|(_, at)| host == Some(at));
+    match origin {
+        "null" => Sender::Hidden,
+        _ if here || origin == web.app.config.load().server.public_url.origin() => Sender::Ours,
+        _ => Sender::OtherSite,
+    }
 }
 
 fn too_often(seconds: i64) -> Response<Body> {

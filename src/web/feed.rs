@@ -1,7 +1,8 @@
 //! Feeds: `GET /feed/TOKEN.ifb` gives free/busy, `GET /feed/TOKEN.ics` gives events. The token is all the login there is.
 //!
 //! An ETag is made of what an answer is made from (the window, the calendar's and its members' clocks, who is stale), so
-//! that a client that has it costs no rendering. Everything in an answer, DTSTAMP too, follows from the same things.
+//! that a client that has it costs no rendering. Everything in an answer, DTSTAMP too, follows from the same things. That of
+//! events is weak: they go out page by page, and what changes meanwhile may be in it.
 //! `If-Modified-Since` is not looked at: a member can become stale without any change, and a date does not tell.
 
 use std::time::Duration;
@@ -9,24 +10,25 @@ use std::time::Duration;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use tokio::time::timeout;
 
 use super::server::Peer;
 use super::throttle::Block;
 use super::{Web, router, say, say_later, store_trouble};
-use crate::body::Body;
+use crate::body::{Body, Cut};
 use crate::busy::{self, Member};
 use crate::config;
-use crate::export;
-use crate::ical::file::{self, File};
-use crate::ical::recur::{self, Busy};
+use crate::dav::page::{self, Pace, Page};
+use crate::dav::response::http_date;
+use crate::export::{self, Ask, Export, Shown};
+use crate::ical::file;
+use crate::ical::recur::{self, Busy, Limits};
 use crate::ical::redact::Viewer;
 use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window, freebusy, redact};
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
-use crate::store::resources::{self, Resource};
+use crate::store::walk::Seen;
 use crate::store::{self, Tx, calendars, instances, scheduling};
 
 /// A window begins at a quarter of an hour when it is not asked for, so that its ETag lasts as long.
@@ -34,10 +36,8 @@ const QUARTER: i64 = 900;
 const DAY: i64 = 86_400;
 const DEFAULT_DAYS: i64 = 60;
 const MOST_DAYS: i64 = 366;
-/// Bytes of objects in one `.ics`.
-const MOST_BYTES: i64 = 64 * 1024 * 1024;
 
-/// Feeds made at one time; fewer than the store has readers.
+/// Feeds looked up, and pages of them made, at one time.
 pub(super) const AT_ONCE: usize = 2;
 /// For how long a request waits for its turn.
 const TURN: Duration = Duration::from_secs(10);
@@ -65,7 +65,6 @@ enum Found {
     Nothing,
     /// A window that can not be: why, as a sentence.
     Wrong(String),
-    TooLarge,
     /// `tag` is what the client has already.
     Same(Version),
     FreeBusy(Version, Box<FreeBusy>),
@@ -76,6 +75,8 @@ enum Found {
 struct Version {
     /// With its quotes.
     tag: String,
+    /// It does not stand for the same bytes always.
+    weak: bool,
     /// Since when it is this one: the last change, or the quarter of an hour that its window begins with.
     since: Instant,
 }
@@ -94,7 +95,9 @@ struct Events {
     viewer: Viewer,
     /// Under which the owner is invited in any of the members.
     addresses: Vec<String>,
-    resources: Vec<Resource>,
+    token: [u8; 32],
+    /// `None`: all there is.
+    chosen: Option<Window>,
     /// Whether the time of a member is not known. A masked feed then has an event over the whole of `window`; a full
     /// one shows what was last known, as its reader's calendar would.
     unknown: bool,
@@ -102,11 +105,34 @@ struct Events {
     stamp: Instant,
 }
 
+/// Why a feed does not go on.
+enum Lost {
+    /// It was taken away, or its calendar is another one.
+    Gone,
+    Export(export::Error),
+}
+
+impl From<store::Error> for Lost {
+    fn from(e: store::Error) -> Lost {
+        Lost::Export(e.into())
+    }
+}
+
+impl From<Lost> for Cut {
+    fn from(lost: Lost) -> Cut {
+        Cut(match lost {
+            Lost::Gone => "the feed is there no more".to_owned(),
+            Lost::Export(export::Error::Store(e)) => e.to_string(),
+            Lost::Export(export::Error::TooMany) => "there are too many instances".to_owned(),
+        })
+    }
+}
+
 /// Answers GET and HEAD. A right token is always served: nobody guesses 128 bits, and behind a proxy all clients have
 /// one address. Wrong ones are counted, so that trying costs more time than it gives.
 pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Body> {
     let now = web.app.clock.now();
-    let Ok(_turn) = timeout(TURN, web.feeding.acquire()).await else {
+    let Ok(turn) = timeout(TURN, web.feeding.acquire()).await else {
         return unlisted(say_later(StatusCode::SERVICE_UNAVAILABLE, 30, "Too many feeds are read at this moment."));
     };
     let found = match asked(head) {
@@ -116,28 +142,27 @@ pub(super) async fn get(web: &Web, peer: Peer, head: &Parts) -> Response<Body> {
             web.app.store.read(move |tx| find(tx, &asked, &rules, now)).await
         }
     };
+    // Whoever reads events takes turns anew, page by page.
+    drop(turn);
     let answer = match found {
         Ok(Found::Nothing) => match web.wrong_tokens.take(Block::of(peer.address.ip()), now) {
             Ok(()) => say(StatusCode::NOT_FOUND, "There is no such feed."),
             Err(seconds) => say_later(StatusCode::TOO_MANY_REQUESTS, seconds, "There were too many wrong addresses."),
         },
         Ok(Found::Wrong(why)) => say(StatusCode::BAD_REQUEST, &why),
-        Ok(Found::TooLarge) => {
-            say(StatusCode::INSUFFICIENT_STORAGE, "The calendar is too large for one file: ask with ?start= and ?end=.")
-        }
         Ok(Found::Same(version)) => {
             let mut answer = Response::new(Body::default());
             *answer.status_mut() = StatusCode::NOT_MODIFIED;
             versioned(answer, &version)
         }
         Ok(Found::FreeBusy(version, busy)) => versioned(calendar(busy.print()), &version),
-        Ok(Found::Events(version, events)) => {
-            // Not on a thread of the store, and not on one that serves connections: it may be thousands of events.
-            match tokio::task::spawn_blocking(move || events.print()).await {
-                Ok(text) => versioned(calendar(text), &version),
-                Err(_) => say(StatusCode::INTERNAL_SERVER_ERROR, "Something is wrong here. Its log says what."),
+        Ok(Found::Events(version, events)) => match events.body(web).await {
+            Ok(body) => versioned(calendar(body), &version),
+            Err(Lost::Export(export::Error::Store(trouble))) => store_trouble(&trouble),
+            Err(Lost::Gone | Lost::Export(export::Error::TooMany)) => {
+                say(StatusCode::NOT_FOUND, "There is no such feed.")
             }
-        }
+        },
         Err(busy::Error::Stale(member)) => {
             tracing::warn!(member, "a feed is not given: `{member}` was not read for too long");
             say_later(StatusCode::SERVICE_UNAVAILABLE, 300, "A calendar in this feed could not be read for too long.")
@@ -207,18 +232,11 @@ fn find(tx: &mut Tx<'_>, asked: &Asked, rules: &config::Sync, now: Instant) -> R
             Ok(Found::FreeBusy(version, Box::new(busy)))
         }
         Form::Events => {
-            let listed = resources::list(tx, &feed.calendar)?;
-            if !chosen && listed.iter().map(|one| one.size).sum::<i64>() > MOST_BYTES {
-                return Ok(Found::TooLarge);
-            }
-            let resources = match chosen {
-                true => resources::in_window(tx, &feed.calendar, window)?,
-                false => resources::all(tx, &feed.calendar)?,
-            };
             let events = Events {
                 addresses,
                 viewer: calendars::viewer(tx, feed.calendar.id, &secrets::hex(&asked.token))?,
-                resources,
+                token: asked.token,
+                chosen: chosen.then_some(window),
                 unknown: members.iter().any(|member| member.known.is_none()),
                 window,
                 stamp: version.since,
@@ -280,7 +298,8 @@ fn version(
         parts.push(format!("{} {clock} {aside}", member.slug));
     }
     let hash = secrets::sha256(parts.join("\n").as_bytes());
-    Ok(Version { tag: format!("\"{}\"", secrets::hex(&hash[..16])), since })
+    let tag = format!("\"{}\"", secrets::hex(&hash[..16]));
+    Ok(Version { tag, weak: asked.form == Form::Events, since })
 }
 
 /// The window asked for; without a start from `from` on, without an end for 60 days. The error is a sentence.
@@ -313,49 +332,58 @@ impl FreeBusy {
 }
 
 impl Events {
-    /// One VCALENDAR of all of them. An object that can not be read any more is left out of a full feed, and makes the
-    /// time of a masked one unknown; it is logged by name.
-    fn print(&self) -> String {
-        let mut unknown = self.unknown;
-        let mut file = File::new(file::Form::Text);
-        let mut all = Vec::new();
-        for resource in self.resources.iter().filter(|resource| matches!(resource.kind, Kind::Event | Kind::Other)) {
-            match self.shown(resource) {
-                Ok(Some((shown, first))) => {
-                    file.see(&shown, first);
-                    all.push((shown, first));
-                }
-                Ok(None) => {}
-                Err(e) => {
-                    tracing::error!("the object {} of a feed can not be read: {e}", resource.name);
-                    unknown = true;
-                }
-            }
-        }
-        let mut calendar = self.feed.calendar.clone();
-        if self.feed.kind != FeedKind::Full {
+    /// One VCALENDAR of all of them, page by page. An object that can not be read any more is left out of a full feed, and
+    /// makes the time of a masked one unknown; it is logged by name.
+    async fn body(self: Box<Events>, web: &Web) -> Result<Body, Lost> {
+        let Feed { kind, calendar, .. } = &self.feed;
+        let mut head = calendar.clone();
+        if *kind != FeedKind::Full {
             // What the owner wrote about it is not for who sees only when they are busy.
-            calendar.description = String::new();
+            head.description = String::new();
         }
-        let mut text = file.open(export::head(&calendar), self.stamp);
-        all.into_iter().for_each(|(shown, first)| text.push_str(&file.put(shown, first)));
-        if unknown && self.feed.kind == FeedKind::Busy {
-            text.push_str(&self.not_known(self.window).print_new());
-        }
-        text.push_str(file.close());
-        text
+        // Nothing is expanded.
+        let ask =
+            Ask { form: file::Form::Text, window: self.chosen, expand: false, limits: Limits::default(), octets: 0 };
+        let mut export = Export::of(&ask, export::head(&head), self.stamp);
+        let mut unknown = self.unknown;
+        let write = move |tx: &mut Tx<'_>, out: &mut String| {
+            let Feed { kind, calendar, .. } = &self.feed;
+            let same = |now: &Feed| {
+                now.kind == *kind && now.calendar.id == calendar.id && now.calendar.epoch == calendar.epoch
+            };
+            let now = feeds::find(tx, &self.token)?.filter(same).ok_or(Lost::Gone)?;
+            let mut show = |seen: &Seen<'_>, object: Result<&Object, &ical::Error>| {
+                if !matches!(seen.kind, Kind::Event | Kind::Other) {
+                    return None;
+                }
+                let shown = object.map_err(Clone::clone).and_then(|object| self.shown(seen.kind, object));
+                shown.unwrap_or_else(|e| {
+                    tracing::error!("the object {} of a feed can not be read: {e}", seen.name);
+                    unknown = true;
+                    None
+                })
+            };
+            if !export.next(tx, &now.calendar, Some(&mut show), out).map_err(Lost::Export)? {
+                return Ok(Page::More(Pace::Slow));
+            }
+            if unknown && *kind == FeedKind::Busy {
+                out.push_str(&self.not_known(self.window).print_new());
+            }
+            out.push_str(export.close());
+            Ok(Page::Last)
+        };
+        page::body_in_turn(&web.app, &web.feeding, write).await
     }
 
     /// An object as this feed may show it, and the first instant it touches; `None` for what takes no time.
-    fn shown(&self, resource: &Resource) -> Result<Option<(Component, Option<Instant>)>, ical::Error> {
-        let object = Object::parse(&resource.body)?;
+    fn shown(&self, kind: Kind, object: &Object) -> Result<Option<Shown>, ical::Error> {
         let first = object.span().first;
-        if resource.kind == Kind::Other {
-            return self.taken(&object).map(|shown| shown.map(|shown| (shown, first)));
+        if kind == Kind::Other {
+            return self.taken(object).map(|shown| shown.map(|shown| (shown, first)));
         }
-        let whole = self.feed.kind == FeedKind::Full && !redact::is_private(&object);
+        let whole = self.feed.kind == FeedKind::Full && !redact::is_private(object);
         let mask = if whole { Mask::Full } else { Mask::Busy };
-        let text = redact::redact(&object, mask, &self.viewer, &self.addresses);
+        let text = redact::redact(object, mask, &self.viewer, &self.addresses);
         Ok(Some((Component::parse(&text)?, first)))
     }
 
@@ -401,18 +429,19 @@ fn block(uid: String, stamp: Instant, window: Window, title: &str, kind: Busy) -
     Component::new("VEVENT").with(properties)
 }
 
-fn calendar(text: String) -> Response<Body> {
-    let mut answer = Response::new(Body::from(text));
+fn calendar(body: impl Into<Body>) -> Response<Body> {
+    let mut answer = Response::new(body.into());
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/calendar; charset=utf-8"));
     answer
 }
 
 fn versioned(mut answer: Response<Body>, version: &Version) -> Response<Body> {
     let headers = answer.headers_mut();
-    if let Ok(tag) = HeaderValue::from_str(&version.tag) {
+    let weak = if version.weak { "W/" } else { "" };
+    if let Ok(tag) = HeaderValue::from_str(&format!("{weak}{}", version.tag)) {
         headers.insert(ETAG, tag);
     }
-    if let Some(date) = http_date(version.since) {
+    if let Ok(date) = HeaderValue::from_str(&http_date(version.since)) {
         headers.insert(LAST_MODIFIED, date);
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=300"));
@@ -427,11 +456,4 @@ fn unlisted(mut answer: Response<Body>) -> Response<Body> {
         answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     answer
-}
-
-/// RFC 9110 5.6.7.
-fn http_date(at: Instant) -> Option<HeaderValue> {
-    const PRINTER: jiff::fmt::rfc2822::DateTimePrinter = jiff::fmt::rfc2822::DateTimePrinter::new();
-    let at = Timestamp::from_second(at.0).ok()?;
-    HeaderValue::from_str(&PRINTER.timestamp_to_rfc9110_string(&at).ok()?).ok()
 }

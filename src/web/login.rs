@@ -13,11 +13,12 @@ use std::net::IpAddr;
 
 use askama::Template;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, ORIGIN, RETRY_AFTER, USER_AGENT};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::request::Parts;
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
+use super::auth::Sender;
 use super::pages::{self, Said};
 use super::throttle::Block;
 use super::{Web, auth, say, say_later, store_trouble};
@@ -166,7 +167,8 @@ fn form(web: &Web, status: StatusCode, token: &str, agent: &str, name: &str, tro
 /// The form of this page came back: with a login, or with "cancel".
 async fn granted(web: &Web, from: IpAddr, headers: &HeaderMap, token: &str, body: &[u8]) -> Response<Body> {
     let sealed = field(body, "seal").is_some_and(|seal| same(seal.reveal(), &seal_of(web, token)));
-    if !sealed || !is_from_here(web, headers) {
+    // Our pages have no referrer, and then a browser may hide where a form comes from.
+    if !sealed || auth::sender(web, headers) == Sender::OtherSite {
         let words = "This form was sent from somewhere else. Start again in your program.";
         return pages::page(StatusCode::FORBIDDEN, &Said { title: "Not granted", words, good: false });
     }
@@ -240,16 +242,6 @@ fn seal_of(web: &Web, token: &str) -> [u8; 32] {
 fn same(sent: &str, seal: &[u8]) -> bool {
     let key = secrets::random::<32>();
     secrets::hmac(&key, sent.as_bytes()) == secrets::hmac(&key, secrets::hex(seal).as_bytes())
-}
-
-/// Whether the browser, as far as it tells, sent the form from a page of ours. Our pages have no referrer, and then it
-/// may say `null`.
-fn is_from_here(web: &Web, headers: &HeaderMap) -> bool {
-    if let Some(site) = headers.get("sec-fetch-site") {
-        return matches!(site.as_bytes(), b"same-origin" | b"none");
-    }
-    let origin = headers.get(ORIGIN).map_or("null", |origin| origin.to_str().unwrap_or("?"));
-    origin == "null" || origin == web.app.config.load().server.public_url.origin()
 }
 
 /// A field of a form.

@@ -35,8 +35,8 @@ struct Web {
     guests: Arc<guests::Guests>,
     /// Wrong feed tokens by address.
     wrong_tokens: throttle::Throttle<throttle::Block>,
-    /// Feeds that are being made. Their addresses are given to the world, so they must not take what logins need.
-    feeding: tokio::sync::Semaphore,
+    /// Pages of feeds that are being made. Their addresses are given to the world, so they must not take what logins need.
+    feeding: Arc<tokio::sync::Semaphore>,
 }
 
 impl Web {
@@ -46,7 +46,7 @@ impl Web {
             doors: auth::Doors::new(),
             guests: Arc::default(),
             wrong_tokens: throttle::Throttle::new(60, 60),
-            feeding: tokio::sync::Semaphore::new(feed::AT_ONCE),
+            feeding: Arc::new(tokio::sync::Semaphore::new(feed::AT_ONCE)),
         }
     }
 }

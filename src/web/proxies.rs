@@ -1,8 +1,8 @@
 //! What a proxy says of the client behind it, believed only from `trusted_proxies`: `Forwarded` (RFC 7239),
-//! `X-Forwarded-For`, and the PROXY protocol.
+//! `X-Forwarded-For`, `X-Forwarded-Host`, and the PROXY protocol.
 //!
-//! Only the client's address is taken, for counting and for the log. Scheme, host and path of every answer come from
-//! `public_url`, whatever a proxy says.
+//! The client's address is taken for counting and for the log, and the host that it asked for to know our own addresses by
+//! in what it sends. Scheme, host and path of every answer come from `public_url`, whatever a proxy says.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -43,6 +43,30 @@ pub fn client(trusted: &[Network], peer: IpAddr, headers: &HeaderMap) -> IpAddr 
         (Some(one), None) | (None, Some(one)) => one,
         (Some(one), Some(other)) if one == other => one,
         (Some(_), Some(_)) => peer,
+    }
+}
+
+/// Leaves in `X-Forwarded-Host` the hosts that the client asked for, as the trusted proxy `peer` says there or in
+/// `Forwarded`; of anybody else it leaves none.
+pub fn keep_hosts(trusted: &[Network], peer: IpAddr, headers: &mut HeaderMap) {
+    const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    if !headers.contains_key(&X_FORWARDED_HOST) && !headers.contains_key(FORWARDED) {
+        return;
+    }
+    let mut hosts = Vec::new();
+    if trusted.iter().any(|network| network.contains(peer)) {
+        let lines = |name: &HeaderName| headers.get_all(name).iter().filter_map(|line| line.to_str().ok());
+        hosts.extend(lines(&X_FORWARDED_HOST).flat_map(|line| line.split(',').map(str::trim)));
+        let pairs = lines(&FORWARDED).flat_map(|line| split(line, ',')).flat_map(|element| split(element, ';'));
+        hosts.extend(pairs.filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("host").then(|| value.trim().trim_matches('"'))
+        }));
+    }
+    let kept = hosts.into_iter().filter(|host| !host.is_empty()).collect::<Vec<_>>().join(",");
+    headers.remove(&X_FORWARDED_HOST);
+    if let Some(kept) = HeaderValue::from_str(&kept).ok().filter(|kept| !kept.is_empty()) {
+        headers.insert(X_FORWARDED_HOST, kept);
     }
 }
 
@@ -242,6 +266,27 @@ mod tests {
         assert_eq!(both("for=203.0.113.9", "203.0.113.9"), "203.0.113.9");
         assert_eq!(both("for=1.1.1.1", "203.0.113.9"), "127.0.0.1");
         assert_eq!(both("nonsense", "203.0.113.9"), "127.0.0.1");
+    }
+
+    #[test]
+    fn hosts_are_those_that_a_proxy_says() {
+        let check = |peer: &str, lines: &[(&'static str, &'static str)], expect: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            let trusted = [Network::read("127.0.0.1").unwrap_or_else(|w| panic!("{}", w.message))];
+            keep_hosts(&trusted, peer.parse().unwrap(), &mut headers);
+            let kept = headers.get("x-forwarded-host").map(|kept| kept.to_str().unwrap());
+            assert_eq!(kept, expect, "{peer} {lines:?}");
+        };
+        check("127.0.0.1", &[], None);
+        check("127.0.0.1", &[("x-forwarded-host", "cal.example.org")], Some("cal.example.org"));
+        check("127.0.0.1", &[("x-forwarded-host", "a.example, b.example:8443")], Some("a.example,b.example:8443"));
+        check("127.0.0.1", &[("forwarded", "for=1.1.1.1;Host=\"a.example:80\";proto=http")], Some("a.example:80"));
+        check("127.0.0.1", &[("forwarded", "host=a, host=b"), ("x-forwarded-host", "c")], Some("c,a,b"));
+        check("127.0.0.1", &[("forwarded", "for=1.1.1.1"), ("x-forwarded-host", " ")], None);
+        check("203.0.113.9", &[("x-forwarded-host", "a.example"), ("forwarded", "host=b.example")], None);
     }
 
     /// What is read of `bytes`, and what is left of them.

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION, ORIGIN};
+use http::header::{ALLOW, AUTHORIZATION, CONNECTION, CONTENT_ENCODING, EXPECT, HOST, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::BodyExt;
@@ -14,6 +14,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
+use super::auth::Sender;
 use super::server::{MAX_HEADERS, Peer};
 use super::{Web, auth, feed, health, login, say, setup};
 use crate::body::Body;
@@ -23,6 +24,16 @@ use crate::dav::path::{self, Target};
 
 /// What a feed's URL begins with.
 pub const FEED: &str = "/feed/";
+
+/// Gives a request of HTTP/2 the Host that it says in its URL (RFC 9113 8.3.1): what is behind looks in one place.
+pub fn name_host<B>(request: &mut Request<B>) {
+    if request.version() == Version::HTTP_2
+        && !request.headers().contains_key(HOST)
+        && let Some(host) = request.uri().authority().and_then(|host| HeaderValue::from_str(host.as_str()).ok())
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+}
 
 /// Makes the URL of a request one inside this server: without what proxies may have left of `public_url` in front of it.
 pub fn take_prefix(public_url: &PublicUrl, uri: &mut Uri) {
@@ -92,7 +103,9 @@ fn is_ours(path: &str) -> bool {
 
 /// Login, body, answer, in this order: who may not come in is not listened to.
 async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response<Body> {
-    if is_of_another_site(web, &head) {
+    // A browser adds the login that it remembers by itself, whatever page makes it send something.
+    let reads = matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if !reads && matches!(auth::sender(web, &head.headers), Sender::OtherSite | Sender::Hidden) {
         discard(&head, body);
         return say(StatusCode::FORBIDDEN, "A page of another site may change nothing here.");
     }
@@ -108,6 +121,9 @@ async fn dav(web: &Web, peer: Peer, mut head: Parts, body: Incoming) -> Response
     let limits = web.app.config.load().limits;
     let mut answer = match read(&head, body, limits.body, &limits).await {
         Ok(body) => dav::handle(&web.app, &actor, Request::from_parts(head, body)).await,
+        Err(refusal) if refusal.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            dav::too_large(&head.method, head.uri.path(), &head.headers, &limits).unwrap_or(refusal)
+        }
         Err(refusal) => refusal,
     };
     answer.extensions_mut().insert(auth::Who(actor.name));
@@ -121,22 +137,6 @@ async fn login(web: &Web, peer: Peer, head: Parts, body: Incoming) -> Response<B
         Ok(body) => login::answer(web, peer.address.ip(), &head, &body).await,
         Err(refusal) => refusal,
     }
-}
-
-/// Whether a page of another site makes a browser send this, which adds the login that it remembers by itself. Programs
-/// say nothing of where a request comes from, or that it comes from here.
-fn is_of_another_site(web: &Web, head: &Parts) -> bool {
-    if matches!(head.method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return false;
-    }
-    if let Some(site) = head.headers.get("sec-fetch-site") {
-        return !matches!(site.as_bytes(), b"same-origin" | b"none");
-    }
-    let Some(origin) = head.headers.get(ORIGIN) else { return false };
-    let origin = origin.to_str().unwrap_or_default();
-    let host = head.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let here = origin.split_once("://").is_some_and(|(_, at)| host == Some(at));
-    !here && origin != web.app.config.load().server.public_url.origin()
 }
 
 /// What no URL of ours takes.
@@ -196,7 +196,7 @@ async fn read(head: &Parts, mut body: Incoming, limit: usize, limits: &Limits) -
     };
     Err(match stopped {
         Stopped::TooLarge => {
-            discard(head, body);
+            discard_up_to(UNREAD.max(4 * limit), head, body);
             say(StatusCode::PAYLOAD_TOO_LARGE, &format!("The body is larger than {limit} bytes."))
         }
         Stopped::TooSlow => closing(head, say(StatusCode::REQUEST_TIMEOUT, "The body came too slowly.")),
@@ -232,10 +232,16 @@ fn closing(head: &Parts, mut answer: Response<Body>) -> Response<Body> {
     answer
 }
 
+/// Octets of a body that nobody wants, from whomever it comes.
+const UNREAD: usize = 1024 * 1024;
+
+fn discard(head: &Parts, body: Incoming) {
+    discard_up_to(UNREAD, head, body);
+}
+
 /// Lets a body that nobody wants run out beside the answer. A client that is still sending could lose the answer if
 /// the connection were closed under it, and could not use the connection again.
-fn discard(head: &Parts, mut body: Incoming) {
-    const MOST: usize = 1024 * 1024;
+fn discard_up_to(most: usize, head: &Parts, mut body: Incoming) {
     // A client that asks before it sends is answered, and sends nothing.
     let waits = head.headers.get(EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     if body.is_end_stream() || waits {
@@ -245,7 +251,7 @@ fn discard(head: &Parts, mut body: Incoming) {
         let mut seen = 0;
         while let Some(Ok(frame)) = body.frame().await {
             seen += frame.data_ref().map_or(0, Bytes::len);
-            if seen > MOST {
+            if seen > most {
                 break;
             }
         }

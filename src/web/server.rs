@@ -337,8 +337,11 @@ async fn answer(
 ) -> Response<Answer> {
     let begun = Instant::now();
     let config = web.app.config.load();
+    router::name_host(&mut request);
     router::take_prefix(&config.server.public_url, request.uri_mut());
-    let client = proxies::client(&config.server.trusted_proxies, peer.address.ip(), request.headers());
+    let trusted = &config.server.trusted_proxies;
+    let client = proxies::client(trusted, peer.address.ip(), request.headers());
+    proxies::keep_hosts(trusted, peer.address.ip(), request.headers_mut());
     drop(config);
     peer.address.set_ip(client);
     let id = request_id(request.headers());

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SingleCertAndKey;
 use tokio::sync::Mutex;
 
 use crate::config::{self, Config};
@@ -64,22 +63,12 @@ impl Certificate {
 
 /// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1.
 fn read(files: &config::Tls) -> Result<Arc<ServerConfig>, String> {
-    let certificate = files.certificate.display();
-    let key = files.key.display();
-    let chain = CertificateDer::pem_file_iter(&files.certificate)
-        .and_then(|chain| chain.collect::<Result<Vec<_>, _>>())
-        .map_err(|e| format!("the certificate {certificate} can not be read: {e}"))?;
-    if chain.is_empty() {
-        return Err(format!("{certificate} holds no certificate (`-----BEGIN CERTIFICATE-----`)"));
-    }
-    let private = PrivateKeyDer::from_pem_file(&files.key)
-        .map_err(|e| format!("the key of the certificate, {key}, can not be read: {e}"))?;
+    let certified = SingleCertAndKey::from(files.read()?);
     let mut tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|e| format!("TLS can not be used: {e}"))?
         .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(|e| format!("the certificate {certificate} and the key {key} can not be used: {e}"))?;
+        .with_cert_resolver(Arc::new(certified));
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(tls))
 }

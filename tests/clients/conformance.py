@@ -10,15 +10,16 @@ import environment
 environment.enter(__file__)
 
 import argparse
+import os
 import pathlib
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import cadaver
+import leftovers
 import litmus
 import pytests
 import server_tester
@@ -98,18 +99,31 @@ def main():
     parser.add_argument("--only", nargs="*", default=list(SUITES), choices=list(SUITES), help="suites")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     options = parser.parse_args()
-    binary, folder = options.calgate.resolve(), pathlib.Path(tempfile.mkdtemp(prefix="calgate-conformance-"))
-    good = True
-    # They disturb each other in nothing but the processor.
-    with ThreadPoolExecutor(3) as pool:
-        for lines, fine in pool.map(lambda suite: one(suite, binary, folder / suite), options.only):
-            print("\n".join(lines), flush=True)
-            good = good and fine
+    with leftovers.run("calgate-conformance-") as folder:
+        good = every(options.only, options.calgate.resolve(), folder)
     if good and not options.keep:
         shutil.rmtree(folder)
     else:
         print(f"data and logs are in {folder}")
     sys.exit(0 if good else 1)
+
+
+def every(suites, binary, folder):
+    """Runs them side by side, for they disturb each other in nothing but the processor; whether all were good."""
+    good = True
+    with ThreadPoolExecutor(3) as pool:
+        try:
+            for lines, fine in pool.map(lambda suite: one(suite, binary, folder / suite), suites):
+                print("\n".join(lines), flush=True)
+                good = good and fine
+        except KeyboardInterrupt:
+            # Nobody waits for threads whose programs are gone.
+            leftovers.end(folder)
+            os._exit(130)
+    running = leftovers.left(folder)
+    if running:
+        print(f"FAIL still running: {running}")
+    return good and not running
 
 
 if __name__ == "__main__":

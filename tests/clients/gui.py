@@ -11,17 +11,15 @@ import environment
 environment.enter(__file__)
 
 import argparse
-import os
 import pathlib
 import shutil
 import signal
 import sys
-import tempfile
-import time
 from contextlib import ExitStack
 
 import gui_eds
 import gui_thunderbird
+import leftovers
 import suite
 
 PROGRAMS = {"thunderbird": gui_thunderbird, "eds": gui_eds}
@@ -36,36 +34,6 @@ def out_of_time(*_):
     raise OutOfTime
 
 
-def leftovers(folder):
-    """Processes that were started below `folder` and still run, the services of a session bus for instance: {pid: name}."""
-    found = {}
-    for place in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if place.name != str(os.getpid()) and f"={folder}/".encode() in (place / "environ").read_bytes():
-                found[int(place.name)] = (place / "comm").read_text().strip()
-        except OSError:
-            continue
-    return found
-
-
-def end(folder):
-    for last in (signal.SIGTERM, signal.SIGKILL):
-        for pid in leftovers(folder):
-            try:
-                os.kill(pid, last)
-            except ProcessLookupError:
-                pass
-        give_up = time.monotonic() + 10
-        while leftovers(folder) and time.monotonic() < give_up:
-            time.sleep(0.2)
-
-
-def nothing_left(folder):
-    left = leftovers(folder)
-    assert not left, f"still running: {left}"
-    return "nothing is left running"
-
-
 def one(name, binary, folder, report):
     program, session = PROGRAMS[name], folder / "session"
     with ExitStack() as stack:
@@ -73,7 +41,7 @@ def one(name, binary, folder, report):
         if not report.step(f"{name}: the gateway holds what the servers hold", suite.first_pull, world):
             return
         session.mkdir(mode=0o700)
-        stack.callback(end, session)
+        stack.callback(leftovers.end, session)
         started = []
 
         def start():
@@ -95,8 +63,18 @@ def main():
     parser.add_argument("--only", nargs="*", default=list(PROGRAMS), choices=list(PROGRAMS), help="programs")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     options = parser.parse_args()
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="calgate-gui-"))
     report = suite.Report()
+    with leftovers.run("calgate-gui-") as folder:
+        every(options, folder, report)
+    print(f"{len(report.failed)} failed" + "".join(f"\n  {name}" for name in report.failed))
+    if report.failed or options.keep:
+        print(f"data and logs are in {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    sys.exit(1 if report.failed else 0)
+
+
+def every(options, folder, report):
     signal.signal(signal.SIGALRM, out_of_time)
     for name in options.only:
         (folder / name).mkdir()
@@ -108,13 +86,7 @@ def main():
             print(f"FAIL {report.failed[-1]}")
         finally:
             signal.alarm(0)
-        report.step(f"{name}: all ended", nothing_left, folder / name / "session")
-    print(f"{len(report.failed)} failed" + "".join(f"\n  {name}" for name in report.failed))
-    if report.failed or options.keep:
-        print(f"data and logs are in {folder}")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-    sys.exit(1 if report.failed else 0)
+        report.step(f"{name}: all ended", leftovers.none, folder)
 
 
 if __name__ == "__main__":

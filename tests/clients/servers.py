@@ -46,6 +46,14 @@ class Server:
             self.process = subprocess.Popen(
                 [str(part) for part in self.command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env
             )
+        try:
+            self.wait_for_an_answer(patience)
+        except BaseException:
+            # Nobody else knows of it yet.
+            self.stop()
+            raise
+
+    def wait_for_an_answer(self, patience):
         give_up = time.monotonic() + patience
         while time.monotonic() < give_up:
             code = self.process.poll()
@@ -122,10 +130,12 @@ def xandikos(folder):
 class Upstreams:
     """Both servers; `calendars` says where each calendar is: {slug: (client, path)}."""
 
-    def __init__(self, folder, slugs):
-        """`slugs`: {slug: "radicale" or "xandikos"}."""
-        self.radicale, self.xandikos = radicale(folder), xandikos(folder)
-        self.servers = [self.radicale, self.xandikos]
+    def __init__(self, folder, slugs, stack):
+        """`slugs`: {slug: "radicale" or "xandikos"}; `stack` ends both, be they all up or not."""
+        self.radicale = radicale(folder)
+        stack.callback(self.radicale.stop)
+        self.xandikos = xandikos(folder)
+        stack.callback(self.xandikos.stop)
         self.where = slugs
         for slug in slugs:
             client, path = self.open(slug)
@@ -136,10 +146,6 @@ class Upstreams:
         if self.where[slug] == "radicale":
             return Dav(self.radicale.address, USER, RADICALE_PASSWORD), f"/{USER}/{slug}/"
         return Dav(self.xandikos.address, USER, XANDIKOS_PASSWORD), f"/{USER}/calendars/{slug}/"
-
-    def stop(self):
-        for server in self.servers:
-            server.stop()
 
 
 # -- the gateway --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ import random
 import re
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 import corpus
 import crash
+import leftovers
 import oracle
 import servers
 import with_caldav
@@ -65,8 +65,7 @@ class World:
         self.end = self.start + dt.timedelta(days=120)
         self.rng = random.Random(f"{seed} choices")
         self.now, self.used, self.write_to = now, set(), next(iter(SLUGS))
-        self.upstreams = servers.Upstreams(folder, SLUGS)
-        stack.callback(self.upstreams.stop)
+        self.upstreams = servers.Upstreams(folder, SLUGS, stack)
         self.made = fill(self.upstreams, seed, objects, now)
         self.shapes = {one.uid: one.shape for every in self.made.values() for one in every}
         self.gateway = servers.Gateway(binary, folder, self.upstreams, storage, self.write_to, interval)
@@ -427,9 +426,21 @@ def main():
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     options = parser.parse_args()
     options.calgate = options.calgate.resolve()
-    postgres = os.environ.get("CALGATE_TEST_POSTGRES")
+    report = Report()
+    with leftovers.run("calgate-clients-") as folder:
+        run(report, options, folder)
+    for who, what, why in DEVIATIONS:
+        print(f"known: {who}: {what} ({why})")
+    print(f"{len(report.failed)} failed" + "".join(f"\n  {name}" for name in report.failed))
+    if report.failed or options.keep:
+        print(f"data and logs are in {folder}")
+    else:
+        shutil.rmtree(folder)
+    sys.exit(1 if report.failed else 0)
 
-    report, folder = Report(), pathlib.Path(tempfile.mkdtemp(prefix="calgate-clients-"))
+
+def run(report, options, folder):
+    postgres = os.environ.get("CALGATE_TEST_POSTGRES")
     print(f"folder {folder}, seed {options.seed}")
     checks = [time_ranges, freebusy]
     if "clients" in options.only:
@@ -466,14 +477,7 @@ def main():
             )
     elif "postgres" in options.only:
         print("skipped: no PostgreSQL (CALGATE_TEST_POSTGRES is not set)")
-    for who, what, why in DEVIATIONS:
-        print(f"known: {who}: {what} ({why})")
-    print(f"{len(report.failed)} failed" + "".join(f"\n  {name}" for name in report.failed))
-    if report.failed or options.keep:
-        print(f"data and logs are in {folder}")
-    else:
-        shutil.rmtree(folder)
-    sys.exit(1 if report.failed else 0)
+    report.step("all ended", leftovers.none, folder)
 
 
 if __name__ == "__main__":

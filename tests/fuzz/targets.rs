@@ -113,7 +113,7 @@ pub fn filters(octets: &[u8]) {
         limit_freebusy_set: (next().is_multiple_of(3)).then_some(YEAR),
         timezones: Some(true),
     };
-    if let Ok(part) = select(&object, &wanted, &zone, Limits { instances: 500, steps: 20_000 }) {
+    if let Ok(part) = select(&object, &wanted, &zone, Limits { instances: 500, steps: 20_000 }, 32 << 20) {
         Component::parse(&part).expect("a part is a calendar");
     }
 }

@@ -1320,7 +1320,7 @@ async fn s28_objects_of_every_odd_shape_and_size() {
         goes_the_whole_way(&scene, name, &text).await;
     }
     let large = scene.put("/dav/anna/private/bomb.ics", &inside(&format!("DESCRIPTION:{}", "x".repeat(3 << 20)))).await;
-    assert_eq!(large.status, 413);
+    assert!(large.status == 403 && large.body.contains("<C:max-resource-size/>"), "{large:?}");
     assert_eq!(scene.names().await, ["a.ics"]);
     scene.unharmed().await;
 }
@@ -1361,6 +1361,63 @@ async fn s29_no_text_becomes_a_line() {
             assert!(!answer.headers.keys().any(|name| name.contains("injected")), "{answer:?}");
         }
     }
+    scene.unharmed().await;
+}
+
+/// No mail goes out from here; what a mail would be addressed by is read in one place, where others are asked about.
+#[tokio::test(flavor = "multi_thread")]
+async fn s33_an_address_is_one_address_and_never_a_line() {
+    let scene = scene().await;
+    let asking = |organizer: &str, attendee: &str| {
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\nMETHOD:REQUEST\r\nBEGIN:VFREEBUSY\r\nUID:f\r\n\
+             DTSTAMP:20260101T000000Z\r\nDTSTART:20260601T000000Z\r\nDTEND:20260602T000000Z\r\n\
+             ORGANIZER{organizer}\r\nATTENDEE{attendee}\r\nEND:VFREEBUSY\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let post = async |organizer: &str, attendee: &str| {
+        let body = asking(organizer, attendee);
+        scene.send("POST", "/dav/anna/outbox/", "Content-Type: text/calendar\r\n", body).await
+    };
+    let anna = ":mailto:anna@example.org";
+    for known in [anna, ":MAILTO:Anna%40example.org"] {
+        let told = post(anna, known).await;
+        assert!(told.status == 200 && told.body.contains("2.0;Success"), "{known}: {told:?}");
+    }
+    for address in [
+        "anna@example.org%0d%0aBcc:victim@example.org",
+        "anna@example.org%0ABcc:victim@example.org",
+        "anna%0d@example.org",
+        "anna@example.org%00",
+        "%00anna@example.org",
+        "anna@example.org,victim@example.org",
+        "anna@example.org;victim@example.org",
+        "anna@example.org?bcc=victim@example.org&body=x",
+        "anna@example.org%3Fbcc=victim@example.org",
+        "<anna@example.org>",
+        "Anna <anna@example.org>",
+        "%22anna%0a%22@example.org",
+        "anna@example.org\\nBcc:victim@example.org",
+        "anna@example.org\r\n Bcc:victim@example.org",
+        "anna@example.org\u{2028}Bcc:victim@example.org",
+        "%ff%fe@example.org",
+        "",
+    ] {
+        let hostile = format!(":mailto:{address}");
+        let told = post(anna, &hostile).await;
+        assert!(told.status == 200 && told.body.contains("3.7;Invalid calendar user"), "{address:?}: {told:?}");
+        well_formed(&told.body);
+        let refused = post(&hostile, anna).await;
+        assert!(refused.status == 403 && refused.body.contains("<C:organizer-allowed/>"), "{address:?}: {refused:?}");
+        for answer in [told, refused] {
+            assert!(!answer.body.lines().any(|line| line.trim_start().starts_with("Bcc")), "{address:?}: {answer:?}");
+            assert!(!answer.headers.keys().any(|name| name == "bcc"), "{address:?}: {answer:?}");
+        }
+    }
+    // What stands beside an address is given back in its parameter.
+    let told = post(anna, &format!(";CN=\"a^nBcc:victim@example.org\";X=\"b\"{anna}")).await;
+    assert!(told.status == 200 && told.body.contains("2.0;Success"), "{told:?}");
+    assert!(!told.body.lines().any(|line| line.starts_with("Bcc")), "{told:?}");
     scene.unharmed().await;
 }
 

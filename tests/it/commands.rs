@@ -133,6 +133,50 @@ fn a_log_filter_shows_what_it_asks_for_of_calgate() {
     }
 }
 
+/// A password in a file is for this user's eyes.
+#[test]
+fn a_profile_with_a_password_is_for_nobody_elses_eyes() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Folder::new();
+    folder.write("gateway.toml", "[[user]]\nname = \"anna\"\n");
+    let (code, _, err) = folder.calgate("setup anna --app-password phone --mobileconfig anna.mobileconfig", "");
+    assert_eq!(code, 0, "{err}");
+    let file = folder.path.join("anna.mobileconfig");
+    assert!(std::fs::read_to_string(&file).unwrap().contains("CalDAVPassword"));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+/// An import that has to stop says what is in already, and goes on from there when it is given again.
+#[test]
+fn an_import_that_stops_half_way_says_so_and_loses_nothing() {
+    let folder = Folder::new();
+    folder.write("gateway.toml", "[[user]]\nname = \"anna\"\n[[user.calendar]]\nname = \"private\"\n");
+    let events: String = (0..250)
+        .map(|n| {
+            format!("BEGIN:VEVENT\r\nUID:{n}\r\nDTSTAMP:20260101T000000Z\r\nDTSTART:20260601T090000Z\r\nEND:VEVENT\r\n")
+        })
+        .collect();
+    folder.write(
+        "old.ics",
+        &format!("BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//test//EN\r\n{events}END:VCALENDAR\r\n"),
+    );
+    assert_eq!(folder.calgate("calendar list anna", "").0, 0);
+    // As a disk that is full would.
+    let db = rusqlite::Connection::open(folder.path.join("calgate.db")).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER full BEFORE INSERT ON resources WHEN (SELECT COUNT(*) FROM resources) >= 150
+         BEGIN SELECT RAISE(ABORT, 'there is no room'); END",
+    )
+    .unwrap();
+    let (code, out, err) = folder.calgate("import anna/private old.ics --set-aside rest.ics", "");
+    assert_eq!((code, out.as_str()), (1, "anna/private: 100 new\n"), "{err}");
+    assert!(err.contains("error: the rest was not taken: ") && err.contains("there is no room"), "{err}");
+    assert!(!folder.path.join("rest.ics").exists());
+    db.execute_batch("DROP TRIGGER full").unwrap();
+    let (code, out, err) = folder.calgate("import anna/private old.ics --set-aside rest.ics", "");
+    assert_eq!((code, out.as_str(), err.as_str()), (0, "anna/private: 150 new, 100 unchanged\n", ""));
+}
+
 /// The most that can be asked of the log, on either engine: what a client sends and holds is in none of it.
 #[test]
 fn no_log_level_shows_what_is_in_a_calendar() {

@@ -46,6 +46,8 @@ use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 
+use crate::kit;
+
 pub(crate) const CONFIG: &str = r##"
 [server]
 public_url = "https://cal.example.org"
@@ -631,6 +633,27 @@ async fn what_is_full_takes_no_more() {
     let (status, why) = send("MKCALENDAR", "/dav/anna/seventh/", &[], "").await;
     assert_eq!(status, 507);
     assert!(why.contains("<D:quota-not-exceeded/>"), "{why}");
+}
+
+/// What would be more than may be expanded is not made at all, of one object as of many.
+#[tokio::test]
+async fn no_more_is_expanded_than_the_limit() {
+    let world = world_with("https://cal.example.org", "[limits]\nexpanded = \"16 KiB\"\n").await;
+    let text =
+        kit::event_text("long", &format!("DTSTART:20260601T100000Z\nRRULE:FREQ=DAILY\nSUMMARY:{}", "x".repeat(3000)));
+    assert_eq!(world.send("PUT", "/dav/anna/work/long.ics", &[], text.as_bytes()).await.status(), 201);
+    let expanded = async |end: &str| {
+        let body = format!(
+            "<C:calendar-multiget xmlns='DAV:' xmlns:C='urn:ietf:params:xml:ns:caldav'><prop><C:calendar-data>\
+             <C:expand start='20260601T000000Z' end='{end}'/></C:calendar-data></prop>\
+             <href>/dav/anna/work/long.ics</href></C:calendar-multiget>"
+        );
+        let answer = world.send("REPORT", "/dav/anna/work/", &[], body.as_bytes()).await;
+        let text = std::str::from_utf8(answer.body()).unwrap();
+        (text.matches("BEGIN:VEVENT").count(), text.contains("507 Insufficient Storage"))
+    };
+    assert_eq!(expanded("20260604T000000Z").await, (3, false));
+    assert_eq!(expanded("20260611T000000Z").await, (0, true));
 }
 
 /// Every row of the table is asked for in some exchange, and no two rows are of one name.

@@ -48,7 +48,7 @@ fn example(name: &str) {
         if filter::matches(&filter, &object, &TimeZone::UTC) {
             got += &format!("{name}\n");
             if body.contains("calendar-data") {
-                let text = select(&object, &want.select, &TimeZone::UTC, Limits::default()).unwrap();
+                let text = select(&object, &want.select, &TimeZone::UTC, Limits::default(), 1 << 20).unwrap();
                 assert!(!text.replace("\r\n", "").contains(['\r', '\n']), "{name}");
                 got += &text.replace('\r', "");
             }

@@ -3,6 +3,7 @@
 mod access;
 mod attacks;
 mod client;
+mod clocks;
 mod commands;
 mod dav;
 mod dav_pages;

@@ -15,11 +15,9 @@ use cms::signed_data::{
     CertificateSet, EncapsulatedContentInfo, SignedData, SignerIdentifier, SignerInfo, SignerInfos,
 };
 use rustls::SignatureScheme;
-use rustls::crypto::ring;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256, Sha384};
 
+use crate::config;
 use crate::ical::Instant;
 
 const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
@@ -44,30 +42,17 @@ pub struct Signer {
 impl Signer {
     /// Reads PEM files. The error names the file and what is wrong with it.
     pub fn open(certificate: &Path, key: &Path) -> Result<Signer, String> {
-        let (shown, shown_key) = (certificate.display(), key.display());
-        let chain = CertificateDer::pem_file_iter(certificate)
-            .and_then(|chain| chain.collect::<Result<Vec<_>, _>>())
-            .map_err(|e| format!("the certificate {shown} can not be read: {e}"))?;
-        let private =
-            PrivateKeyDer::from_pem_file(key).map_err(|e| format!("the key {shown_key} can not be read: {e}"))?;
-        let private = ring::sign::any_supported_type(&private)
-            .map_err(|_| format!("the key {shown_key} is of a kind that signs nothing here: RSA and ECDSA do"))?;
-        if chain.is_empty() {
-            return Err(format!("{shown} holds no certificate (`-----BEGIN CERTIFICATE-----`)"));
-        }
-        // Who has another certificate than a key signs what nobody can check.
-        let whole = rustls::sign::CertifiedKey::new(chain.clone(), std::sync::Arc::clone(&private));
-        whole.keys_match().map_err(|_| format!("the certificate {shown} does not belong to the key {shown_key}"))?;
+        let certified = config::certified(certificate, key)?;
         let wanted = [
             SignatureScheme::ECDSA_NISTP256_SHA256,
             SignatureScheme::ECDSA_NISTP384_SHA384,
             SignatureScheme::RSA_PKCS1_SHA256,
         ];
-        let signer = private
-            .choose_scheme(&wanted)
-            .ok_or_else(|| format!("the key {shown_key} is of a kind that Apple does not check: take RSA or ECDSA"))?;
-        let chain = chain.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|e| format!("the certificate {shown} can not be read: {e}"))?;
+        let signer = certified.key.choose_scheme(&wanted).ok_or_else(|| {
+            format!("the key {} is of a kind that Apple does not check: take RSA or ECDSA", key.display())
+        })?;
+        let chain = certified.cert.iter().map(|der| Certificate::from_der(der)).collect::<Result<Vec<_>, _>>();
+        let chain = chain.map_err(|e| format!("the certificate {} can not be read: {e}", certificate.display()))?;
         Ok(Signer { chain, scheme: signer.scheme(), key: signer })
     }
 
