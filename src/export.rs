@@ -18,10 +18,12 @@ use crate::store::{self, Tx};
 
 /// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
 const REFRESH: &str = "PT15M";
-/// Rows, and octets of objects, after which one look at the calendar ends; rows where their lines alone are looked at.
-const ROWS: u32 = 100;
-const LINES: u32 = 1_000;
-const OCTETS: usize = 1 << 20;
+/// Rows, and octets of objects, after which one look at the calendar ends: some tens of milliseconds, and as much as one
+/// object may have.
+const ROWS: u32 = 1_000;
+const OCTETS: usize = 2 << 20;
+/// Octets of a piece of which the lines are only copied.
+const PIECE: usize = 128 << 10;
 
 /// What is to be in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -195,7 +197,7 @@ impl Export {
         let walk = self.walk.get_or_insert_with(Walk::all);
         let parts = Parts { body: true, first: true, ..Parts::default() };
         let mut octets = 0;
-        let over = walk.page(tx, calendar, parts, if looked { ROWS } else { LINES }, |seen| {
+        let over = walk.page(tx, calendar, parts, ROWS, |seen| {
             octets += seen.body.len();
             let done = match looked {
                 true => file.put_text(seen.body, out),
@@ -207,7 +209,7 @@ impl Export {
                     false => file.see(&shown, first),
                 }
             }
-            Ok(octets < OCTETS)
+            Ok(octets < if looked { PIECE } else { OCTETS })
         })?;
         if looked || !over {
             return Ok(looked && over);

@@ -193,9 +193,9 @@ async fn enter(
 ) -> Result<Vec<Taken>, Failure> {
     let (actor, owner, slug) = (actor.clone(), target.owner.clone(), target.slug.clone());
     let (replace, dry, now) = (arguments.replace, arguments.dry_run, here.clock.now());
-    let most = here.config.limits.objects;
+    let room = write::Room::of(&here.config.limits);
     let entered = here.store.write(move |tx: &mut Tx<'_>| {
-        let all = write::take(tx, &actor, (&owner, &slug), &objects, replace, most, now).map_err(End::Refused)?;
+        let all = write::take(tx, &actor, (&owner, &slug), &objects, replace, room, now).map_err(End::Refused)?;
         if dry { Err(End::Dry(all)) } else { Ok(all) }
     });
     match entered.await {
@@ -257,6 +257,7 @@ fn words(refusal: &Refusal, target: &Calendar) -> String {
         Refusal::Component => format!("{} does not take components of this kind", target.slug),
         Refusal::UidTaken { name } => format!("its UID is that of {name}"),
         Refusal::Full => format!("{} has as many objects as [limits] lets it have", target.slug),
+        Refusal::NoStorage => format!("{} has as much in its calendars as [limits] lets one user have", target.owner),
         Refusal::Store(e) => e.to_string(),
         other => format!("it was refused: {other:?}"),
     }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub objects: usize,
     /// Calendars of one user.
     pub calendars: usize,
+    /// Bytes of all objects in them.
+    pub storage: u64,
     /// At one time. It can not change while the server runs.
     pub connections: usize,
     /// Of one address (of IPv6: of its /64) that nobody has logged in on.
@@ -83,6 +85,7 @@ impl Default for Limits {
             dead_properties: 1 << 20,
             objects: 100_000,
             calendars: 500,
+            storage: 1 << 30,
             connections: 10_000,
             connections_per_address: 200,
             head_time: Duration::from_secs(10),
@@ -108,6 +111,7 @@ pub(super) const KEYS: &[&str] = &[
     "dead_properties",
     "objects",
     "calendars",
+    "storage",
     "connections",
     "connections_per_address",
     "head_time",
@@ -154,6 +158,7 @@ pub(super) fn read<'t>(walk: &mut Walk<'t>, section: &Section<'t>) -> Limits {
         expanded: size("expanded", default.expanded),
         dead_property: size("dead_property", default.dead_property),
         dead_properties: size("dead_properties", default.dead_properties),
+        storage: walk.number_or_text(section, "storage", values::storage).unwrap_or(default.storage),
         ..numbers
     };
     let mut time = |key: &str, default: Duration| {

@@ -1,8 +1,8 @@
 //! `gateway.toml` → [`Config`]. Every complaint has file, line, column, the line itself and a hint.
 //!
 //! `read.rs` has the keys, `values.rs` what may stand behind them, `walk.rs` gathers mistakes, `complaint.rs` shows them;
-//! `limits.rs` is the section that bounds what a request may cost, `public_url.rs` the one value that does more than
-//! being there.
+//! `limits.rs` is the section that bounds what a request may cost; `public_url.rs`, `network.rs` and `tls.rs` have the
+//! values that do more than being there.
 
 mod complaint;
 mod limits;

@@ -1,6 +1,7 @@
 //! Texts of `gateway.toml` → values. Each says in words why it can not be taken, and what to write instead.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use tracing_subscriber::filter::{LevelFilter, ParseError, Targets};
@@ -99,25 +100,36 @@ pub fn written(duration: Duration) -> String {
 
 /// Bytes: `2 MiB`, `512 KiB`, `2097152`.
 pub fn size(text: &str) -> Result<usize, Wrong> {
-    const LEAST: usize = 16 << 10;
-    const MOST: usize = 256 << 20;
+    bytes(text, 16 << 10..=256 << 20, "this must be between 16 KiB and 256 MiB").map(|bytes| bytes as usize)
+}
+
+/// What is kept on a disk, in bytes: from 1 MiB to 1 PiB.
+pub fn storage(text: &str) -> Result<u64, Wrong> {
+    bytes(text, 1 << 20..=1 << 50, "this must be between 1 MiB and 1 PiB")
+}
+
+fn bytes(text: &str, range: RangeInclusive<u64>, outside: &str) -> Result<u64, Wrong> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let unit = match text[digits..].trim() {
         "" | "B" => Some(1),
         "KiB" => Some(1 << 10),
         "MiB" => Some(1 << 20),
+        "GiB" => Some(1 << 30),
+        "TiB" => Some(1 << 40),
         "KB" | "kB" => Some(1_000),
         "MB" => Some(1_000_000),
+        "GB" => Some(1_000_000_000),
+        "TB" => Some(1_000_000_000_000),
         _ => None,
     };
-    let bytes = text[..digits].parse::<usize>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
+    let bytes = text[..digits].parse::<u64>().ok().zip(unit).and_then(|(n, unit)| n.checked_mul(unit));
     match bytes {
         None => Err(Wrong::new(
             format!("{} is not a size", quoted(text)),
             "Write it as \"2 MiB\" or \"512 KiB\", or in bytes.",
         )),
-        Some(bytes) if (LEAST..=MOST).contains(&bytes) => Ok(bytes),
-        Some(_) => Err(Wrong::new("this must be between 16 KiB and 256 MiB", "")),
+        Some(bytes) if range.contains(&bytes) => Ok(bytes),
+        Some(_) => Err(Wrong::new(outside, "")),
     }
 }
 

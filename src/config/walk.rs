@@ -271,12 +271,12 @@ impl<'t> Walk<'t> {
     }
 
     /// A number, or a text that `read` understands: for sizes.
-    pub fn number_or_text(
+    pub fn number_or_text<T>(
         &mut self,
         of: &Section<'t>,
         key: &str,
-        read: impl FnOnce(&str) -> Result<usize, Wrong>,
-    ) -> Option<usize> {
+        read: impl FnOnce(&str) -> Result<T, Wrong>,
+    ) -> Option<T> {
         let value = of.value(key)?;
         let result = match value.get_ref() {
             DeValue::Integer(number) => read(number.as_str()),

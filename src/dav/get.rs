@@ -15,6 +15,7 @@ use crate::ical::select::{self, Select};
 use crate::ical::{Component, Object, jcal, recur};
 use crate::store::calendars::{self, Need};
 use crate::store::{Tx, resources, scheduling};
+use crate::sync::write::Condition;
 
 /// `head`: nobody takes the body.
 pub async fn answer(asked: Asked<'_>, head: bool) -> Result<Answer, Error> {
@@ -27,22 +28,23 @@ pub async fn answer(asked: Asked<'_>, head: bool) -> Result<Answer, Error> {
     let form = form.unwrap_or(Form::Text);
     let timezones = request::timezones(asked.headers)?;
     let actor = asked.actor.clone();
+    // Whether it is what somebody has already is told below, for the form that they want.
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
+    let condition = Condition { none_match: None, schedule_tag: None, ..condition };
     let (resource, tag) = asked
         .app
         .store
         .glance(move |tx| {
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
             let resource = resources::get(tx, &calendar, &name)?.ok_or_else(Error::not_found)?;
+            if !condition.holds(tx, &actor, &calendar, Some(&resource))? {
+                let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
+                return Err(Error { etag: Some(resource.etag), ..error });
+            }
             let tag = scheduling::tag_of(tx, &calendar, &resource.body)?;
             Ok::<_, Error>((resource, tag))
         })
         .await?;
-    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
-    let holds = |list: &Vec<crate::ids::Etag>| list.is_empty() || list.contains(&resource.etag);
-    if condition.matches.is_some_and(|list| !holds(&list)) {
-        let error = Error::new(StatusCode::PRECONDITION_FAILED, "it is there in another version");
-        return Err(Error { etag: Some(resource.etag), ..error });
-    }
     let tag_in = |form: Form| match form {
         Form::Text => resource.etag.clone(),
         Form::Json => request::json_etag(&resource.etag),

@@ -180,7 +180,10 @@ fn plan(patches: &[Patch], limits: &Limits) -> Result<Plan, (usize, Fault, Strin
         }
         match props::setting(&patch.name, true, false, false) {
             Setting::Live(set) => {
-                set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?
+                set(Some(&value.text), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?;
+                if value.language && props::find(&patch.name).is_some_and(|prop| prop.language) {
+                    plan.dead.push(proppatch::dead(patch, &value.xml));
+                }
             }
             Setting::LiveElement(set) => {
                 set(Some(value), &mut edit).map_err(|why| (at, Fault::of_value(&patch.name), why))?

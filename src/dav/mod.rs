@@ -349,6 +349,7 @@ impl Error {
                 format!("the upstream calendar refused it: {why}"),
             ),
             Refusal::Full => Error::full("this calendar has as many resources as it can have: remove some first"),
+            Refusal::NoStorage => Error::full("these calendars hold as much as they may: remove some of it first"),
             Refusal::NoParent => no_parent(),
             Refusal::NotThere(why) => Error::read_only(&target.href(base), why),
             Refusal::NotMovable(why) => Error::new(StatusCode::FORBIDDEN, why),
@@ -438,6 +439,7 @@ mod tests {
         check(Refusal::UidChanged, 403, "</C:no-uid-conflict>", "");
         check(Refusal::Occupied { current: "e".into() }, 412, "", "\"e\"");
         check(Refusal::Full, 507, "<D:quota-not-exceeded/>", "");
+        check(Refusal::NoStorage, 507, "<D:quota-not-exceeded/>", "");
         check(Refusal::NoParent, 409, "", "");
         check(Refusal::NotThere("no".to_owned()), 403, "</D:need-privileges>", "");
         check(Refusal::NotMovable("no".to_owned()), 403, "", "");

@@ -30,6 +30,8 @@ const SEARCHED: [(&str, &str, &str); 3] = [
 /// How deep expand-property follows hrefs, and how many it follows in one answer.
 const DEEPEST: usize = 5;
 const MOST_FOLLOWED: usize = 2000;
+/// Octets of its answer, which is made as one piece: what is followed may lead to one and the same large thing each time.
+const MOST_TOLD: usize = 8 << 20;
 
 /// One of these reports.
 enum Report {
@@ -416,7 +418,7 @@ fn access(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name) -> Result<Access, D
         Source::Unified { .. } => unified::is_writable(tx, calendar.id, name.as_str())?,
         _ => calendar.writable,
     };
-    Ok(if may_write { Access::Write } else { Access::Read })
+    Ok(propfind::access(may_write))
 }
 
 /// An answer to expand-property.
@@ -430,7 +432,7 @@ struct Page<'a> {
 impl Page<'_> {
     fn expand(&mut self, tx: &mut Tx<'_>, target: &Target, here: &There, wanted: &[Expand]) -> Result<(), Error> {
         self.followed += 1;
-        if self.followed > MOST_FOLLOWED {
+        if self.followed > MOST_FOLLOWED || self.out.len() > MOST_TOLD {
             let error = Error::new(http::StatusCode::INSUFFICIENT_STORAGE, "follow fewer hrefs at once");
             return Err(Error { condition: "<D:number-of-matches-within-limits/>".into(), ..error });
         }

@@ -1,9 +1,10 @@
 //! PROPFIND (RFC 4918 9.1): one response element a node.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::page::{self, Choice, Page, Place, Writer};
+use super::page::{self, Choice, FULL, Page, Place, Writer};
 use super::path::Target;
 use super::props::{Access, Node, Scene};
 use super::request::{self, Depth, Prefer};
@@ -11,12 +12,12 @@ use super::response::{self, Answer};
 use super::sheet::{Data, Sheet};
 use super::{Asked, Error, options, schedule};
 use crate::ical::select::Select;
-use crate::store::calendars::{self, Need};
+use crate::store::calendars::{self, Calendar, Need};
 use crate::store::properties::Dead;
 use crate::store::scheduling::Facts;
 use crate::store::users::{self, User};
 use crate::store::walk::Walk;
-use crate::store::{Tx, grants, homes, properties, scheduling};
+use crate::store::{Tx, grants, homes, properties, resources, scheduling};
 
 pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let wanted = request::propfind(asked.body, &asked.limits)?;
@@ -25,31 +26,39 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
     let sheet = Sheet::new(wanted, prefer.minimal, false);
     let mut writer = Writer { scene: scene(&asked), sheet, select: Select::default(), json: false, selected: 0 };
     let target = asked.target.clone();
-    // The calendar whose members are listed, and how far that has come; `None` before the first page. Tokens stand in
-    // the first page, which is read before any member: what is older than that is listed, what is newer may be.
-    let mut left: Option<(Place, Walk)> = None;
+    // What is still to be listed; `None` before the first page. Tokens stand in the first page, which is read before any
+    // member: what is older than that is listed, what is newer may be.
+    let mut left: Option<Left> = None;
     // Apple's clients look for what a place can do in the answer to a PROPFIND too; what that needs is read with the rest.
     let scheduled = Arc::new(AtomicBool::new(false));
     let found = Arc::clone(&scheduled);
     let body = page::body(asked.app, writer.pace(), move |tx, out| {
-        let (place, walk) = match &mut left {
-            Some((place, walk)) => {
-                *place = place.again(tx, &writer.scene, &writer.sheet)?;
-                (place, walk)
+        let left = match &mut left {
+            Some(left) => {
+                if let Left::Members(place, _) = left {
+                    *place = place.again(tx, &writer.scene, &writer.sheet)?;
+                }
+                left
             }
             None => {
                 response::open_root("D:multistatus", out);
-                let (place, scheduled) = first(tx, &mut writer, &target, depth, prefer.noroot, out)?;
+                let (listed, scheduled) = first(tx, &mut writer, &target, depth, prefer.noroot, out)?;
                 found.store(scheduled, Ordering::Relaxed);
-                let Some(place) = place else {
-                    response::close_root("D:multistatus", out);
-                    return Ok(Page::Last);
-                };
-                let (place, walk) = left.insert((place, Walk::all()));
-                (place, walk)
+                left.insert(listed)
             }
         };
-        let (_, over) = writer.rows(tx, place, walk, &Choice::All, None, out)?;
+        let over = match left {
+            Left::Members(place, walk) => writer.rows(tx, place, walk, &Choice::All, None, out)?.1,
+            Left::Calendars(calendars) => {
+                while out.len() < FULL
+                    && let Some(calendar) = calendars.pop_front()
+                {
+                    let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
+                    collection(tx, &writer.scene, &mut writer.sheet, &target, &Node::Calendar(&calendar), out)?;
+                }
+                calendars.is_empty()
+            }
+        };
         if !over {
             return Ok(Page::more(writer.pace(), out));
         }
@@ -68,6 +77,7 @@ pub fn scene(asked: &Asked<'_>) -> Scene {
         base: asked.base.clone(),
         limits: asked.limits,
         home: None,
+        stored: None,
         push: asked.app.push.load_full(),
     }
 }
@@ -93,8 +103,15 @@ fn depth(sent: Option<Depth>, target: &Target) -> Result<Depth, Error> {
     })
 }
 
-/// Writes all but the members of a calendar; gives the calendar whose members are wanted, and whether an upstream sends the
-/// invitations of what is put here.
+/// What is listed after the first things.
+enum Left {
+    /// What is in a calendar, and how far that has come.
+    Members(Place, Walk),
+    /// The calendars of a home, as they were at first.
+    Calendars(VecDeque<Calendar>),
+}
+
+/// Writes all but what there may be many of; gives that, and whether an upstream sends the invitations of what is put here.
 fn first(
     tx: &mut Tx<'_>,
     writer: &mut Writer,
@@ -102,9 +119,12 @@ fn first(
     depth: Depth,
     noroot: bool,
     out: &mut String,
-) -> Result<(Option<Place>, bool), Error> {
+) -> Result<(Left, bool), Error> {
     if matches!(target, Target::Root { .. } | Target::Home { .. }) {
         writer.scene.home = Some(homes::home(tx, writer.scene.actor.user)?.token());
+    }
+    if writer.sheet.wants_quota() {
+        writer.scene.stored = Some(resources::octets(tx, writer.scene.actor.user)?);
     }
     let (scene, sheet) = (&writer.scene, &mut writer.sheet);
     let deep = depth == Depth::One;
@@ -160,9 +180,8 @@ fn first(
                 collection(tx, scene, sheet, &Target::Inbox { owner: name() }, &inbox, out)?;
                 collection(tx, scene, sheet, &Target::Outbox { owner: name() }, &outbox, out)?;
             }
-            for calendar in calendars.iter().filter(|_| deep) {
-                let target = Target::Calendar { owner: calendar.owner.clone(), slug: calendar.slug.clone() };
-                collection(tx, scene, sheet, &target, &Node::Calendar(calendar), out)?;
+            if deep {
+                return Ok((Left::Calendars(calendars.into()), scheduled));
             }
         }
         Target::Inbox { owner } | Target::Outbox { owner } => {
@@ -184,7 +203,7 @@ fn first(
                 collection(tx, scene, sheet, &target, &Node::Calendar(&calendar), out)?;
             }
             if deep {
-                return Ok((Some(Place::of(tx, scene, sheet, calendar)?), scheduled));
+                return Ok((Left::Members(Place::of(tx, scene, sheet, calendar)?, Walk::all()), scheduled));
             }
         }
         Target::Resource { owner, slug, name } => {
@@ -196,7 +215,7 @@ fn first(
             }
         }
     }
-    Ok((None, scheduled))
+    Ok((Left::Calendars(VecDeque::new()), scheduled))
 }
 
 /// The response of one collection.

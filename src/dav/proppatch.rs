@@ -143,6 +143,10 @@ fn apply(
     let on_inbox = matches!(target, Target::Inbox { .. });
     let mut edit = Edit::default();
     for (at, patch) in patches.iter().enumerate() {
+        if calendar.is_some() && props::find(&patch.name).is_some_and(|prop| prop.language) {
+            let value = patch.value.clone().filter(|value| value.language);
+            set_dead(tx, scene, &target.key(), &Patch { name: patch.name.clone(), value }, at)?;
+        }
         match props::setting(&patch.name, calendar.is_some(), on_principal, on_inbox) {
             Setting::Protected => {
                 let why = format!("{} is not a client's to change", patch.name.name);

@@ -78,6 +78,8 @@ pub struct Scene {
     pub limits: Limits,
     /// The sync token of the actor's home, where a home may be shown.
     pub home: Option<String>,
+    /// Octets in all calendars of the actor, where [`super::sheet::Sheet::wants_quota`] says that they are asked for.
+    pub stored: Option<i64>,
     /// Where push messages are offered.
     pub push: Option<Arc<notify::Push>>,
 }
@@ -91,6 +93,9 @@ pub struct Prop {
     /// Writes what is inside the element. False: this node has none, so it goes into the 404 propstat.
     pub get: fn(&Scene, &Node<'_>, &mut String) -> bool,
     pub set: Set,
+    /// A calendar's is a text in some language, which is kept beside it: as the whole element that it was set by, where
+    /// dead properties are.
+    pub language: bool,
 }
 
 /// Whether a client may change a property.
@@ -114,11 +119,11 @@ pub enum BoxSetting {
 }
 
 const fn row(ns: Ns, name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
-    Prop { ns, name, allprop: false, get, set: Set::Never }
+    Prop { ns, name, allprop: false, get, set: Set::Never, language: false }
 }
 
 const fn basic(name: &'static str, get: fn(&Scene, &Node<'_>, &mut String) -> bool) -> Prop {
-    Prop { ns: Ns::Dav, name, allprop: true, get, set: Set::Never }
+    Prop { allprop: true, ..row(Ns::Dav, name, get) }
 }
 
 use Ns::{Apple, CalDav, CalendarServer, Dav};
@@ -127,13 +132,15 @@ use Ns::{Apple, CalDav, CalendarServer, Dav};
 pub const PRIVILEGES: &str = "current-user-privilege-set";
 /// Those in `DAV:` that depend on the details of a resource's row, see [`crate::store::walk::Parts`].
 pub const DETAILS: [&str; 2] = ["getcontentlength", "getlastmodified"];
+/// What [`Scene::stored`] is for.
+pub const QUOTA: [&str; 2] = ["quota-available-bytes", "quota-used-bytes"];
 /// The one that depends on what a resource holds.
 pub const SCHEDULE_TAG: &str = "schedule-tag";
 
 pub const PROPS: &[Prop] = &[
     // RFC 4918 15
     basic("resourcetype", resourcetype),
-    Prop { ns: Dav, name: "displayname", allprop: true, get: displayname, set: Set::Calendar(set_displayname) },
+    Prop { set: Set::Calendar(set_displayname), language: true, ..basic("displayname", displayname) },
     basic("getetag", getetag),
     basic("getcontenttype", getcontenttype),
     basic("getcontentlength", getcontentlength),
@@ -147,6 +154,9 @@ pub const PROPS: &[Prop] = &[
     row(Dav, "principal-collection-set", principal_collection_set),
     row(Dav, "owner", owner),
     row(Dav, PRIVILEGES, current_user_privilege_set),
+    // RFC 4331
+    row(Dav, QUOTA[0], quota_available_bytes),
+    row(Dav, QUOTA[1], quota_used_bytes),
     // RFC 5842, 5995
     row(Dav, "resource-id", resource_id),
     row(Dav, "add-member", add_member),
@@ -179,7 +189,11 @@ pub const PROPS: &[Prop] = &[
     row(CalDav, "max-date-time", max_date_time),
     row(CalDav, "max-instances", max_instances),
     row(CalDav, "max-attendees-per-instance", max_attendees_per_instance),
-    Prop { set: Set::Calendar(set_description), ..row(CalDav, "calendar-description", calendar_description) },
+    Prop {
+        set: Set::Calendar(set_description),
+        language: true,
+        ..row(CalDav, "calendar-description", calendar_description)
+    },
     Prop { set: Set::Calendar(set_timezone), ..row(CalDav, "calendar-timezone", calendar_timezone) },
     // RFC 7809 5.2; there is no service for zones here, so `timezone-service-set` is nowhere
     Prop { set: Set::Calendar(set_timezone_id), ..row(CalDav, "calendar-timezone-id", calendar_timezone_id) },
@@ -361,6 +375,26 @@ fn current_user_privilege_set(scene: &Scene, node: &Node<'_>, out: &mut String) 
 
 /// RFC 5842 3.1: the same for ever, whatever the collection is called; another one when it is made anew. Resources have
 /// none: their rows are not known where they are listed.
+/// One user's storage is one pool, so every collection that takes from it says the same (RFC 4331 4). How much another
+/// user has stored is not told to those they share with.
+fn quota(scene: &Scene, node: &Node<'_>) -> Option<i64> {
+    let own = match node {
+        Node::Home(user) => user.id == scene.actor.user,
+        Node::Calendar(calendar) => calendar.user == scene.actor.user && calendar.share.is_none(),
+        _ => false,
+    };
+    scene.stored.filter(|_| own)
+}
+
+fn quota_available_bytes(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    let all = i64::try_from(scene.limits.storage).unwrap_or(i64::MAX);
+    quota(scene, node).is_some_and(|used| write!(out, "{}", (all - used).max(0)).is_ok())
+}
+
+fn quota_used_bytes(scene: &Scene, node: &Node<'_>, out: &mut String) -> bool {
+    quota(scene, node).is_some_and(|used| write!(out, "{used}").is_ok())
+}
+
 fn resource_id(_: &Scene, node: &Node<'_>, out: &mut String) -> bool {
     let what = match node {
         Node::Principal(user) => format!("principal {}", user.id),

@@ -59,6 +59,8 @@ pub struct Value {
     pub text: String,
     /// The whole element, standing alone.
     pub xml: String,
+    /// Whether `xml:lang` says in which language it is (RFC 4918 4.3); `xml` has it.
+    pub language: bool,
     /// Its children, and their `name` attributes: what `resourcetype` and component sets are made of.
     pub children: Vec<(PropName, Option<String>)>,
 }
@@ -264,6 +266,7 @@ fn patches(root: &Element<'_>, limits: &Limits) -> Result<Vec<Patch>, Error> {
                 let value = (action.name == "set").then(|| Value {
                     text: element.text().into_owned(),
                     xml: element.standalone(lang),
+                    language: element.lang().or(lang).is_some_and(|lang| !lang.is_empty()),
                     children: element
                         .children()
                         .map(|c| (PropName::of(c), c.attribute("name").map(str::to_owned)))

@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 use super::path;
-use super::props::{DETAILS, Node, PRIVILEGES, PROPS, Prop, SCHEDULE_TAG, Scene, Set, find, is_reserved};
+use super::props::{DETAILS, Node, PRIVILEGES, PROPS, Prop, QUOTA, SCHEDULE_TAG, Scene, Set, find, is_reserved};
 use super::request::{PropName, Wanted};
 use super::response::{Ns, Tags, status_line, tags};
 use super::xml::escape;
@@ -88,7 +88,8 @@ impl Sheet {
 
     /// Whether dead properties of such a node have to be looked up.
     pub fn wants_dead(&self, on_calendar: bool) -> bool {
-        self.all || self.columns.iter().any(|c| c.could_be_dead(on_calendar))
+        let speaks = |c: &Column| on_calendar && matches!(c.kind, ColumnKind::Live(prop) if prop.language);
+        self.all || self.columns.iter().any(|c| c.could_be_dead(on_calendar) || speaks(c))
     }
 
     /// Whether the access to resources has to be looked up.
@@ -107,6 +108,12 @@ impl Sheet {
     pub fn wants_details(&self) -> bool {
         let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::Dav && DETAILS.contains(&p.name));
         !self.names && self.columns.iter().any(asks)
+    }
+
+    /// Whether it has to be looked up how much is stored.
+    pub fn wants_quota(&self) -> bool {
+        let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::Dav && QUOTA.contains(&p.name));
+        self.columns.iter().any(asks)
     }
 
     /// Writes the response element of one node. `href` needs no escapes.
@@ -132,9 +139,15 @@ impl Sheet {
             let kept = column.could_be_dead(on_calendar);
             // What a client calls a home is for itself to say; else it has the name of its owner.
             let own = kept && !self.names && matches!(node, Node::Home(_));
+            let from = out.len();
             let there = match (&column.kind, data) {
                 (ColumnKind::Live(_), _) if own && write_dead(dead, &column.name, out) => true,
-                (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => true,
+                (ColumnKind::Live(prop), _) if write_live(scene, prop, &column.tags, node, self.names, out) => {
+                    if on_calendar && prop.language {
+                        speak(dead, column, from, out);
+                    }
+                    true
+                }
                 (ColumnKind::Data, Data::Text(text)) => {
                     out.push_str("<C:calendar-data>");
                     escape(text, out);
@@ -156,8 +169,11 @@ impl Sheet {
             }
         }
         if self.all {
-            for one in dead.iter().filter(|d| !self.columns.iter().any(|c| c.name.name == d.name && c.name.ns == d.ns))
-            {
+            let is_column = |d: &Dead| self.columns.iter().any(|c| c.name.name == d.name && c.name.ns == d.ns);
+            // Of a calendar what has a row is live, and kept here for its language alone.
+            let is_live =
+                |d: &Dead| on_calendar && find(&PropName { ns: d.ns.clone(), name: d.name.clone() }).is_some();
+            for one in dead.iter().filter(|d| !is_column(d) && !is_live(d)) {
                 out.push_str(&if self.names { tags(&one.ns, &one.name).empty } else { one.xml.clone() });
                 found += 1;
             }
@@ -208,6 +224,17 @@ fn write_live(scene: &Scene, prop: &Prop, tags: &Tags, node: &Node<'_>, names: b
 fn write_dead(dead: &[Dead], name: &PropName, out: &mut String) -> bool {
     let found = dead.iter().find(|d| d.name == name.name && d.ns == name.ns);
     found.inspect(|d| out.push_str(&d.xml)).is_some()
+}
+
+/// Writes a live text, which stands in `out` from `from` on, as the element that set it in its language, if it is that text.
+fn speak(dead: &[Dead], column: &Column, from: usize, out: &mut String) {
+    let PropName { ns, name } = &column.name;
+    let Some(kept) = dead.iter().find(|d| d.name == *name && d.ns == *ns) else { return };
+    let text = out[from..].strip_prefix(&column.tags.open).and_then(|rest| rest.strip_suffix(&column.tags.close));
+    if text.is_some_and(|text| kept.xml.ends_with(&format!(">{text}</{name}>"))) {
+        out.truncate(from);
+        out.push_str(&kept.xml);
+    }
 }
 
 impl Column {

@@ -15,6 +15,7 @@ use crate::ical::file::Form;
 use crate::ids::Etag;
 use crate::secrets;
 use crate::store::calendars::{self, Calendar, Need};
+use crate::sync::write::Condition;
 
 /// The type of jCal (RFC 7265 7).
 pub const JSON_TYPE: &str = "application/calendar+json; charset=utf-8";
@@ -41,18 +42,23 @@ pub fn content_type(form: Form) -> HeaderValue {
 pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, Error> {
     let Target::Calendar { owner, slug } = asked.target.clone() else { return Err(Error::not_found()) };
     let (actor, query, limits) = (asked.actor.clone(), asked.query.to_owned(), asked.limits);
+    // Whether it is what somebody has already is told below.
+    let condition = request::condition(asked.headers, &asked.base, &asked.target)?;
+    let condition = Condition { none_match: None, schedule_tag: None, ..condition };
     let found = asked.app.store.read(move |tx| {
         let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
+        // Its etag is weak, and in no list of If-Match (RFC 9110 13.1.1).
+        if !condition.holds_for_collection(tx, &actor)? {
+            let why =
+                "it is there in another state, or the condition has an etag: a calendar's is weak, and matches none";
+            return Err(Error::new(StatusCode::PRECONDITION_FAILED, why));
+        }
         let ask = ask(&query, &calendar, form, &limits)?;
         Ok::<_, Error>((calendar, ask))
     });
     let (calendar, ask) = found.await?;
     let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
     let etag = Etag(secrets::hex(&hash[..16]));
-    // A weak etag, which is in no list of If-Match (RFC 9110 13.1.1).
-    if request::condition(asked.headers, &asked.base, &asked.target)?.matches.is_some_and(|list| !list.is_empty()) {
-        return Err(Error::new(StatusCode::PRECONDITION_FAILED, "a calendar has a weak etag, which matches none"));
-    }
     let has = request::unless(asked.headers);
     let mut answer = if has.is_some_and(|list| list.is_empty() || list.contains(&etag)) {
         response::empty(StatusCode::NOT_MODIFIED)

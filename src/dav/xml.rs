@@ -19,7 +19,7 @@ pub const MAX_ATTRIBUTES: usize = 64;
 pub const MAX_NAMESPACES: usize = 64;
 /// Namespace declarations that hold at one place: what each name may have to be looked up among.
 pub const MAX_SCOPE: usize = 256;
-/// Elements of one body: a multiget of [`super::request::MAX_HREFS`] has room.
+/// Elements of one body: a multiget of as many hrefs as `[limits]` may allow has room.
 pub const MAX_ELEMENTS: usize = 50_000;
 /// Bytes of a namespace or a name, each: an unknown property is named again in every response.
 pub const MAX_NAME: usize = 1024;

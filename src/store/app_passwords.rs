@@ -2,7 +2,7 @@
 
 use super::tx::Row;
 use super::users::{self, User};
-use super::{Error, Result, Tx};
+use super::{Result, Tx, numbers};
 use crate::ical::Instant;
 use crate::ids::UserId;
 
@@ -17,12 +17,12 @@ pub struct AppPassword {
 
 /// `hash` is the keyed hash of the password (`Secrets::keyed_hash`); the password itself is never stored.
 pub fn add(tx: &mut Tx<'_>, user: UserId, label: &str, hash: &[u8], read_only: bool, now: Instant) -> Result<i64> {
-    let id = tx.one(
-        "INSERT INTO app_passwords (user_id, label, hash, read_only, created) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
-        &[user.into(), label.into(), hash.into(), read_only.into(), now.into()],
-        |row| row.int(0),
+    let id = numbers::next(tx, "app_passwords")?;
+    tx.execute(
+        "INSERT INTO app_passwords (user_id, label, hash, read_only, created, id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        &[user.into(), label.into(), hash.into(), read_only.into(), now.into(), id.into()],
     )?;
-    id.ok_or_else(|| Error::Broken("an insert gave no id".to_owned()))
+    Ok(id)
 }
 
 /// The app password with that keyed hash, with its active user.

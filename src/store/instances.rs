@@ -40,14 +40,9 @@ pub fn contributors(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Contribu
                 &[calendar.id.into(), calendar.members_of().into()],
                 |row| {
                     // How another user calls their calendars is for that user to know.
-                    let slug = if calendar.share.is_some() { calendar.slug.clone() } else { row.text(0)? };
-                    Ok(Contributor {
-                        slug,
-                        id: row.opt_int(1)?.map(CalendarId),
-                        fresh_at: row.opt_instant(2)?,
-                        local: row.bool(3)?,
-                        transparent: row.bool(4)?,
-                    })
+                    let theirs = calendar.share.as_ref().map(|_| calendar.slug.clone());
+                    let member = contributor(row)?;
+                    Ok(Contributor { slug: theirs.unwrap_or(member.slug), ..member })
                 },
             )?;
             // What was granted is mostly one calendar, and who looks at that wants to know of it.
@@ -78,6 +73,7 @@ pub fn contributors_of(tx: &mut Tx<'_>, user: UserId) -> Result<Vec<Contributor>
     )
 }
 
+/// Five columns: slug, id, pulled_at, local, transparent.
 fn contributor(row: &Row<'_>) -> Result<Contributor> {
     Ok(Contributor {
         slug: row.text(0)?,

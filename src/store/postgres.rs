@@ -102,7 +102,8 @@ impl Connection {
     fn begin(&mut self, read_only: bool) -> Result<Tx<'_>> {
         let level = if read_only { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
         let tx = self.client.build_transaction().isolation_level(level).read_only(read_only).start().map_err(error)?;
-        Ok(Tx { engine: Engine::Postgres { tx, statements: &mut self.statements, in_vain: &self.in_vain } })
+        let (statements, in_vain) = (&mut self.statements, self.in_vain.as_ref());
+        Ok(Tx { engine: Engine::Postgres { tx, statements, in_vain, taken: Vec::new() } })
     }
 }
 

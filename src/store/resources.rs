@@ -552,7 +552,8 @@ fn write(
             "UPDATE resources SET live = 0, body = NULL, seq = ?2, changed_at = ?3, dense = 0 WHERE id = ?1",
             &[old.id.into(), seq.into(), now.into()],
         )?;
-        changed(tx, calendar.id, seq, -1, now)?;
+        let grown = Grown { held: -1, octets: -octets_of(Some(old)) };
+        changed(tx, calendar.id, seq, grown, now)?;
         return Ok((old.id, seq, old.etag.clone()));
     };
     let index = instances::index_of(tx, calendar, object)?;
@@ -584,8 +585,9 @@ fn write(
     )?;
     let id = id.ok_or_else(|| Error::Broken("an upsert gave no id".to_owned()))?;
     instances::replace(tx, calendar.id, id, &index.entries)?;
-    let more = i64::from(old.is_none_or(|o| o.body.is_none()));
-    changed(tx, calendar.id, seq, more, now)?;
+    let new = old.is_none_or(|o| o.body.is_none());
+    let grown = Grown { held: i64::from(new), octets: text.len() as i64 - octets_of(old) };
+    changed(tx, calendar.id, seq, grown, now)?;
     Ok((id, seq, etag))
 }
 
@@ -597,11 +599,22 @@ pub(super) fn tick(tx: &mut Tx<'_>, user: UserId) -> Result<Seq> {
     seq.ok_or_else(|| Error::Broken("a user has no clock".to_owned()))
 }
 
-/// Notes the number of a calendar's last change, and how many live resources it has `more`.
-pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, more: i64, now: Instant) -> Result<()> {
+fn octets_of(row: Option<&Held>) -> i64 {
+    row.and_then(|row| row.body.as_deref()).map_or(0, |body| body.len() as i64)
+}
+
+/// By how much a local calendar or a mirror is larger after a change: live resources, and their octets.
+#[derive(Default)]
+pub(super) struct Grown {
+    held: i64,
+    octets: i64,
+}
+
+/// Notes the number of a calendar's last change, and what it holds after it.
+pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, grown: Grown, now: Instant) -> Result<()> {
     tx.execute(
-        "UPDATE calendars SET seq = ?2, changed_at = ?3, held = held + ?4 WHERE id = ?1",
-        &[calendar.into(), seq.into(), now.into(), more.into()],
+        "UPDATE calendars SET seq = ?2, changed_at = ?3, held = held + ?4, octets = octets + ?5 WHERE id = ?1",
+        &[calendar.into(), seq.into(), now.into(), grown.held.into(), grown.octets.into()],
     )?;
     subscriptions::stir(tx, calendar, now)
 }
@@ -610,6 +623,13 @@ pub(super) fn changed(tx: &mut Tx<'_>, calendar: CalendarId, seq: Seq, more: i64
 pub fn count(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<i64> {
     let held = tx.one("SELECT held FROM calendars WHERE id = ?1", &[calendar.id.into()], |row| row.int(0))?;
     Ok(held.unwrap_or(0))
+}
+
+/// How many octets the live resources of all local calendars and mirrors of a user have. What is shown of them in unified
+/// calendars and to others is not counted again.
+pub fn octets(tx: &mut Tx<'_>, user: UserId) -> Result<i64> {
+    let sum = "SELECT CAST(COALESCE(SUM(octets), 0) AS BIGINT) FROM calendars WHERE user_id = ?1";
+    Ok(tx.one(sum, &[user.into()], |row| row.int(0))?.unwrap_or(0))
 }
 
 // Another name, another calendar.
@@ -642,7 +662,7 @@ pub fn rename(tx: &mut Tx<'_>, calendar: &Calendar, from: &Name, to: &Name, now:
         }
     }
     tx.execute(set, &[row.id.into(), to.as_str().into(), there.into(), now.into()])?;
-    changed(tx, calendar.id, there, 0, now)?;
+    changed(tx, calendar.id, there, Grown::default(), now)?;
     unified::refresh(tx, calendar, &row.uid, now)?;
     Ok(true)
 }
@@ -654,7 +674,7 @@ pub fn tell_again(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, now: Instan
         "UPDATE resources SET seq = ?3 WHERE calendar_id = ?1 AND name = ?2",
         &[calendar.id.into(), name.as_str().into(), seq.into()],
     )?;
-    changed(tx, calendar.id, seq, 0, now)
+    changed(tx, calendar.id, seq, Grown::default(), now)
 }
 
 /// The removal of the row `id`, just saved, waits until the row `to` has arrived upstream; `text` is given back should it
@@ -673,8 +693,11 @@ pub fn stay(tx: &mut Tx<'_>, id: ResourceId) -> Result<()> {
 /// Rows that were moved to one of `calendar` and refused there.
 pub fn moved_back(tx: &mut Tx<'_>, calendar: CalendarId) -> Result<Vec<ResourceId>> {
     tx.query(
-        "SELECT s.id FROM resources t JOIN resources s ON s.arrival_id = t.id
-          WHERE t.calendar_id = ?1 AND s.moved_back = 1 ORDER BY s.id",
+        // Of what is on its way, which is little, and not of what the calendar holds.
+        "SELECT s.id FROM resources s
+          WHERE s.arrival_id > 0 AND s.moved_back = 1
+            AND (SELECT t.calendar_id FROM resources t WHERE t.id = s.arrival_id) = ?1
+          ORDER BY s.arrival_id, s.id",
         &[calendar.into()],
         |row| row.int(0).map(ResourceId),
     )

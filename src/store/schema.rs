@@ -16,6 +16,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0009_arrivals.sql"),
     include_str!("migrations/0010_numbers.sql"),
     include_str!("migrations/0011_listed_by_id.sql"),
+    include_str!("migrations/0012_room.sql"),
+    include_str!("migrations/0013_device_numbers.sql"),
 ];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.

@@ -411,6 +411,7 @@ mod tests {
         check("free/busy", |tx, c| {
             instances::busy(tx, c.id, JUNE, |entry| panic!("{entry:?}")).unwrap();
         });
+        check("what comes back", |tx, c| assert!(resources::moved_back(tx, c.id).unwrap().is_empty()));
         check("what is unsent", |tx, c| assert!(resources::unsent(tx, c.id, 10).unwrap().is_empty()));
         check("a change", |tx, _| {
             let work = member(tx);

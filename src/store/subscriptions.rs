@@ -39,11 +39,10 @@ pub struct State {
 }
 
 pub struct Subscription {
-    pub id: i64,
     pub subject: Subject,
     /// Where messages go, sealed; bound to `subscriptions`, `receiver`, the token.
     pub receiver: Vec<u8>,
-    /// The last segment of its address here.
+    /// The last segment of its address here. It names the subscription for whoever remembers it: no other ever has it.
     pub token: String,
     /// The contents and the look that it was told of last; `None`: it does not want to hear of them.
     pub content: Option<String>,
@@ -151,7 +150,7 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, token: &str) -> Result<bool> {
 /// Every subscription of the user that holds.
 pub fn of(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<Vec<Subscription>> {
     tx.query(
-        "SELECT id, user_id, calendar_id, receiver, token, content, look, failing, tries, not_before, password
+        "SELECT user_id, calendar_id, receiver, token, content, look, failing, tries, not_before, password
            FROM subscriptions
           WHERE user_id = ?1 AND expires > ?2 ORDER BY id",
         &[user.into(), now.into()],
@@ -160,46 +159,39 @@ pub fn of(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<Vec<Subscriptio
 }
 
 fn from_row(row: &Row<'_>) -> Result<Subscription> {
-    let user = UserId(row.int(1)?);
+    let user = UserId(row.int(0)?);
     Ok(Subscription {
-        id: row.int(0)?,
-        subject: row.opt_int(2)?.map_or(Subject::Home(user), |id| Subject::Calendar(CalendarId(id))),
-        receiver: row.opt_blob(3)?.unwrap_or_default(),
-        token: row.text(4)?,
-        content: row.opt_text(5)?,
-        look: row.opt_text(6)?,
-        failing: row.opt_instant(7)?,
-        tries: row.int(8)?,
-        not_before: row.instant(9)?,
-        password: row.opt_text(10)?,
+        subject: row.opt_int(1)?.map_or(Subject::Home(user), |id| Subject::Calendar(CalendarId(id))),
+        receiver: row.opt_blob(2)?.unwrap_or_default(),
+        token: row.text(3)?,
+        content: row.opt_text(4)?,
+        look: row.opt_text(5)?,
+        failing: row.opt_instant(6)?,
+        tries: row.int(7)?,
+        not_before: row.instant(8)?,
+        password: row.opt_text(9)?,
     })
 }
 
 /// The subscriber was told of `state`; what it does not want to hear of stays so.
-pub fn told(tx: &mut Tx<'_>, id: i64, state: &State) -> Result<()> {
+pub fn told(tx: &mut Tx<'_>, token: &str, state: &State) -> Result<()> {
     tx.execute(
         "UPDATE subscriptions SET content = CASE WHEN content IS NULL THEN NULL ELSE ?2 END,
                 look = CASE WHEN look IS NULL THEN NULL ELSE ?3 END, failing = NULL, tries = 0, not_before = 0
-          WHERE id = ?1",
-        &[Value::Int(id), (&state.content).into(), (&state.look).into()],
+          WHERE token = ?1",
+        &[token.into(), (&state.content).into(), (&state.look).into()],
     )
     .map(|_| ())
 }
 
 /// The subscriber need not be told that `before` became `after`: it caused that itself. Had it not been told of
 /// `before` yet, it stays so.
-pub fn pass_over(tx: &mut Tx<'_>, id: i64, before: &State, after: &State) -> Result<()> {
+pub fn pass_over(tx: &mut Tx<'_>, token: &str, before: &State, after: &State) -> Result<()> {
     tx.execute(
         "UPDATE subscriptions SET content = CASE WHEN content = ?2 THEN ?3 ELSE content END,
                 look = CASE WHEN look = ?4 THEN ?5 ELSE look END
-          WHERE id = ?1",
-        &[
-            Value::Int(id),
-            (&before.content).into(),
-            (&after.content).into(),
-            (&before.look).into(),
-            (&after.look).into(),
-        ],
+          WHERE token = ?1",
+        &[token.into(), (&before.content).into(), (&after.content).into(), (&before.look).into(), (&after.look).into()],
     )
     .map(|_| ())
 }
@@ -241,17 +233,17 @@ pub fn traces(tx: &mut Tx<'_>, user: UserId, since: Seq, etag: &str) -> Result<T
 }
 
 /// A message did not reach the subscriber, and is not tried again before then.
-pub fn failed(tx: &mut Tx<'_>, id: i64, now: Instant, not_before: Instant) -> Result<()> {
+pub fn failed(tx: &mut Tx<'_>, token: &str, now: Instant, not_before: Instant) -> Result<()> {
     tx.execute(
-        "UPDATE subscriptions SET failing = COALESCE(failing, ?2), tries = tries + 1, not_before = ?3 WHERE id = ?1",
-        &[Value::Int(id), now.into(), not_before.into()],
+        "UPDATE subscriptions SET failing = COALESCE(failing, ?2), tries = tries + 1, not_before = ?3 WHERE token = ?1",
+        &[token.into(), now.into(), not_before.into()],
     )
     .map(|_| ())
 }
 
 /// It is of no use any more.
-pub fn forget(tx: &mut Tx<'_>, id: i64) -> Result<()> {
-    tx.execute("DELETE FROM subscriptions WHERE id = ?1", &[Value::Int(id)]).map(|_| ())
+pub fn forget(tx: &mut Tx<'_>, token: &str) -> Result<()> {
+    tx.execute("DELETE FROM subscriptions WHERE token = ?1", &[token.into()]).map(|_| ())
 }
 
 /// `calendar` has changed: whoever subscribed to it is told in a moment. Costs one look where nobody did.
@@ -280,8 +272,12 @@ pub fn common_secret(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<Vec<u
     kept.flatten().ok_or_else(|| super::Error::Broken("a common secret is not there".to_owned()))
 }
 
-/// Puts another secret in the place of one that can not be opened, and forgets the subscriptions, which are sealed alike.
-pub fn begin_anew(tx: &mut Tx<'_>, name: &str, sealed: &[u8]) -> Result<()> {
-    tx.execute("DELETE FROM subscriptions", &[])?;
-    tx.execute("UPDATE common_secrets SET sealed = ?2 WHERE name = ?1", &[name.into(), sealed.into()]).map(|_| ())
+/// Puts another secret in the place of `old`, which can not be opened, and forgets the subscriptions, which are sealed
+/// alike. Gives the one that holds: of several nodes that come with one, the first makes it.
+pub fn begin_anew(tx: &mut Tx<'_>, name: &str, old: &[u8], sealed: &[u8]) -> Result<Vec<u8>> {
+    let params = [name.into(), old.into(), sealed.into()];
+    if tx.execute("UPDATE common_secrets SET sealed = ?3 WHERE name = ?1 AND sealed = ?2", &params)? > 0 {
+        tx.execute("DELETE FROM subscriptions", &[])?;
+    }
+    common_secret(tx, name, sealed)
 }

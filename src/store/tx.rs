@@ -16,7 +16,13 @@ pub struct Tx<'a> {
 
 pub(super) enum Engine<'a> {
     Sqlite(&'a rusqlite::Connection),
-    Postgres { tx: ::postgres::Transaction<'a>, statements: &'a mut Statements, in_vain: &'a InVain },
+    Postgres {
+        tx: ::postgres::Transaction<'a>,
+        statements: &'a mut Statements,
+        in_vain: &'a InVain,
+        /// What `lock_reach` was asked for and holds.
+        taken: Vec<[i64; 3]>,
+    },
 }
 
 /// Prepared statements of one PostgreSQL connection, by the address of their text.
@@ -199,8 +205,11 @@ impl Tx<'_> {
                 )
             };
         }
+        let asked = [user.0, other.0, more];
         let in_vain = match &self.engine {
             Engine::Sqlite(_) => return Ok(()),
+            // Nobody else can change whom it reaches as long as these locks are held.
+            Engine::Postgres { taken, .. } if taken.contains(&asked) => return Ok(()),
             Engine::Postgres { in_vain, .. } => *in_vain,
         };
         let params = [user.into(), other.into(), more.into()];
@@ -213,6 +222,9 @@ impl Tx<'_> {
             missing.retain(|id| !locked.contains(id));
             if missing.is_empty() {
                 in_vain.users().retain(|id| !locked.contains(id));
+                if let Engine::Postgres { taken, .. } = &mut self.engine {
+                    taken.push(asked);
+                }
                 return Ok(());
             }
             // Somebody has them, or they were granted something while we waited for the others. All are let go, and

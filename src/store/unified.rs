@@ -12,8 +12,9 @@
 
 use super::calendars::{self, Calendar};
 use super::grants::{self, May};
+use super::resources::{self, Grown};
 use super::tx::Value;
-use super::{Error, Result, Tx, homes, instances, resources};
+use super::{Error, Result, Tx, homes, instances};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -144,9 +145,9 @@ impl Unified {
         }
     }
 
-    /// The names that a row of `uid` can have where a mask hides something, the first that is free first.
-    fn masked_names(&self, uid: &str) -> [Name; 2] {
-        names(&redact::masked_uid(uid, &self.viewer))
+    /// The names that a row of `uid` can have where a mask hides something.
+    fn masked_names(&self, uid: &str) -> Names {
+        Names::of(&redact::masked_uid(uid, &self.viewer))
     }
 }
 
@@ -160,10 +161,10 @@ enum Lane {
 }
 
 impl Lane {
-    fn has(self, row: &Shown, masked_names: &[Name; 2]) -> bool {
+    fn has(self, row: &Shown, masked_names: &Names) -> bool {
         let masked = match row.live {
             true => row.masked,
-            false => row.etag != RESERVED && masked_names.contains(&row.name),
+            false => row.etag != RESERVED && masked_names.have(&row.name),
         };
         match self {
             Lane::All => true,
@@ -173,8 +174,29 @@ impl Lane {
     }
 }
 
-fn names(uid: &str) -> [Name; 2] {
-    [plain_name(uid), hashed_name(uid)]
+/// The names that a row of a UID can have, as long as no client gives it another.
+struct Names {
+    plain: Name,
+    hashed: Name,
+}
+
+impl Names {
+    fn of(uid: &str) -> Names {
+        Names { plain: plain_name(uid), hashed: hashed_name(uid) }
+    }
+
+    /// In the order in which they are tried. Without an end: clients call what is theirs as they like, and could keep an
+    /// object out that had no more than a few.
+    fn all(&self) -> impl Iterator<Item = Name> {
+        let more = (2_u32..).filter_map(|n| Name::new(&format!("{n}-{}", self.hashed)));
+        [&self.plain, &self.hashed].into_iter().cloned().chain(more)
+    }
+
+    fn have(&self, name: &Name) -> bool {
+        let number = |front: &str| front.strip_suffix('-').is_some_and(|n| n.parse::<u32>().is_ok());
+        let front = name.as_str().strip_suffix(self.hashed.as_str());
+        *name == self.plain || front.is_some_and(|front| front.is_empty() || number(front))
+    }
 }
 
 /// What the member in front holds of a UID.
@@ -204,11 +226,11 @@ impl Shown {
     /// Whether it can go on to show its UID under `mask`. A name that says the UID must not stand for what is hidden;
     /// and the name of what was hidden is not taken for more than that, so that a change of mask reads as what it is:
     /// one resource goes, and another one comes.
-    fn suits(&self, mask: Mask, masked_names: &[Name; 2]) -> bool {
+    fn suits(&self, mask: Mask, masked_names: &Names) -> bool {
         match mask {
             Mask::Full if self.live => !self.masked,
-            Mask::Full => self.etag == RESERVED || !masked_names.contains(&self.name),
-            Mask::Busy | Mask::Title => masked_names.contains(&self.name),
+            Mask::Full => self.etag == RESERVED || !masked_names.have(&self.name),
+            Mask::Busy | Mask::Title => masked_names.have(&self.name),
         }
     }
 }
@@ -269,7 +291,7 @@ fn refresh_lane(tx: &mut Tx<'_>, unified: &Unified, lane: Lane, uid: &str, now: 
     }
     let id = match (row, mask) {
         (Some(row), _) => row.id,
-        (None, Mask::Full) => insert(tx, unified, &names(uid), uid, now)?,
+        (None, Mask::Full) => insert(tx, unified, &Names::of(uid), uid, now)?,
         (None, _) => insert(tx, unified, &masked_names, uid, now)?,
     };
     let seq = resources::tick(tx, unified.user)?;
@@ -291,7 +313,7 @@ fn refresh_lane(tx: &mut Tx<'_>, unified: &Unified, lane: Lane, uid: &str, now: 
             origin.last.into(),
         ],
     )?;
-    resources::changed(tx, unified.id, seq, 0, now)
+    resources::changed(tx, unified.id, seq, Grown::default(), now)
 }
 
 /// Makes a row a tombstone.
@@ -306,7 +328,7 @@ fn bury(tx: &mut Tx<'_>, unified: &Unified, id: ResourceId, now: Instant) -> Res
            FROM resources r JOIN calendars c ON c.id = r.calendar_id JOIN users u ON u.id = c.user_id WHERE r.id = ?1)",
         &[id.into()],
     )?;
-    resources::changed(tx, unified.id, seq, 0, now)
+    resources::changed(tx, unified.id, seq, Grown::default(), now)
 }
 
 /// The first member's row of a UID in a lane; of several in one member the first by name.
@@ -361,8 +383,8 @@ fn masked(tx: &mut Tx<'_>, unified: &Unified, origin: &Origin, mask: Mask) -> Re
 }
 
 /// A new row under the first of `names` that is free.
-fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &[Name; 2], uid: &str, now: Instant) -> Result<ResourceId> {
-    for name in names {
+fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &Names, uid: &str, now: Instant) -> Result<ResourceId> {
+    for name in names.all() {
         let id = tx.one(
             "INSERT INTO resources (calendar_id, name, uid, kind, live, seq, etag, size, changed_at, dense, dirty)
              VALUES (?1, ?2, ?3, 0, 0, 0, '', 0, ?4, 0, 0)

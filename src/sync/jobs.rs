@@ -160,8 +160,10 @@ const AT_A_TIME: u32 = 500;
 /// Gives back what was moved to where nothing is any more, and forgets what was deleted longer ago than the configuration
 /// says.
 async fn forget_deleted(app: &App) -> Result<(), Trouble> {
+    // One that can not be given back holds up nothing else.
+    let mut done = Ok(());
     for row in app.store.read(resources::bereft).await? {
-        relocate::give_back(app, row).await?;
+        done = relocate::give_back(app, row).await.and(done);
     }
     let keep = i64::try_from(app.config.load().sync.keep_deleted.as_secs()).unwrap_or(i64::MAX);
     let before = app.clock.now().plus(-keep);
@@ -169,7 +171,7 @@ async fn forget_deleted(app: &App) -> Result<(), Trouble> {
         let forget = move |tx: &mut store::Tx<'_>| prune::tombstones(tx, calendar, before, prune::MOST, AT_A_TIME);
         while app.store.write(forget).await? {}
     }
-    Ok(())
+    done
 }
 
 /// 5 s, 10 s, 20 s … up to a quarter of an hour, with full jitter: accounts of one upstream do not come back in step.

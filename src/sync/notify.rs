@@ -46,17 +46,15 @@ impl Push {
         let place = || Place { table: "common_secrets", column: "sealed", row: "vapid" };
         let made = app.secrets.seal(&place(), &Vapid::generate());
         let new = made.clone();
-        let kept = app.store.write(move |tx| subscriptions::common_secret(tx, "vapid", &made)).await;
+        let kept = app.store.write(move |tx| subscriptions::common_secret(tx, "vapid", &new)).await;
         let kept = kept.map_err(|e: store::Error| e.to_string())?;
         let secret = match app.secrets.unseal(&place(), &kept) {
             Ok(secret) => secret,
             // With another key file the subscriptions can not be read either: clients make new ones with the new key.
             Err(why) => {
                 tracing::warn!(why, "the key for push services can not be opened, and a new one is made: {why}");
-                let secret = app.secrets.unseal(&place(), &new)?;
-                let replaced = app.store.write(move |tx| subscriptions::begin_anew(tx, "vapid", &new)).await;
-                replaced.map_err(|e: store::Error| e.to_string())?;
-                secret
+                let replaced = app.store.write(move |tx| subscriptions::begin_anew(tx, "vapid", &kept, &made)).await;
+                app.secrets.unseal(&place(), &replaced.map_err(|e: store::Error| e.to_string())?)?
             }
         };
         let vapid = Vapid::restore(&secret, app.config.load().server.public_url.origin()).map_err(|e| e.to_string())?;
@@ -233,20 +231,20 @@ async fn tell(app: &App, push: &Push, message: Message, now: Instant) -> store::
         false => &app.public_http,
     };
     let Message { subscription, receiver, state, text, topic } = message;
-    let id = subscription.id;
+    let token = subscription.token;
     let too_long = subscription.failing.is_some_and(|since| since.plus(PATIENCE) < now);
     match web_push::send(client, &receiver, &push.vapid, &text, &topic, now).await {
-        Sent::Done => app.store.write(move |tx| subscriptions::told(tx, id, &state)).await?,
+        Sent::Done => app.store.write(move |tx| subscriptions::told(tx, &token, &state)).await?,
         Sent::Failed { why, after } if !too_long => {
             let rest = after.map_or(0, |after| i64::try_from(after.as_secs()).unwrap_or(i64::MAX));
             let again = now.plus(rest.max(pause(subscription.tries)));
             tracing::info!(why, "a push message was not delivered: {why}");
-            app.store.write(move |tx| subscriptions::failed(tx, id, now, again)).await?;
+            app.store.write(move |tx| subscriptions::failed(tx, &token, now, again)).await?;
             return Ok(Some(again));
         }
         Sent::Gone(why) | Sent::Failed { why, .. } => {
             tracing::info!(why, "a push subscription ended: {why}");
-            app.store.write(move |tx| subscriptions::forget(tx, id)).await?;
+            app.store.write(move |tx| subscriptions::forget(tx, &token)).await?;
         }
     }
     Ok(None)
@@ -276,7 +274,8 @@ pub struct Quiet {
     user: UserId,
     /// Where the user's clock and that of the home stood.
     at: Home,
-    before: Vec<(i64, Subject, State)>,
+    /// By the tokens of the subscriptions.
+    before: Vec<(String, Subject, State)>,
 }
 
 /// Which subscriptions keep still.
@@ -312,7 +311,7 @@ impl Quiet {
                     if only.as_ref().is_none_or(|tokens| tokens.contains(&s.token))
                         && let Some(state) = state(tx, s.subject)?
                     {
-                        before.push((s.id, s.subject, state));
+                        before.push((s.token, s.subject, state));
                     }
                 }
                 Ok(Quiet { user, at: homes::home(tx, user)?, before })
@@ -340,9 +339,9 @@ impl Quiet {
                     Deed::Moved => one,
                     Deed::Calendar => looks == 1 && traces.ticks == 0,
                 };
-                for (id, subject, before) in self.before.iter().filter(|_| alone) {
+                for (token, subject, before) in self.before.iter().filter(|_| alone) {
                     if let Some(after) = state(tx, *subject)? {
-                        subscriptions::pass_over(tx, *id, before, &after)?;
+                        subscriptions::pass_over(tx, token, before, &after)?;
                     }
                 }
                 Ok(())

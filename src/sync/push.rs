@@ -53,7 +53,9 @@ pub(super) async fn run(app: &Arc<App>, lease: &Lease, calendar: CalendarId) -> 
         // What was moved here and refused goes back to where it came from.
         let back = app.store.read(move |tx| resources::moved_back(tx, id)).await?;
         for row in back {
-            relocate::give_back(app, row).await?;
+            if let Err(trouble) = relocate::give_back(app, row).await {
+                failed = Some(trouble);
+            }
         }
         let waiting = app.store.read(move |tx| resources::unsent(tx, id, BATCH)).await?;
         // What was tried a moment ago waits for the next run: it holds up nothing else.

@@ -7,8 +7,8 @@
 use tokio::time::Instant as Moment;
 
 use super::write::{
-    Condition, Done, Entered, Place, Refusal, Settled, goes_to, may_hold, revive, store_in, stored, to_base, undo_in,
-    until_settled,
+    Condition, Done, Entered, Place, Refusal, Room, Settled, goes_to, may_hold, revive, store_in, stored, to_base,
+    undo_in, until_settled,
 };
 use crate::app::App;
 use crate::config::UpstreamAway;
@@ -33,10 +33,10 @@ pub struct How {
 pub async fn relocate(app: &App, actor: &Actor, from: &Place, to: &Place, how: &How) -> Result<Done, Refusal> {
     let mut settled = app.settled.subscribe();
     let now = app.clock.now();
-    let most = app.config.load().limits.objects;
+    let room = Room::of(&app.config.load().limits);
     let entered = {
         let (actor, from, to, how) = (actor.clone(), from.clone(), to.clone(), how.clone());
-        app.store.write(move |tx| enter(tx, &actor, &from, &to, &how, most, now)).await?
+        app.store.write(move |tx| enter(tx, &actor, &from, &to, &how, room, now)).await?
     };
     let Relocated { target, source, created } = entered;
     let sync = app.config.load().sync.clone();
@@ -104,7 +104,7 @@ fn enter(
     from: &Place,
     to: &Place,
     how: &How,
-    most: usize,
+    room: Room,
     now: Instant,
 ) -> Result<Relocated, Refusal> {
     if from == to {
@@ -152,7 +152,11 @@ fn enter(
     if origin.as_ref().is_some_and(|(calendar, _)| calendar.id == target.id) {
         return Err(Refusal::NotMovable(format!("it is in {:?} already", target.slug)));
     }
-    may_hold(tx, &destination, &target, over.as_ref(), &object, origin_row, most)?;
+    may_hold(tx, &destination, &target, over.as_ref(), &object, origin_row, room)?;
+    // What changes its place among the calendars of one user takes no more room.
+    if origin.as_ref().is_none_or(|(calendar, _)| calendar.user != target.user) {
+        room.holds(tx, target.user, &object, over.as_ref())?;
+    }
     if is_meeting(&object) {
         may_tell(tx, actor, &source, origin.as_ref().map(|(calendar, _)| calendar), &target, &object)?;
     }

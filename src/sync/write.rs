@@ -6,11 +6,11 @@ use tokio::sync::broadcast;
 use tokio::time::Instant as Moment;
 
 use crate::app::App;
-use crate::config::UpstreamAway;
+use crate::config::{Limits, UpstreamAway};
 use crate::ical;
 use crate::ical::change::{self, Change, What};
 use crate::ical::{Instant, Mask, Object};
-use crate::ids::{Etag, Name, ResourceId, Seq};
+use crate::ids::{Etag, Name, ResourceId, Seq, UserId};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
@@ -111,6 +111,8 @@ pub enum Refusal {
     Component,
     /// 507: the calendar is full.
     Full,
+    /// 507: all calendars of its owner together are as large as they may be.
+    NoStorage,
     /// 409: there is no calendar to put it into.
     NoParent,
     /// 403: it can not be put there.
@@ -225,8 +227,8 @@ pub async fn put(
     let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
     // Whoever waits has to listen before there is something to hear.
     let settled = app.settled.subscribe();
-    let most = app.config.load().limits.objects;
-    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, most, now)).await?;
+    let room = Room::of(&app.config.load().limits);
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, Some(&object), &condition, room, now)).await?;
     wait(app, entered, settled).await
 }
 
@@ -235,8 +237,8 @@ pub async fn put(
 pub async fn delete(app: &App, actor: &Actor, place: &Place, condition: &Condition) -> Result<(), Refusal> {
     let (actor, place, condition, now) = (actor.clone(), place.clone(), condition.clone(), app.clock.now());
     let settled = app.settled.subscribe();
-    let most = app.config.load().limits.objects;
-    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, most, now)).await?;
+    let room = Room::of(&app.config.load().limits);
+    let entered = app.store.write(move |tx| enter(tx, &actor, &place, None, &condition, room, now)).await?;
     wait(app, entered, settled).await.map(|_| ())
 }
 
@@ -254,7 +256,7 @@ pub enum Taken {
 
 /// Enters the objects of a file, each where its UID is, or else under a name made of the UID. The rules are those of
 /// [`put`], but nothing is waited for: an upstream hears of them as of what was written while it was away.
-/// The error is one of all of them: the calendar can not be written, or the store. `most`: resources of one calendar.
+/// The error is one of all of them: the calendar can not be written, or the store.
 #[allow(clippy::too_many_arguments)]
 pub fn take(
     tx: &mut Tx<'_>,
@@ -262,7 +264,7 @@ pub fn take(
     (owner, slug): (&str, &str),
     objects: &[Object],
     replace: bool,
-    most: usize,
+    room: Room,
     now: Instant,
 ) -> Result<Vec<Taken>, Refusal> {
     let calendar = calendars::open(tx, actor, owner, slug, Need::Write)?;
@@ -282,7 +284,7 @@ pub fn take(
             None => (resources::free_name(tx, &calendar, None, object.uid())?, Taken::New),
         };
         let place = Place { owner: owner.to_owned(), slug: slug.to_owned(), name };
-        all.push(match enter(tx, actor, &place, Some(object), &Condition::default(), most, now) {
+        all.push(match enter(tx, actor, &place, Some(object), &Condition::default(), room, now) {
             Ok(_) => done,
             Err(Refusal::Store(e)) => return Err(e.into()),
             Err(refusal) => Taken::Refused(refusal),
@@ -327,7 +329,7 @@ fn enter(
     place: &Place,
     object: Option<&Object>,
     condition: &Condition,
-    most: usize,
+    room: Room,
     now: Instant,
 ) -> Result<Entered, Refusal> {
     let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
@@ -345,7 +347,8 @@ fn enter(
     };
     let object = kept.as_ref().or(object);
     if let Some(object) = object {
-        may_hold(tx, &calendar, &target, there.as_ref(), object, None, most)?;
+        may_hold(tx, &calendar, &target, there.as_ref(), object, None, room)?;
+        room.holds(tx, target.user, object, there.as_ref())?;
         if there.is_none() {
             if matches!(calendar.source, Source::Unified { .. }) {
                 unified::reserve(tx, &calendar, &place.name, object.uid(), now)?;
@@ -418,8 +421,39 @@ pub(super) fn revive(tx: &mut Tx<'_>, target: &Calendar, uid: &str, name: &Name,
     Ok(())
 }
 
-/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID; and at most `most` resources in the
-/// target. `leaving`: a row that will be gone.
+/// How much there may be, of `[limits]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Resources of one calendar.
+    objects: i64,
+    /// Octets of all calendars of one user.
+    octets: i64,
+}
+
+impl Room {
+    pub fn of(limits: &Limits) -> Room {
+        let number = |limit: u64| i64::try_from(limit).unwrap_or(i64::MAX);
+        Room { objects: number(limits.objects as u64), octets: number(limits.storage) }
+    }
+
+    /// Whether `object`, in place of what is there, has room in what a user may store. What grows nothing always has.
+    pub(super) fn holds(
+        &self,
+        tx: &mut Tx<'_>,
+        user: UserId,
+        object: &Object,
+        there: Option<&Resource>,
+    ) -> Result<(), Refusal> {
+        let more = object.text().len() as i64 - there.map_or(0, |there| there.body.len() as i64);
+        if more > 0 && resources::octets(tx, user)? + more > self.octets {
+            return Err(Refusal::NoStorage);
+        }
+        Ok(())
+    }
+}
+
+/// RFC 4791 5.3.2.1: one kind of component, one UID a resource, one resource a UID; and what there is room for.
+/// `leaving`: a row that will be gone.
 pub(super) fn may_hold(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
@@ -427,7 +461,7 @@ pub(super) fn may_hold(
     there: Option<&Resource>,
     object: &Object,
     leaving: Option<ResourceId>,
-    most: usize,
+    room: Room,
 ) -> Result<(), Refusal> {
     if !target.components.contains(&object.kind()) {
         return Err(Refusal::Component);
@@ -445,7 +479,7 @@ pub(super) fn may_hold(
                     return Err(Refusal::UidTaken { name: other.name });
                 }
             }
-            if resources::count(tx, target)? >= most as i64 { Err(Refusal::Full) } else { Ok(()) }
+            if resources::count(tx, target)? >= room.objects { Err(Refusal::Full) } else { Ok(()) }
         }
     }
 }

@@ -1443,13 +1443,7 @@ async fn s34_what_an_event_points_to_is_never_fetched() {
 /// One thread, so that what is logged for this test is logged to it.
 #[tokio::test]
 async fn s35_nothing_that_was_stored_or_sent_is_in_the_log_at_its_finest() {
-    let log = web::Log::default();
-    let to = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE).with_writer(move || to.clone()).finish();
-    // While there is just one subscriber, a thread of another test decides by itself, and for all, that nobody listens.
-    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _listening) = web::Log::of_this_thread();
     let scene = scene().await;
     let canary = |n: usize| format!("logged-canary-{n}");
     let text = event(&format!(

@@ -635,6 +635,89 @@ async fn what_is_full_takes_no_more() {
     assert!(why.contains("<D:quota-not-exceeded/>"), "{why}");
 }
 
+/// What the calendars of a user hold is counted by the byte, whatever is done with them, and is bounded.
+#[tokio::test]
+async fn what_is_stored_is_counted_and_bounded() {
+    const ALL: i64 = 1 << 20;
+    let world = world_with("https://cal.example.org", "[limits]\nstorage = \"1 MiB\"\n").await;
+    let event = |uid: &str, size: usize| {
+        let description = format!("{}\r\n ", "x".repeat(60)).repeat(size / 60);
+        format!(
+            "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//EN\r\nBEGIN:VEVENT\r\nUID:{uid}\r\n\
+             DTSTAMP:20260101T000000Z\r\nDTSTART:20260601T000000Z\r\nDESCRIPTION:{description}\r\n\
+             END:VEVENT\r\nEND:VCALENDAR\r\n"
+        )
+    };
+    let send = async |method: &str, path: &str, headers: &[(&str, &str)], body: &str| {
+        let answer = world.send(method, path, headers, body.as_bytes()).await;
+        (answer.status().as_u16(), std::str::from_utf8(answer.body()).unwrap().to_owned())
+    };
+    let numbers = async |path: &str, depth: &str, name: &str| -> Vec<i64> {
+        let body = format!("<propfind xmlns=\"DAV:\"><prop><{name}/></prop></propfind>");
+        let (_, answer) = send("PROPFIND", path, &[("Depth", depth)], &body).await;
+        let tag = format!("<D:{name}>");
+        answer.split(&tag).skip(1).map(|rest| rest.split('<').next().unwrap().parse().unwrap()).collect()
+    };
+    let holds = async |what: &str| -> i64 {
+        let mut sum = 0;
+        for calendar in ["/dav/anna/work/", "/dav/anna/home/", "/dav/anna/team/", "/dav/anna/new/"] {
+            sum += numbers(calendar, "1", "getcontentlength").await.iter().sum::<i64>();
+        }
+        for path in ["/dav/anna/", "/dav/anna/work/", "/dav/anna/all/"] {
+            assert_eq!(numbers(path, "0", "quota-used-bytes").await, [sum], "{path} after {what}");
+            assert_eq!(numbers(path, "0", "quota-available-bytes").await, [(ALL - sum).max(0)], "{path} after {what}");
+        }
+        sum
+    };
+    assert!(holds("nothing").await > 0);
+    for n in 0..15 {
+        assert_eq!(
+            send("PUT", &format!("/dav/anna/home/f{n}.ics"), &[], &event(&format!("f{n}"), 60_000)).await.0,
+            201
+        );
+    }
+    let at_first = holds("it was nearly full").await;
+    let large = event("large", 40_000);
+    for (path, uid, size, status) in [
+        ("/dav/anna/home/1.ics", "1", 40_000, 201),
+        ("/dav/anna/all/2.ics", "2", 40_000, 201),
+        ("/dav/anna/home/3.ics", "3", 40_000, 507),
+        ("/dav/anna/all/3.ics", "3", 40_000, 507),
+        ("/dav/anna/home/1.ics", "1", 60_000, 507),
+        ("/dav/anna/home/1.ics", "1", 39_000, 204),
+        ("/dav/anna/all/2.ics", "2", 41_000, 204),
+        ("/dav/anna/home/3.ics", "3", 3_000, 201),
+    ] {
+        let (answer, why) = send("PUT", path, &[], &event(uid, size)).await;
+        assert_eq!(answer, status, "{path} {size}: {why}");
+        assert!(status != 507 || why.contains("<D:quota-not-exceeded/>"), "{why}");
+        holds(&format!("PUT {path} {size}")).await;
+    }
+    assert_eq!(send("MKCALENDAR", "/dav/anna/new/", &[], "").await.0, 201);
+    let to = |path| [("Destination", path)];
+    assert_eq!(send("COPY", "/dav/anna/home/1.ics", &to("/dav/anna/new/1.ics"), "").await.0, 507);
+    holds("a copy without room").await;
+    assert_eq!(send("COPY", "/dav/anna/home/3.ics", &to("/dav/anna/new/3.ics"), "").await.0, 201);
+    holds("a copy").await;
+    // To move takes no room.
+    assert_eq!(send("MOVE", "/dav/anna/home/1.ics", &to("/dav/anna/new/1.ics"), "").await.0, 201);
+    holds("a move").await;
+    assert_eq!(send("MOVE", "/dav/anna/new/1.ics", &to("/dav/anna/new/2.ics"), "").await.0, 201);
+    holds("another name").await;
+    assert_eq!(send("PUT", "/dav/anna/home/large.ics", &[], &large).await.0, 507);
+    assert_eq!(send("DELETE", "/dav/anna/new/", &[], "").await.0, 204);
+    holds("a calendar less").await;
+    assert_eq!(send("PUT", "/dav/anna/home/large.ics", &[], &large).await.0, 201);
+    for path in ["/dav/anna/home/large.ics", "/dav/anna/all/2.ics", "/dav/anna/home/3.ics"] {
+        assert_eq!(send("DELETE", path, &[], "").await.0, 204);
+    }
+    assert_eq!(holds("it was all removed").await, at_first);
+    // What others have stored is theirs to know.
+    let asks = |path| numbers(path, "0", "quota-used-bytes");
+    assert_eq!(asks("/dav/principals/anna/").await, [0i64; 0]);
+    assert_eq!(asks("/dav/anna/work/standup.ics").await, [0i64; 0]);
+}
+
 /// What would be more than may be expanded is not made at all, of one object as of many.
 #[tokio::test]
 async fn no_more_is_expanded_than_the_limit() {
@@ -654,6 +737,39 @@ async fn no_more_is_expanded_than_the_limit() {
     };
     assert_eq!(expanded("20260604T000000Z").await, (3, false));
     assert_eq!(expanded("20260611T000000Z").await, (0, true));
+}
+
+/// Where hrefs lead to one and the same large thing again and again, its octets are counted each time.
+#[tokio::test]
+async fn what_is_followed_is_bounded() {
+    let world = world().await;
+    for name in ["one", "two"] {
+        let text = "x".repeat(60_000);
+        let patch = format!(
+            "<propertyupdate xmlns='DAV:'><set><prop><{name} xmlns='urn:x'>{text}</{name}></prop></set></propertyupdate>"
+        );
+        let answer = world.send("PROPPATCH", "/dav/principals/anna/", &[], patch.as_bytes()).await;
+        assert!(std::str::from_utf8(answer.body()).unwrap().contains("200 OK"));
+    }
+    for number in 0..80 {
+        let made = world.send("MKCALENDAR", &format!("/dav/anna/c{number}/"), &[], b"").await;
+        assert_eq!(made.status(), StatusCode::CREATED);
+    }
+    let large = "<property name='one' namespace='urn:x'/><property name='two' namespace='urn:x'/>";
+    let expand = async |what: &str| {
+        let body = format!("<expand-property xmlns='DAV:'>{what}</expand-property>");
+        let answer = world.send("REPORT", "/dav/anna/inbox/", &[], body.as_bytes()).await;
+        (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+    };
+    let (status, told) = expand(&format!("<property name='owner'>{large}</property>")).await;
+    assert_eq!((status, told.len() > 120_000), (207, true));
+    let of_all = format!(
+        "<property name='calendar-free-busy-set' namespace='urn:ietf:params:xml:ns:caldav'><property name='owner'>{large}\
+         </property></property>"
+    );
+    let (status, told) = expand(&of_all).await;
+    assert_eq!(status, 507, "{} octets", told.len());
+    assert!(told.contains("<D:number-of-matches-within-limits/>"), "{told}");
 }
 
 /// Every row of the table is asked for in some exchange, and no two rows are of one name.

@@ -45,6 +45,7 @@ kit::on_both_engines![
     a_query_tells_what_is_there_when_it_is_told,
     what_gets_another_name_is_told_under_one_of_them,
     a_calendar_that_goes_away_cuts_its_answer,
+    a_home_of_many_calendars_is_told_page_by_page,
     what_is_known_in_time_is_an_error_and_a_short_answer_is_whole,
 ];
 
@@ -333,6 +334,42 @@ async fn a_calendar_that_goes_away_cuts_its_answer(url: String) {
         .await;
         assert!(cut.is_err(), "{method}: a part looks like the whole");
         change(&app, "brief", (0..MANY).map(|number| (number, Some(0))).collect()).await;
+    }
+}
+
+/// What is said of a calendar may be long, and of calendars there may be many.
+async fn a_home_of_many_calendars_is_told_page_by_page(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let mut expect = BTreeSet::new();
+    for number in 0..60 {
+        let about = format!("{number}{}", "x".repeat(6_000));
+        let made = format!(
+            "<C:mkcalendar xmlns:D=\"DAV:\" xmlns:C=\"urn:ietf:params:xml:ns:caldav\"><D:set><D:prop>\
+             <C:calendar-description>{about}</C:calendar-description></D:prop></D:set></C:mkcalendar>"
+        );
+        let path = format!("/dav/anna/c{number}/");
+        assert_eq!(send(&app, "MKCALENDAR", &path, "0", &made).await.status(), StatusCode::CREATED);
+        expect.insert((path, about));
+    }
+    let prop = "<D:prop><C:calendar-description xmlns:C=\"urn:ietf:params:xml:ns:caldav\"/></D:prop>";
+    let list = format!("<D:propfind xmlns:D=\"DAV:\">{prop}</D:propfind>");
+    let sync = format!(
+        "<D:sync-collection xmlns:D=\"DAV:\"><D:sync-token/><D:sync-level>1</D:sync-level>{prop}</D:sync-collection>"
+    );
+    for (method, body) in [("PROPFIND", &list), ("REPORT", &sync)] {
+        let (text, pages) = read(send(&app, method, "/dav/anna/", "1", body).await, async |_| {}).await.expect("all");
+        assert!(pages >= 3, "{method}: {pages} pages");
+        let between =
+            |one: &str, a: &str, b: &str| -> Option<String> { Some(one.split_once(a)?.1.split_once(b)?.0.to_owned()) };
+        let told: BTreeSet<(String, String)> = text
+            .split("<D:response>")
+            .filter_map(|one| {
+                let about = between(one, "<C:calendar-description>", "</C:calendar-description>")?;
+                Some((between(one, "<D:href>", "</D:href>")?, about))
+            })
+            .collect();
+        assert!(told == expect, "{method}: {} of {} calendars", told.len(), expect.len());
+        assert_eq!(text.matches("<D:response>").count(), if method == "PROPFIND" { 66 } else { 63 }, "{method}");
     }
 }
 

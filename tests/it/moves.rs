@@ -13,6 +13,7 @@ on_both_engines! {
     a_move_between_upstreams_arrives_and_then_leaves,
     a_create_that_is_refused_gives_the_source_back,
     a_create_that_is_refused_later_gives_the_source_back,
+    what_can_not_be_given_back_holds_up_nothing_else,
     a_create_whose_answer_is_lost_makes_one_object,
     what_may_be_anybodys_takes_nothing_away,
     the_source_stays_while_the_target_is_away,
@@ -132,6 +133,24 @@ async fn a_create_that_is_refused_later_gives_the_source_back(url: String) {
     settled(&house, "work").await;
     assert_eq!(house.work.count("DELETE"), 0);
     assert_eq!(house.here("work").await["a.ics"], event_text("a", NOON));
+}
+
+/// An earlier reader took what this one does not.
+async fn what_can_not_be_given_back_holds_up_nothing_else(url: String) {
+    let house = house(&url, "upstream_away = \"keep\"").await;
+    house.home.fault("*", "/", usize::MAX, Fault::Status(500, String::new()));
+    assert!(moved(&house, ("work", "a.ics"), ("home", "b.ics")).await.expect("it is kept").pending);
+    let spoil = "UPDATE resources SET moved = 'BEGIN:VCALENDAR' WHERE moved IS NOT NULL";
+    assert_eq!(house.app.store.write(move |tx| tx.execute(spoil, &[])).await, Ok(1));
+    house.home.heal();
+    house.home.fault("PUT", "b.ics", usize::MAX, Fault::Status(403, "no".to_owned()));
+    house.settle().await;
+    let refused = "SELECT 1 FROM resources WHERE moved_back = 1";
+    let refused = house.app.store.read(move |tx| tx.one(refused, &[], |_| Ok(())));
+    assert_eq!(refused.await, Ok(Some(())));
+    let done = house.put("home", "c.ics", "c", NOON).await.expect("a create");
+    assert!(!done.pending, "it is sent all the same");
+    assert!(House::there(&house.home, HOME).contains_key("c.ics"));
 }
 
 async fn a_create_whose_answer_is_lost_makes_one_object(url: String) {

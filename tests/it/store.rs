@@ -9,6 +9,7 @@ use calgate::ids::{CalendarId, Etag, Name, RemoteId, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Given, Need, Token};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, Version};
+use calgate::store::subscriptions::{self, State, Subject};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::{Parts, Walk};
 use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, unified};
@@ -30,11 +31,14 @@ on_both_engines! {
     what_a_declared_calendar_takes_follows_the_file,
     a_masked_row_has_a_name_that_says_nothing,
     a_masked_row_finds_its_name_taken,
+    names_that_clients_have_taken_keep_nothing_out,
     a_change_of_mask_is_one_that_goes_and_one_that_comes,
     what_was_never_seen_unmasked_gets_a_plain_name,
     a_mask_says_what_the_owner_answered,
     what_may_be_written_through_a_unified_calendar_is_listed,
     a_reload_loses_no_token,
+    a_common_secret_is_made_anew_once,
+    a_message_is_noted_at_the_subscription_it_was_for,
     a_duty_is_done_once,
     a_duty_asked_for_while_it_is_done_is_done_again,
     a_dead_workers_duty_is_taken_over,
@@ -431,6 +435,31 @@ async fn a_masked_row_finds_its_name_taken(url: String) {
     }
 }
 
+async fn names_that_clients_have_taken_keep_nothing_out(url: String) {
+    let app = kit::app(&url, &masked(Mask::Busy)).await;
+    let hidden = hidden(&app, "b").await;
+    let hashed = |uid: &str| unified::hashed_name(uid).to_string();
+    let other = hashed(hidden.trim_end_matches(".ics"));
+    for (n, file) in [hidden, other.clone(), "b.ics".to_owned(), hashed("b")].into_iter().enumerate() {
+        let (file, uid) = (name(&file), format!("a{n}"));
+        let reserved = uid.clone();
+        with(&app, "all", move |tx, all| unified::reserve(tx, &all, &file, &reserved, NOW)).await;
+        put(&app, "one", &format!("{uid}.ics"), &uid, AT_NOON).await;
+    }
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    let shown = async || {
+        let row = with(&app, "all", |tx, calendar| resources::by_uid(tx, &calendar, "b")).await;
+        row.map(|row| row.name.to_string())
+    };
+    let becomes = async |text: &str| app.apply(kit::config(&url, text)).await.expect("a reload");
+    assert_eq!(shown().await, Some(format!("2-{other}")));
+    becomes(HOME).await;
+    assert_eq!(shown().await, Some(format!("2-{}", hashed("b"))));
+    becomes(&masked(Mask::Busy)).await;
+    assert_eq!(shown().await, Some(format!("2-{other}")), "it keeps the name it had");
+    assert_eq!(names(&app, "all").await.len(), 5);
+}
+
 async fn a_change_of_mask_is_one_that_goes_and_one_that_comes(url: String) {
     let app = kit::app(&url, HOME).await;
     put(&app, "one", "a.ics", "a", AT_NOON).await;
@@ -609,6 +638,55 @@ async fn claim(store: &Store, now: Instant) -> Option<jobs::Lease> {
     store.write(move |tx| jobs::claim(tx, &holder, now)).await.expect("a claim")
 }
 
+/// Of nodes that start at one time with another key file, each finds that it can not open what is there.
+async fn a_common_secret_is_made_anew_once(url: String) {
+    let store = kit::store(&url);
+    let made = store.write(|tx| {
+        let old = subscriptions::common_secret(tx, "vapid", b"old")?;
+        Ok::<_, store::Error>((
+            subscriptions::begin_anew(tx, "vapid", &old, b"new")?,
+            subscriptions::begin_anew(tx, "vapid", &old, b"newer")?,
+            subscriptions::common_secret(tx, "vapid", b"newest")?,
+        ))
+    });
+    let new = b"new".to_vec();
+    assert_eq!(made.await, Ok((new.clone(), new.clone(), new)));
+}
+
+/// A message may be on its way for long. Should its subscription end meanwhile, and SQLite give its number to another,
+/// that one is not meant.
+async fn a_message_is_noted_at_the_subscription_it_was_for(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let anna = anna(&app).await.user;
+    let left = app.store.write(move |tx| {
+        let state = |text: &str| State { content: text.to_owned(), look: text.to_owned() };
+        let subscribe = |tx: &mut Tx<'_>, token: &str| {
+            let new = subscriptions::New {
+                token,
+                receiver: b"sealed",
+                receiver_hash: token.as_bytes(),
+                triggers: subscriptions::Triggers { content: true, look: true },
+                expires: NOW.plus(3600),
+                app_password: None,
+                password: None,
+            };
+            subscriptions::save(tx, anna, Subject::Home(anna), &new, &state("new"), NOW).expect("there is room");
+        };
+        subscribe(tx, "first");
+        assert!(subscriptions::remove(tx, anna, "first")?);
+        subscribe(tx, "second");
+        subscriptions::told(tx, "first", &state("told"))?;
+        subscriptions::pass_over(tx, "first", &state("new"), &state("passed"))?;
+        subscriptions::failed(tx, "first", NOW, NOW.plus(60))?;
+        subscriptions::forget(tx, "first")?;
+        subscriptions::of(tx, anna, NOW)
+    });
+    let left = left.await.expect("a list");
+    let left: Vec<_> = left.into_iter().map(|s| (s.token, s.content, s.look, s.tries)).collect();
+    let new = Some("new".to_owned());
+    assert_eq!(left, [("second".to_owned(), new.clone(), new, 0)]);
+}
+
 async fn a_duty_is_done_once(url: String) {
     let store = Arc::new(kit::store(&url));
     store
@@ -720,14 +798,18 @@ async fn no_number_is_given_twice(url: String) {
                 calendars::remove(tx, &calendar, NOW).unwrap_or_else(|e| panic!("{e}"));
                 made.push(calendar.id.0);
             }
+            let device = app_passwords::add(tx, user, "phone", name.as_bytes(), false, NOW)?;
+            assert!(app_passwords::revoke(tx, user, device)?);
+            let next = app_passwords::add(tx, user, "phone", name.as_bytes(), false, NOW)?;
+            assert!(next > device, "a phone that is known still is not taken for the next");
             assert!(users::remove(tx, name, NOW)?);
             // Who was here a moment ago reaches nothing of whoever comes.
             assert_eq!(users::by_id(tx, actor.user)?, None);
-            Ok::<_, store::Error>((user.0, account.expect("free").0, made[0], made[1]))
+            Ok::<_, store::Error>((user.0, account.expect("free").0, made[0], made[1], device))
         });
         seen.push(numbers.await.expect("made and removed"));
     }
-    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1 && a.3 < b.2), "{seen:?}");
+    assert!(seen.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1 && a.3 < b.2 && a.4 < b.4), "{seen:?}");
     assert!(seen.iter().all(|n| n.2 < n.3), "{seen:?}");
     // A file that is read once more takes numbers and changes none.
     let before = anna(&app).await.user;

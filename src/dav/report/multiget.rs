@@ -13,19 +13,13 @@ use crate::dav::{Asked, Error};
 use crate::store::Tx;
 use crate::store::calendars::{self, Need};
 
-/// Every href that was asked gets a response, in the order asked, and one that was asked more than once gets one (RFC 4918
-/// 14.24: none may appear twice), so that a short question has no long answer; 404 when nothing is there, and also when it is nothing
+/// Every href that was asked gets a response, in the order asked; 404 when nothing is there, and also when it is nothing
 /// of the collection that was asked (which looks the same to whoever may not see it).
 ///
 /// What is asked for more than once, in whatever spelling, is answered once: a multistatus has one response for an href
 /// (RFC 4918 14.24), and a large object a thousand times would be much to give for little.
-pub async fn body(asked: &Asked<'_>, mut writer: Writer, mut hrefs: Vec<String>) -> Result<Body, Error> {
+pub async fn body(asked: &Asked<'_>, mut writer: Writer, hrefs: Vec<String>) -> Result<Body, Error> {
     let target = asked.target.clone();
-    let mut asked_for = HashSet::new();
-    hrefs.retain(|href| match Target::read_href(href, &writer.scene.base) {
-        Some(target) => asked_for.insert(target.key()),
-        None => asked_for.insert(href.clone()),
-    });
     let mut next = 0;
     let mut told = HashSet::new();
     page::body(asked.app, writer.pace(), move |tx, out| {

@@ -393,6 +393,7 @@ fn greeting(gateway: &Gateway, office: &Upstream, home: &Upstream, folder: &Path
     say("  Thunderbird     New Calendar > On the Network; user name and location as above; choose \"All my time\"");
     say("  Apple Calendar  Settings > Accounts > + > Other CalDAV Account > Manual; server address as above");
     say("  DAVx5           + > Login with URL and user name; from a telephone, listen on an address it can reach");
+    say(&format!("  others          {url}/setup/ in a browser has the steps for each, and a code to scan"));
     say("");
     say(&bold("With your own accounts"));
     say(&format!("  This demo's configuration is {}", folder.join("gateway.toml").display()));
