@@ -268,20 +268,24 @@ fn whole(object: &Object) -> Window {
 
 /// `merged` over what availability says (RFC 7953 5): where somebody is busy that is told. A tentative event makes time
 /// that can not be had no easier to have, so there the stronger kind is told.
-fn over(merged: Vec<Period>, mut below: Vec<Period>, window: Window) -> Vec<Period> {
+fn over(merged: Vec<Period>, below: Vec<Period>, window: Window) -> Vec<Period> {
     if below.is_empty() {
         return merged;
     }
-    for top in merged.iter().filter(|p| p.kind > Busy::Tentative) {
-        let cut = |p: Period| {
-            let before = Window::new(p.window.start, p.window.end.min(top.window.start));
-            let behind = Window::new(p.window.start.max(top.window.end), p.window.end);
-            [before, behind].into_iter().flatten().map(move |window| Period { window, kind: p.kind })
-        };
-        below = below.into_iter().flat_map(cut).collect();
+    let mut all = Vec::with_capacity(merged.len() + 2 * below.len());
+    // Both are sorted and disjoint: one walk along them cuts what is below.
+    let mut tops = merged.iter().filter(|p| p.kind > Busy::Tentative).map(|p| p.window).peekable();
+    for Period { window: Window { mut start, end }, kind } in below {
+        while tops.next_if(|top| top.end <= start).is_some() {}
+        // The last of them may reach into the next one, too.
+        for top in tops.clone().take_while(|top| top.start < end) {
+            all.extend(Window::new(start, top.start).map(|window| Period { window, kind }));
+            start = top.end;
+        }
+        all.extend(Window::new(start, end).map(|window| Period { window, kind }));
     }
-    below.extend(merged);
-    merge(below, window)
+    all.extend(&merged);
+    merge(all, window)
 }
 
 fn period_of(entry: &recur::Entry, zone: &TimeZone) -> Option<Period> {
@@ -507,6 +511,35 @@ mod tests {
             for pair in merged.windows(2) {
                 prop_assert!(pair[0].window.end <= pair[1].window.start);
                 prop_assert!(pair[0].window.end < pair[1].window.start || pair[0].kind != pair[1].kind);
+            }
+        }
+
+        /// Minute by minute: what is busy counts, and below it the stronger of hours and what is tentative.
+        #[test]
+        fn hours_lie_below_what_is_busy(
+            events in proptest::collection::vec((0i64..100, 1i64..30, 0usize..4), 0..12),
+            hours in proptest::collection::vec((0i64..100, 1i64..30, 1usize..4), 0..12),
+        ) {
+            const KINDS: [Busy; 4] = [Busy::Free, Busy::Tentative, Busy::Busy, Busy::Unavailable];
+            let all = window(10, 110);
+            let periods = |given: &[(i64, i64, usize)]| {
+                let one = |(start, length, kind): &(i64, i64, usize)| Period {
+                    window: window(*start, start + length),
+                    kind: KINDS[*kind],
+                };
+                merge(given.iter().map(one).collect(), all)
+            };
+            let (events, hours) = (periods(&events), periods(&hours));
+            let found = over(events.clone(), hours.clone(), all);
+            prop_assert_eq!(&merge(found.clone(), all), &found, "sorted, disjoint, joined");
+            for minute in 0..120 {
+                let at = |list: &[Period]| {
+                    let here = list.iter().find(|p| p.window.start.0 <= minute && minute < p.window.end.0);
+                    here.map_or(Busy::Free, |p| p.kind)
+                };
+                let (event, below) = (at(&events), at(&hours));
+                let expect = if event > Busy::Tentative { event } else { event.max(below) };
+                prop_assert_eq!(at(&found), expect, "minute {} of {:?} over {:?}", minute, events, hours);
             }
         }
 

@@ -9,7 +9,6 @@ use calgate::secrets::{Place, Secret};
 use calgate::store::accounts::{self, Account, Password, Take, Taken};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::users::User;
-use rustix::process::{Signal, kill_process};
 use serde_json::json;
 
 use super::{Done, Failure, Here, count, terminal};
@@ -340,13 +339,10 @@ async fn no_account(here: &Here, user: &User, name: &str) -> Failure {
 
 /// Tells a running server that there is something to read, and says who will read it.
 fn next_step(here: &Here) -> String {
-    match super::pid::server(&here.config.server.pid_file) {
-        // It looks by itself twice a minute; this is sooner.
-        Ok(Some(server)) => match kill_process(server, Signal::USR1) {
-            Ok(()) => "the running calgate reads it now".to_owned(),
-            Err(_) => "the running calgate reads it within half a minute".to_owned(),
-        },
-        _ => "it is read when `calgate serve` runs, or now with `calgate sync`".to_owned(),
+    match super::pid::nudge(&here.config.server.pid_file) {
+        Some(true) => "the running calgate reads it now".to_owned(),
+        Some(false) => "the running calgate reads it within half a minute".to_owned(),
+        None => "it is read when `calgate serve` runs, or now with `calgate sync`".to_owned(),
     }
 }
 

@@ -8,6 +8,7 @@ use calgate::export::{self, Ask, Export};
 use calgate::ical::Window;
 use calgate::ical::file::Form;
 use calgate::store::calendars::{self, Calendar, Denied, Need};
+use calgate::store::shape;
 use calgate::store::users::Actor;
 use jiff::tz::TimeZone;
 
@@ -45,6 +46,8 @@ enum End {
     Export(export::Error),
     Denied(calendars::Denied),
     Output(std::io::Error),
+    /// Not all that belongs into the calendar is in it yet.
+    Filling,
 }
 
 impl From<calgate::store::Error> for End {
@@ -83,6 +86,10 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
         }
         End::Export(export::Error::Store(e)) => Err(e.into()),
         End::Denied(denied) => Err(Failure::new(denied.to_string(), "")),
+        End::Filling => Err(Failure::new(
+            "another calendar has become part of this one, and is not all there yet",
+            "Try again in a moment. It is filled while `calgate serve` runs.",
+        )),
     }
 }
 
@@ -95,6 +102,9 @@ async fn write(here: &Here, target: Calendar, actor: &Actor, ask: &Ask, output: 
             let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read).map_err(End::Denied)?;
             if calendar.epoch != epoch {
                 return Err(End::Denied(Denied::Missing));
+            }
+            if shape::is_filling(tx, calendar.id)? {
+                return Err(End::Filling);
             }
             let mut piece = String::new();
             let last = export.next(tx, &calendar, None, &mut piece).map_err(End::Export)?;

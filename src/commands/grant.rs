@@ -7,7 +7,7 @@ use calgate::store::grants::{self, Grant, May, NotGranted};
 use calgate::store::users::{self, Actor, User};
 use serde_json::json;
 
-use super::{Done, Failure, Here, calendar, terminal};
+use super::{Done, Failure, Here, calendar, pid, terminal};
 
 #[derive(clap::Subcommand)]
 pub enum Command {
@@ -53,9 +53,10 @@ pub async fn run(config: &Path, command: Command) -> Done {
             let (id, now) = (to.id, here.clock.now());
             let done = here.store.write(move |tx| {
                 let calendar = calendars::open(tx, &Actor::of(&owner), &owner.name, &slug, Need::Read)?;
-                Ok(grants::add(tx, &calendar, id, may, "", now)?)
+                grants::add(tx, &calendar, id, may, "", now)?;
+                Ok(grants::is_filled(tx, &calendar, id)?)
             });
-            done.await.map_err(|e| refused(e, &name))?;
+            let filled = done.await.map_err(|e| refused(e, &name))?;
             let what = match may {
                 May::Busy => "see when time is taken in",
                 May::Title => "see times and titles in",
@@ -63,6 +64,14 @@ pub async fn run(config: &Path, command: Command) -> Done {
                 May::Write => "read and change",
             };
             terminal::say(format!("{} may {what} {name}", to.name));
+            if !filled {
+                let who = match pid::nudge(&here.config.server.pid_file) {
+                    Some(true) => "the running calgate fills it now",
+                    Some(false) => "the running calgate fills it within half a minute",
+                    None => "it is filled when `calgate serve` runs",
+                };
+                terminal::say(format!("  It is large: {who}, and {} sees all of it when that is done.", to.name));
+            }
         }
         Command::List { user, json } => list(&here, user, json).await?,
         Command::Remove { calendar, to } => {
@@ -74,7 +83,11 @@ pub async fn run(config: &Path, command: Command) -> Done {
                 Ok(grants::remove(tx, &calendar, id)?)
             });
             match done.await.map_err(|e| refused(e, &name))? {
-                true => terminal::say(format!("{name} is shared with {} no more", to.name)),
+                // It is out of sight. The rows of a large one are deleted by the server.
+                true => {
+                    pid::nudge(&here.config.server.pid_file);
+                    terminal::say(format!("{name} is shared with {} no more", to.name));
+                }
                 false => {
                     let what = format!("{name} is not shared with {}", to.name);
                     return Err(Failure::new(what, "See `calgate grant list`."));

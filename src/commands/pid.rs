@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use calgate::config::io_words;
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
@@ -93,6 +93,13 @@ pub fn server(path: &Path) -> Result<Option<Pid>, Failure> {
             Err(Failure::new(format!("{} can not be locked: {}", path.display(), io_words(&e)), ""))
         }
     }
+}
+
+/// Tells the server with that pid file that some duty is due. `None`: none runs. False: it can not hear it, and finds it
+/// within half a minute.
+pub fn nudge(path: &Path) -> Option<bool> {
+    let server = server(path).ok().flatten()?;
+    Some(kill_process(server, Signal::USR1).is_ok())
 }
 
 /// What came of the last reload of the server with that pid file.

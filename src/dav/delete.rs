@@ -29,6 +29,8 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
                 Ok(properties::forget_below(tx, &key)?)
             });
             removed.await.map_err(refused)?;
+            // The rows of what is large are deleted by a duty.
+            asked.app.wake.notify_one();
         }
         target => return Err(Error::not_allowed(&target, "this can not be removed")),
     }

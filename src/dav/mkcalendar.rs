@@ -60,6 +60,8 @@ pub async fn answer(asked: Asked<'_>, mkcol: bool) -> Result<Answer, Error> {
     });
     match made.await {
         Ok(()) => {
+            // It may be what a unified calendar has waited for.
+            asked.app.wake.notify_one();
             let mut answer = response::empty(StatusCode::CREATED);
             // A success says nothing as it is (RFC 8144 2.3).
             let prefer = Prefer { noroot: false, ..Prefer::read(asked.headers) };

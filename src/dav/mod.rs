@@ -308,7 +308,7 @@ impl Error {
         Error { condition: Cow::Borrowed("<D:quota-not-exceeded/>"), ..error }
     }
 
-    fn later(after: u32, message: impl Into<String>) -> Error {
+    pub fn later(after: u32, message: impl Into<String>) -> Error {
         Error { retry_after: Some(after), ..Error::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 

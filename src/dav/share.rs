@@ -1,6 +1,7 @@
 //! POST of `CS:share` to a calendar: the share dialog of Apple's clients (caldav-sharing 5.3, by CalendarServer).
 //!
-//! It grants to users of this gateway, who find the calendar in their home at once; nobody is asked, and no mail goes out.
+//! It grants to users of this gateway, who find the calendar in their home at once, or as soon as all of a large one is
+//! there; nobody is asked, and no mail goes out.
 
 use http::StatusCode;
 
@@ -37,6 +38,10 @@ pub(super) async fn answer(asked: Asked<'_>, wishes: Vec<Wish>) -> Result<Answer
     }
     let (actor, base, now) = (asked.actor.clone(), asked.base.clone(), asked.app.clock.now());
     let share = move |tx: &mut Tx<'_>| -> Result<Vec<(String, StatusCode, String)>, Denied> {
+        // Each for itself takes its locks at once, and several would wait for each other.
+        if wishes.len() > 1 {
+            grants::lock_all(tx)?;
+        }
         let calendar = calendars::open(tx, &actor, &owner, &slug, Need::Read)?;
         let mut done = Vec::new();
         for wish in wishes {
@@ -60,6 +65,8 @@ pub(super) async fn answer(asked: Asked<'_>, wishes: Vec<Wish>) -> Result<Answer
         Ok(done)
     };
     let done = asked.app.store.write(share).await.map_err(|e| asked.denied(e))?;
+    // What is large is filled by a duty.
+    asked.app.wake.notify_one();
     if done.iter().all(|(_, status, _)| *status == StatusCode::OK) {
         return Ok(response::empty(StatusCode::OK));
     }

@@ -15,6 +15,7 @@ use crate::ical::file::Form;
 use crate::ids::Etag;
 use crate::secrets;
 use crate::store::calendars::{self, Calendar, Need};
+use crate::store::shape;
 use crate::sync::write::Condition;
 
 /// The type of jCal (RFC 7265 7).
@@ -54,6 +55,9 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
             return Err(Error::new(StatusCode::PRECONDITION_FAILED, why));
         }
         let ask = ask(&query, &calendar, form, &limits)?;
+        if shape::is_filling(tx, calendar.id)? {
+            return Err(Error::later(10, "another calendar has become part of this one, and is not all there yet"));
+        }
         Ok::<_, Error>((calendar, ask))
     });
     let (calendar, ask) = found.await?;

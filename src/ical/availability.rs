@@ -64,7 +64,12 @@ pub fn unavailable(texts: &[(&str, &TimeZone)], window: Window) -> Vec<(Window, 
     let mut left = INSTANCES;
     let mut layers = Vec::new();
     for (text, zone) in texts {
-        let Ok(calendar) = Component::parse(text.trim_start()) else { return vec![(window, Busy::Unavailable)] };
+        let whole = vec![(window, Busy::Unavailable)];
+        let Ok(calendar) = Component::parse(text.trim_start()) else { return whole };
+        // One that is not looked at could say that time is taken.
+        if calendar.components.iter().filter(|c| c.name() == "VAVAILABILITY").nth(MOST).is_some() {
+            return whole;
+        }
         read_layers(&calendar, window, zone, &mut left, &mut layers);
     }
     paint(layers)
@@ -72,7 +77,7 @@ pub fn unavailable(texts: &[(&str, &TimeZone)], window: Window) -> Vec<(Window, 
 
 fn read_layers(calendar: &Component, window: Window, zone: &TimeZone, left: &mut usize, layers: &mut Vec<Layer>) {
     let zones = Zones::of(calendar);
-    for component in calendar.components.iter().filter(|c| c.name() == "VAVAILABILITY").take(MOST) {
+    for component in calendar.components.iter().filter(|c| c.name() == "VAVAILABILITY") {
         let range = bounds(component, &zones, zone).unwrap_or(Window::ALL);
         let Some(range) = common(range, window) else { continue };
         let mut free = Vec::new();
@@ -360,6 +365,8 @@ mod tests {
         let of = |lines: &str| calendar(&format!("BEGIN:VAVAILABILITY\nUID:a\n{lines}END:VAVAILABILITY\n"));
         check_refused("nonsense", "no calendar data");
         check_refused(&of("DTSTART:tomorrow\n"), "tomorrow");
+        let past = "BEGIN:VAVAILABILITY\nUID:a\nDTEND:20250101T000000Z\nEND:VAVAILABILITY\n";
+        check_refused(&calendar(&past.repeat(MOST + 1)), "at most 500");
         check_refused(&of("DURATION:PT1H\n"), "needs a DTSTART");
         check_refused(&of("DTSTART:20260101T120000Z\nDTEND:20260101T110000Z\n"), "does not end behind");
         let available = |lines: &str| of(&format!("BEGIN:AVAILABLE\nUID:b\n{lines}END:AVAILABLE\n"));

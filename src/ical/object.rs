@@ -11,7 +11,8 @@ use super::vtimezone::MAX_OBSERVANCES;
 use super::zone::Zones;
 use super::{Component, Error, Instant, Property, change, mend, read, recur};
 
-/// Alarms of one component. Attendees are as many as a component can have properties: what a client may put is `dav`'s.
+/// Alarms of one component. Attendees are as many as a component can have properties: that clients may
+/// put fewer is not decided here.
 const MAX_ALARMS: usize = 100;
 
 /// What an object is made of.
@@ -176,10 +177,11 @@ pub struct Left {
 
 /// Splits a file of any number of UIDs (and VCALENDARs) into objects, each with the VTIMEZONEs it names: those of its own
 /// calendar, or else of the first calendar that has them. Lines before the first calendar are passed over, METHOD is taken
-/// away (what cancels or answers is no object), and so is what names or paints the file as a whole; who has no UID is given one that says what it says, and of two that are the
-/// same instance the newer one stays. A maker's own `X-` components go with the object they stand beside where a calendar
-/// has one UID alone; beside several they belong to none, and are left out. The error is one of the text as a whole, or
-/// that its objects take more than [`MAX_GROWTH`] octets for each octet of the text and [`MIN_ROOM`] in all.
+/// away (what cancels or answers is no object), and so is what names or paints the file as a whole; who has no UID is given
+/// one that says what it says, and of two that are the same instance the newer one stays. A maker's own `X-` components go
+/// with the object they stand beside where a calendar has one UID alone; beside several they belong to none, and are left
+/// out. The error is one of the text as a whole, or that its objects take more than [`MAX_GROWTH`] octets for each octet of
+/// the text and [`MIN_ROOM`] in all.
 pub fn split(text: &str) -> Result<Parts, Error> {
     let read = read::file(text, Reading::Tolerant)?;
     let mut repairs = read.repairs;

@@ -29,6 +29,9 @@ pub enum Mask {
 }
 
 impl Mask {
+    /// Every mask, what hides most first.
+    pub const ALL: [Mask; 3] = [Mask::Busy, Mask::Title, Mask::Full];
+
     /// As configuration and commands write it: `busy`.
     pub fn name(self) -> &'static str {
         match self {
@@ -40,7 +43,7 @@ impl Mask {
 
     /// The mask of that name; `None`: there is none.
     pub fn from_name(name: &str) -> Option<Mask> {
-        [Mask::Busy, Mask::Title, Mask::Full].into_iter().find(|m| m.name() == name)
+        Mask::ALL.into_iter().find(|m| m.name() == name)
     }
 }
 

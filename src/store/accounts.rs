@@ -230,7 +230,7 @@ pub fn remove(tx: &mut Tx<'_>, user: UserId, name: &str, now: Instant) -> Result
     }
     super::calendars::hide_mirrors(tx, id)?;
     tx.execute("UPDATE accounts SET active = 0, sealed = NULL, reference = NULL WHERE id = ?1", &[id.into()])?;
-    super::unified::reshape(tx, user, now)?;
+    super::shape::reshape(tx, user, now)?;
     Ok(true)
 }
 

@@ -6,7 +6,7 @@ use super::grants::{self, Grant, May, Share};
 use super::scheduling::RESERVED;
 use super::tx::{Row, Value};
 use super::users::Actor;
-use super::{Error, Result, Tx, accounts::Account, homes, numbers, resources, unified};
+use super::{Error, Result, Tx, accounts::Account, homes, numbers, resources, shape};
 use jiff::tz::TimeZone;
 
 use crate::ical::redact::Viewer;
@@ -186,7 +186,7 @@ macro_rules! select_calendar {
                LEFT JOIN users go ON go.id = g.owner_id
                LEFT JOIN calendars w ON w.user_id = COALESCE(g.owner_id, c.user_id) AND w.slug = c.write_to
                      AND w.active = 1 AND w.grant_id IS NULL
-              WHERE c.active = 1 AND u.active = 1 AND COALESCE(go.active, 1) = 1 AND ",
+              WHERE c.active = 1 AND c.veiled = 0 AND u.active = 1 AND COALESCE(go.active, 1) = 1 AND ",
             $end
         )
     };
@@ -380,7 +380,7 @@ pub fn create(
     let id = insert(tx, actor.user, slug, "local", None, &given, false, now)?;
     let calendar = for_engine(tx, id)?.ok_or_else(|| Error::Broken("a new calendar is not there".to_owned()))?;
     edit(tx, &calendar, &new.edit)?;
-    unified::reshape(tx, actor.user, now)?;
+    shape::reshape(tx, actor.user, now)?;
     for_engine(tx, id)?.ok_or(NotMade::Denied(Denied::Missing))
 }
 
@@ -454,8 +454,8 @@ pub fn remove(tx: &mut Tx<'_>, calendar: &Calendar, now: Instant) -> Result<(), 
     }
     // Another calendar that is called so later is not what was granted.
     grants::revoke(tx, calendar.user, &calendar.slug)?;
-    unified::reshape(tx, calendar.user, now)?;
-    tx.execute("DELETE FROM calendars WHERE id = ?1", &[calendar.id.into()])?;
+    shape::reshape(tx, calendar.user, now)?;
+    shape::discard(tx, calendar.id)?;
     Ok(homes::settle(tx, calendar.user)?)
 }
 
@@ -656,8 +656,8 @@ pub(super) fn insert(
     tx.execute(
         "INSERT INTO calendars (user_id, slug, source, account_id, declared, active, epoch, masking, seq, floor, changed_at,
                                 given_name, given_color, given_text, timezone, zone, components, writable,
-                                indexed_from, indexed_until, shape, id)
-         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, '', '', ?12, ?13, ?14, ?15, '', ?16)",
+                                indexed_from, indexed_until, shape, id, veiled)
+         VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6, ?7, 0, 0, ?8, ?9, ?10, ?11, '', '', ?12, ?13, ?14, ?15, '', ?16, ?17)",
         &[
             user.into(),
             slug.into(),
@@ -675,6 +675,8 @@ pub(super) fn insert(
             now.plus(-INDEX_BACK).into(),
             now.plus(INDEX_AHEAD).into(),
             id.into(),
+            // A unified one is seen when it is filled (`shape.rs`).
+            (source == "unified").into(),
         ],
     )?;
     Ok(CalendarId(id))

@@ -6,7 +6,7 @@ use super::accounts::{self, Password, Take};
 use super::calendars::{self, Given};
 use super::jobs::{self, Duty};
 use super::unified::{self, Member};
-use super::{Error, Result, Tx, grants, instances, numbers, users};
+use super::{Error, Result, Tx, grants, instances, numbers, shape, users};
 use crate::config::{self, Config};
 use crate::ical::{Instant, Kind};
 use crate::ids::{AccountId, UserId};
@@ -47,7 +47,7 @@ pub fn apply(tx: &mut Tx<'_>, config: &Config, now: Instant) -> Result<()> {
     grants::declare(tx, &granted)?;
     let users = tx.query("SELECT id FROM users WHERE active = 1 ORDER BY id", &[], |row| row.int(0).map(UserId))?;
     for user in users {
-        unified::reshape(tx, user, now)?;
+        shape::reshape(tx, user, now)?;
     }
     tidy_jobs(tx, now)
 }
@@ -241,5 +241,6 @@ fn tidy_jobs(tx: &mut Tx<'_>, now: Instant) -> Result<()> {
         }
     }
     jobs::ensure(tx, Duty::Horizon, now)?;
-    jobs::ensure(tx, Duty::Prune, now)
+    jobs::ensure(tx, Duty::Prune, now)?;
+    jobs::ensure(tx, Duty::Shape, now)
 }

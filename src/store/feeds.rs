@@ -2,7 +2,7 @@
 
 use super::calendars::{self, Calendar, Need};
 use super::users::{self, Actor, User};
-use super::{Result, Tx};
+use super::{Error, Result, Tx, shape};
 
 /// What a feed gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Feed {
     pub calendar: Calendar,
 }
 
-/// The feed whose token has this SHA-256.
+/// The feed whose token has this SHA-256. Of a calendar that is not filled yet: `Error::Busy`.
 pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> {
     let row = tx.one(
         "SELECT f.kind, f.slug, u.id, u.name, u.password, u.display_name, u.addresses, u.zone, u.declared
@@ -55,6 +55,8 @@ pub fn find(tx: &mut Tx<'_>, token_hash: &[u8]) -> Result<Option<Feed>> {
     match calendars::open(tx, &actor, &owner.name, &slug, Need::Read) {
         Ok(calendar) => Ok(Some(Feed { kind, owner, calendar })),
         Err(calendars::Denied::Store(e)) => Err(e),
+        // There is such a feed, and nothing that it could tell yet.
+        Err(_) if shape::is_veiled(tx, owner.id, &slug)? => Err(Error::Busy),
         Err(_) => Ok(None),
     }
 }

@@ -8,7 +8,7 @@ use super::calendars::{self, Calendar, Denied, Given};
 use super::tx::{Row, Value};
 use super::unified::{self, Member};
 use super::users::{self, User};
-use super::{Error, Result, Tx, homes};
+use super::{Error, Result, Tx, homes, shape};
 use crate::ical::{Instant, Kind, Mask};
 use crate::ids::{CalendarId, GrantId, UserId};
 
@@ -51,8 +51,13 @@ impl May {
         }
     }
 
+    /// Whether of what is private only the time is seen.
+    pub fn hides_private(self) -> bool {
+        self != May::Write
+    }
+
     /// A right that is not known gives the least.
-    fn read(name: &str) -> May {
+    pub(super) fn read(name: &str) -> May {
         May::from_name(name).unwrap_or(May::Busy)
     }
 }
@@ -203,8 +208,13 @@ impl std::fmt::Display for NotGranted {
     }
 }
 
+/// Takes all the locks that any grant needs: before more than one is changed.
+pub fn lock_all(tx: &mut Tx<'_>) -> Result<()> {
+    tx.lock_clocks()
+}
+
 /// Grants a calendar of the caller's own to another user, or changes what that user may. The calendar shows in the
-/// other's home from then on.
+/// other's home from then on, or as soon as it is filled (`shape.rs`); what it may show no more is out of sight at once.
 pub fn add(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
@@ -223,7 +233,18 @@ pub fn add(
     if done == 0 {
         return Err(NotGranted::Declared);
     }
-    Ok(unified::reshape(tx, calendar.user, now)?)
+    Ok(shape::reshape(tx, calendar.user, now)?)
+}
+
+/// Whether what was granted shows all that it is to show, and nothing else.
+pub fn is_filled(tx: &mut Tx<'_>, calendar: &Calendar, to: UserId) -> Result<bool> {
+    let filling = tx.one(
+        "SELECT 1 FROM grants g JOIN calendars c ON c.grant_id = g.id
+          WHERE g.owner_id = ?1 AND g.slug = ?2 AND g.to_id = ?3 AND c.filling IS NOT NULL",
+        &[calendar.user.into(), (&calendar.slug).into(), to.into()],
+        |_| Ok(()),
+    )?;
+    Ok(filling.is_none())
 }
 
 /// Takes a grant back: the calendar leaves the other's home at once. False: there was none.
@@ -247,7 +268,12 @@ fn lock(tx: &mut Tx<'_>, calendar: &Calendar, to: UserId) -> Result<(), NotGrant
     if calendar.user == to {
         return Err(NotGranted::Oneself);
     }
-    Ok(tx.lock_clock_with(calendar.user, to)?)
+    tx.lock_clock_with(calendar.user, to)?;
+    // Removed while we waited: another that is called so later is not what was meant.
+    match calendars::for_engine(tx, calendar.id)? {
+        Some(_) => Ok(()),
+        None => Err(NotGranted::Store(Error::Busy)),
+    }
 }
 
 /// Whom it was given to does not want it any more.
@@ -260,11 +286,12 @@ pub(super) fn leave(tx: &mut Tx<'_>, share: &Share) -> Result<(), Denied> {
     Ok(end(tx, share.grant)?)
 }
 
-/// Ends a grant. Its calendar, with the rows and members of it, goes with it, and both homes hear of it.
+/// Ends a grant. Its calendar goes with it at once, and both homes hear of it; its rows may go later.
 fn end(tx: &mut Tx<'_>, grant: GrantId) -> Result<()> {
     let shown = tx.query("SELECT id FROM calendars WHERE grant_id = ?1", &[grant.into()], |row| row.int(0))?;
     for id in shown {
         calendars::show(tx, CalendarId(id), false)?;
+        shape::discard(tx, CalendarId(id))?;
     }
     let owner =
         tx.one("DELETE FROM grants WHERE id = ?1 RETURNING owner_id", &[grant.into()], |row| row.int(0).map(UserId))?;
@@ -316,7 +343,7 @@ struct Granted {
     there: bool,
 }
 
-/// Brings the calendars that show what `owner` granted to what they are now made of; `unified::reshape` fills them.
+/// Brings the calendars that show what `owner` granted to what they are now made of; `shape::reshape` fills them.
 pub(super) fn settle(tx: &mut Tx<'_>, owner: UserId, now: Instant) -> Result<()> {
     let grants = tx.query(
         "SELECT g.id, g.to_id, o.name, o.display_name, g.may, g.slug, c.id, c.source, COALESCE(c.own_name, c.given_name),

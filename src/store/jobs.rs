@@ -24,6 +24,8 @@ pub enum Duty {
     Horizon,
     /// Forget what was deleted long ago.
     Prune,
+    /// Bring calendars to what they are made of, and take away what is gone.
+    Shape,
 }
 
 impl fmt::Display for Duty {
@@ -35,6 +37,7 @@ impl fmt::Display for Duty {
             Duty::Notify(id) => write!(f, "notify:{id}"),
             Duty::Horizon => f.write_str("horizon"),
             Duty::Prune => f.write_str("prune"),
+            Duty::Shape => f.write_str("shape"),
         }
     }
 }
@@ -50,6 +53,7 @@ impl Duty {
             "notify" => Some(Duty::Notify(UserId(id))),
             "horizon" => Some(Duty::Horizon),
             "prune" => Some(Duty::Prune),
+            "shape" => Some(Duty::Shape),
             _ => None,
         }
     }

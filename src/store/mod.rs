@@ -17,6 +17,7 @@ pub mod prune;
 pub mod resources;
 pub mod scheduling;
 mod schema;
+pub mod shape;
 mod sqlite;
 pub mod subscriptions;
 pub mod tx;
@@ -26,7 +27,7 @@ pub mod walk;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::{Sender, TrySendError};
@@ -71,6 +72,7 @@ pub struct Store {
     /// SQLite: where it lies.
     file: Option<PathBuf>,
     groups: Arc<AtomicU64>,
+    room: Arc<AtomicUsize>,
 }
 
 /// A closure on its way to a store thread.
@@ -98,22 +100,23 @@ impl Store {
     /// Refuses a database that a newer calgate wrote. Blocks: call it before the server starts.
     pub fn open(url: &str) -> Result<Store> {
         let groups = Arc::new(AtomicU64::new(0));
+        let room = Arc::new(AtomicUsize::new(shape::ROOM));
         if url == "sqlite::memory:" {
-            let (writes, reads) = sqlite::start(None, QUEUE, groups.clone())?;
-            return Ok(Store { writes, reads, idle: Mutex::default(), file: None, groups });
+            let (writes, reads) = sqlite::start(None, QUEUE, groups.clone(), room.clone())?;
+            return Ok(Store { writes, reads, idle: Mutex::default(), file: None, groups, room });
         }
         if let Some(path) = url.strip_prefix("sqlite:") {
             let file = PathBuf::from(path);
-            let (writes, reads) = sqlite::start(Some(&file), QUEUE, groups.clone())?;
+            let (writes, reads) = sqlite::start(Some(&file), QUEUE, groups.clone(), room.clone())?;
             let idle = Mutex::new(sqlite::idle(&file)?);
-            return Ok(Store { writes, reads, idle, file: Some(file), groups });
+            return Ok(Store { writes, reads, idle, file: Some(file), groups, room });
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
             // The driver runs an event loop of its own, which may not be started inside ours.
-            let url = url.to_owned();
-            let started = std::thread::spawn(move || postgres::start(&url, QUEUE)).join();
+            let (url, also) = (url.to_owned(), room.clone());
+            let started = std::thread::spawn(move || postgres::start(&url, QUEUE, &also)).join();
             let (writes, reads) = started.map_err(|_| Error::Broken("the start panicked".to_owned()))??;
-            return Ok(Store { writes, reads, idle: Mutex::default(), file: None, groups });
+            return Ok(Store { writes, reads, idle: Mutex::default(), file: None, groups, room });
         }
         Err(Error::Unavailable("a storage URL begins with sqlite: or postgres://".to_owned()))
     }
@@ -159,6 +162,12 @@ impl Store {
     /// PostgreSQL groups commits by itself, and this stays 0.
     pub fn groups(&self) -> u64 {
         self.groups.load(Ordering::Relaxed)
+    }
+
+    /// From now on a transaction changes at most so many rows beside what it is about (`shape.rs`): to see with small
+    /// calendars how large ones go.
+    pub fn set_room(&self, rows: usize) {
+        self.room.store(rows, Ordering::Relaxed);
     }
 
     /// Copies the database into `to` (which may not exist) while it is in use. SQLite only.

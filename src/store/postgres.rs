@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,7 +24,7 @@ const READERS: usize = 4;
 const PATIENCE: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s';
     SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; SET tcp_keepalives_count = 3";
 
-pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Work>)> {
+pub(super) fn start(url: &str, queue: usize, room: &Arc<AtomicUsize>) -> Result<(Sender<Work>, Sender<Work>)> {
     let mut config: Config = url.parse().map_err(|e| Error::Unavailable(format!("the storage URL is wrong: {e}")))?;
     notice_silence(&mut config, url);
     let in_vain = Arc::new(InVain::default());
@@ -40,10 +41,10 @@ pub(super) fn start(url: &str, queue: usize) -> Result<(Sender<Work>, Sender<Wor
         [("writer", WRITERS, &write_queue, false), ("reader", READERS, &read_queue, true)]
     {
         for n in 0..count {
-            let (config, queue, in_vain) = (config.clone(), queue.clone(), in_vain.clone());
+            let (config, queue, in_vain, room) = (config.clone(), queue.clone(), in_vain.clone(), room.clone());
             let thread = std::thread::Builder::new().name(format!("store-{kind}-{n}"));
             thread
-                .spawn(move || work_loop(&config, &queue, &in_vain, read_only))
+                .spawn(move || work_loop(&config, &queue, &in_vain, read_only, &room))
                 .map_err(|e| Error::Unavailable(e.to_string()))?;
         }
     }
@@ -103,7 +104,7 @@ impl Connection {
         let level = if read_only { IsolationLevel::RepeatableRead } else { IsolationLevel::ReadCommitted };
         let tx = self.client.build_transaction().isolation_level(level).read_only(read_only).start().map_err(error)?;
         let (statements, in_vain) = (&mut self.statements, self.in_vain.as_ref());
-        Ok(Tx { engine: Engine::Postgres { tx, statements, in_vain, taken: Vec::new() } })
+        Ok(Tx::new(Engine::Postgres { tx, statements, in_vain, taken: Vec::new() }))
     }
 }
 
@@ -120,7 +121,7 @@ fn rollback(tx: Tx<'_>) -> Result<()> {
     Ok(())
 }
 
-fn work_loop(config: &Config, queue: &Receiver<Work>, in_vain: &Arc<InVain>, read_only: bool) {
+fn work_loop(config: &Config, queue: &Receiver<Work>, in_vain: &Arc<InVain>, read_only: bool, room: &AtomicUsize) {
     let mut held: Option<Connection> = None;
     while let Ok(work) = queue.recv() {
         // A connection that was cut is made anew for the next piece of work: a restart of the database heals itself.
@@ -142,6 +143,7 @@ fn work_loop(config: &Config, queue: &Receiver<Work>, in_vain: &Arc<InVain>, rea
                 continue;
             }
         };
+        tx.room = room.load(Ordering::Relaxed);
         // Dropping a transaction rolls it back; a panic drops the sender as well, which the waiting side notices.
         if let Ok(finish) = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))) {
             (finish.tell)(if finish.keep && !read_only { commit(tx) } else { rollback(tx) });

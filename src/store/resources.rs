@@ -142,7 +142,7 @@ pub fn mirrored(tx: &mut Tx<'_>, actor: &Actor, uid: &str, except: CalendarId) -
            JOIN resources r ON r.calendar_id = u.id AND r.uid = ?2 AND r.live = 1 AND r.body IS NULL
            JOIN resources o ON o.id = r.origin_id
            JOIN calendars c ON c.id = o.calendar_id AND c.source = 'mirror' AND c.id <> ?3
-          WHERE u.user_id = ?1 AND u.grant_id IS NOT NULL",
+          WHERE u.user_id = ?1 AND u.grant_id IS NOT NULL AND u.active = 1 AND u.veiled = 0",
         &[actor.user.into(), uid.into(), except.into()],
         |row| row.text(0),
     )
@@ -898,7 +898,8 @@ pub fn explain(tx: &mut Tx<'_>, user: UserId, what: &str) -> Result<Vec<Explaine
            FROM resources r JOIN calendars c ON c.id = r.calendar_id
            LEFT JOIN resources o ON o.id = r.origin_id
            LEFT JOIN calendars oc ON oc.id = o.calendar_id
-          WHERE c.user_id = ?1 AND (r.uid = ?2 OR r.name = ?2) AND (CAST(?3 AS TEXT) IS NULL OR c.slug = ?3)
+          WHERE c.user_id = ?1 AND c.source <> 'gone'
+            AND (r.uid = ?2 OR r.name = ?2) AND (CAST(?3 AS TEXT) IS NULL OR c.slug = ?3)
           ORDER BY c.slug, r.name",
         &[user.into(), (&wanted).into(), slug.into()],
         |row| Ok((ResourceId(row.int(0)?), row.text(1)?, CalendarId(row.int(2)?), row.bool(3)?)),

@@ -18,6 +18,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0011_listed_by_id.sql"),
     include_str!("migrations/0012_room.sql"),
     include_str!("migrations/0013_device_numbers.sql"),
+    include_str!("migrations/0014_filling.sql"),
 ];
 
 /// Brings the schema up to date. Refuses a database that a newer calgate wrote: it would be misread.
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn an_older_database_is_brought_up_to_date() {
         let db = sqlite::open(None).unwrap();
-        let tx = &mut Tx { engine: Engine::Sqlite(&db) };
+        let tx = &mut Tx::new(Engine::Sqlite(&db));
         batch(tx, "CREATE TABLE schema_versions (version INTEGER NOT NULL)").unwrap();
         batch(tx, MIGRATIONS[0]).unwrap();
         let calendar = "INSERT INTO calendars (user_id, slug, source, declared, active, epoch, seq, floor, changed_at,
@@ -110,7 +111,7 @@ mod tests {
     #[test]
     fn a_calendar_called_inbox_gets_another_name() {
         let db = sqlite::open(None).unwrap();
-        let tx = &mut Tx { engine: Engine::Sqlite(&db) };
+        let tx = &mut Tx::new(Engine::Sqlite(&db));
         batch(tx, "CREATE TABLE schema_versions (version INTEGER NOT NULL)").unwrap();
         for (version, sql) in (1..6).zip(MIGRATIONS) {
             batch(tx, sql).unwrap();

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,17 +23,22 @@ const GROUP: usize = 128;
 
 /// Opens the file, brings its schema up to date and starts the threads.
 /// A database in memory has one connection, which reads and writes.
-pub(super) fn start(file: Option<&Path>, queue: usize, groups: Arc<AtomicU64>) -> Result<(Sender<Work>, Sender<Work>)> {
+pub(super) fn start(
+    file: Option<&Path>,
+    queue: usize,
+    groups: Arc<AtomicU64>,
+    room: Arc<AtomicUsize>,
+) -> Result<(Sender<Work>, Sender<Work>)> {
     let (writes, write_queue) = crossbeam_channel::bounded(queue);
     let (reads, read_queue) = crossbeam_channel::bounded(queue);
     let writer = open(file)?;
-    schema::migrate(&mut Tx { engine: Engine::Sqlite(&writer) })?;
+    schema::migrate(&mut Tx::new(Engine::Sqlite(&writer)))?;
     match file {
         None => {
-            spawn("store", move || write_loop(&writer, &write_queue, &groups));
+            spawn("store", move || write_loop(&writer, &write_queue, &groups, &room));
             return Ok((writes.clone(), writes));
         }
-        Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue, &groups)),
+        Some(_) => spawn("store-writer", move || write_loop(&writer, &write_queue, &groups, &room)),
     }
     for n in 0..READERS {
         let (db, queue) = (reader(file)?, read_queue.clone());
@@ -95,7 +100,7 @@ fn why_not(file: &Path, e: &rusqlite::Error) -> String {
 
 /// Takes whatever has queued up while the last group was written to disk, runs each in a savepoint of its own, and
 /// syncs once for all of them. Nobody is told before the sync.
-fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
+fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64, room: &AtomicUsize) {
     while let Ok(first) = queue.recv() {
         if let Err(e) = db.execute_batch("BEGIN IMMEDIATE") {
             first.refuse(&error(e));
@@ -104,7 +109,7 @@ fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
         let mut told = Vec::new();
         let mut next = Some(first);
         while let Some(work) = next {
-            if let Some(finish) = run_in_savepoint(db, work) {
+            if let Some(finish) = run_in_savepoint(db, work, room.load(Ordering::Relaxed)) {
                 told.push(finish);
             }
             next = if told.len() < GROUP { queue.try_recv().ok() } else { None };
@@ -120,14 +125,15 @@ fn write_loop(db: &Connection, queue: &Receiver<Work>, groups: &AtomicU64) {
     }
 }
 
-fn run_in_savepoint(db: &Connection, work: Work) -> Option<super::Finish> {
+fn run_in_savepoint(db: &Connection, work: Work, room: usize) -> Option<super::Finish> {
     let run = |sql: &str| db.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(error);
     if let Err(e) = run("SAVEPOINT one") {
         work.refuse(&e);
         return None;
     }
     // A panic drops the sender, which the waiting side takes for `Broken`.
-    let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx { engine: Engine::Sqlite(db) }))).ok();
+    let mut tx = Tx { engine: Engine::Sqlite(db), room };
+    let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut tx))).ok();
     if !finish.as_ref().is_some_and(|f| f.keep)
         && let Err(e) = run("ROLLBACK TO one")
     {
@@ -145,7 +151,7 @@ fn read_loop(db: &Connection, queue: &Receiver<Work>) {
             work.refuse(&e);
             continue;
         }
-        let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx { engine: Engine::Sqlite(db) }))).ok();
+        let finish = catch_unwind(AssertUnwindSafe(|| (work.run)(&mut Tx::new(Engine::Sqlite(db))))).ok();
         let _ = plain(db, "ROLLBACK");
         if let Some(finish) = finish {
             (finish.tell)(Ok(()));
@@ -178,7 +184,7 @@ impl Idle {
     /// Runs `f` on one snapshot, here and now.
     pub(super) fn run<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> T) -> Result<T> {
         plain(&self.0, "BEGIN")?;
-        let out = catch_unwind(AssertUnwindSafe(|| f(&mut Tx { engine: Engine::Sqlite(&self.0) })));
+        let out = catch_unwind(AssertUnwindSafe(|| f(&mut Tx::new(Engine::Sqlite(&self.0)))));
         let _ = plain(&self.0, "ROLLBACK");
         out.map_err(|_| Error::Broken("a closure panicked".to_owned()))
     }
@@ -364,7 +370,7 @@ mod tests {
     /// The steps of `ask` in a calendar of `size` objects in April, which a unified calendar shows (`slug`: all).
     fn steps(size: u32, slug: &str, ask: fn(&mut Tx<'_>, &Calendar)) -> u64 {
         let db = open(None).unwrap();
-        let tx = &mut Tx { engine: Engine::Sqlite(&db) };
+        let tx = &mut Tx::new(Engine::Sqlite(&db));
         schema::migrate(tx).unwrap();
         users::add(tx, "anna", None, &["anna@example.com".to_owned()], "UTC").unwrap();
         let actor = Actor::of(&users::by_name(tx, "anna").unwrap().unwrap());

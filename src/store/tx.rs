@@ -5,13 +5,16 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Error, Result, postgres, sqlite};
+use super::{Error, Result, postgres, shape, sqlite};
 use crate::ical::Instant;
 use crate::ids::{AccountId, CalendarId, GrantId, ResourceId, Seq, UserId};
 
 /// A transaction, on either engine.
 pub struct Tx<'a> {
     pub(super) engine: Engine<'a>,
+    /// Rows that this transaction may still change beside what it is about: more is left to a later one (`shape.rs`), so
+    /// that nobody waits for it long.
+    pub(super) room: usize,
 }
 
 pub(super) enum Engine<'a> {
@@ -57,7 +60,18 @@ pub enum Row<'r> {
     Postgres(&'r ::postgres::Row),
 }
 
+impl<'a> Tx<'a> {
+    pub(super) fn new(engine: Engine<'a>) -> Tx<'a> {
+        Tx { engine, room: shape::ROOM }
+    }
+}
+
 impl Tx<'_> {
+    /// So many rows were changed: there is less room.
+    pub(super) fn take(&mut self, rows: usize) {
+        self.room = self.room.saturating_sub(rows);
+    }
+
     /// Runs a statement; gives the number of rows it changed.
     pub fn execute(&mut self, sql: &'static str, params: &[Value<'_>]) -> Result<u64> {
         match &mut self.engine {
@@ -232,7 +246,7 @@ impl Tx<'_> {
             self.say("ROLLBACK TO SAVEPOINT reach")?;
             let hopeless = missing.iter().any(|id| in_vain.users().contains(id));
             if hopeless {
-                self.say("SET LOCAL lock_timeout = '200ms'")?;
+                self.say("SET LOCAL lock_timeout = '500ms'")?;
             }
             locked = match self.query(reach!(" FOR UPDATE OF k"), &params, |row| row.int(0)) {
                 Err(Error::Busy) => {
@@ -245,6 +259,7 @@ impl Tx<'_> {
                 locked => locked?,
             };
             if hopeless {
+                // As `postgres::PATIENCE` says.
                 self.say("SET LOCAL lock_timeout = '5s'")?;
             }
         }

@@ -5,16 +5,17 @@
 //! member in order that has it. Somebody else who may write in it is shown what is masked beside all that is not: were it
 //! one row for each UID there too, they could make a UID and see whether what is hidden has it.
 //!
-//! A calendar that another user granted is made in the same way, of that user's calendars (`grants.rs`).
+//! A calendar that another user granted is made in the same way, of that user's calendars (`grants.rs`). What happens when
+//! either is made of something else than before is in `shape.rs`.
 //!
 //! The column `uid` is the origin's UID for every row, masked or not: it is what rows are found by, and is shown to
 //! nobody. What is shown is the name, and a masked row's is made of the masked UID.
 
 use super::calendars::{self, Calendar};
-use super::grants::{self, May};
+use super::grants::May;
 use super::resources::{self, Grown};
 use super::tx::Value;
-use super::{Error, Result, Tx, homes, instances};
+use super::{Error, Result, Tx, instances};
 use crate::ical::redact::Viewer;
 use crate::ical::{Instant, Mask, Object, Span, redact};
 use crate::ids::{CalendarId, Name, ResourceId, UserId};
@@ -35,7 +36,7 @@ pub fn members(tx: &mut Tx<'_>, unified: CalendarId) -> Result<Vec<Member>> {
     })
 }
 
-/// Says what a unified calendar is made of. `reshape` makes it so.
+/// Says what a unified calendar is made of. `shape::reshape` makes it so.
 pub(super) fn set_members(tx: &mut Tx<'_>, unified: CalendarId, members: &[Member], write_to: &str) -> Result<()> {
     tx.execute("DELETE FROM members WHERE unified_id = ?1", &[unified.into()])?;
     for (position, member) in (0..).zip(members) {
@@ -104,27 +105,26 @@ pub fn viewer(tx: &mut Tx<'_>, unified: CalendarId) -> Result<Viewer> {
     calendars::viewer(tx, unified, "unified")
 }
 
-struct Unified {
-    id: CalendarId,
+pub(super) struct Unified {
+    pub(super) id: CalendarId,
     /// Whose it is: who sees it, and whose clock it goes by.
-    user: UserId,
+    pub(super) user: UserId,
     /// Whose its members are: another's, where a grant shows them.
-    owner: UserId,
+    pub(super) owner: UserId,
     /// `None`: the user's own.
-    may: Option<May>,
+    pub(super) may: Option<May>,
     /// Masked UIDs are made with it: they say nothing in another calendar.
     viewer: Viewer,
 }
 
 impl Unified {
-    fn of(tx: &mut Tx<'_>, id: CalendarId) -> Result<Unified> {
+    pub(super) fn of(tx: &mut Tx<'_>, id: CalendarId) -> Result<Unified> {
         let found = tx.one(
             "SELECT c.user_id, COALESCE(g.owner_id, c.user_id), g.may
                FROM calendars c LEFT JOIN grants g ON g.id = c.grant_id WHERE c.id = ?1",
             &[id.into()],
             |row| {
-                // A right that is not known gives the least.
-                let may = row.opt_text(2)?.map(|may| May::from_name(&may).unwrap_or(May::Busy));
+                let may = row.opt_text(2)?.map(|may| May::read(&may));
                 Ok((UserId(row.int(0)?), UserId(row.int(1)?), may))
             },
         )?;
@@ -133,15 +133,20 @@ impl Unified {
     }
 
     /// Whether what is private is hidden from who sees it: from others, but not from those who may change everything.
-    fn hides_private(&self) -> bool {
-        self.may.is_some_and(|may| may != May::Write)
+    pub(super) fn hides_private(&self) -> bool {
+        self.may.is_some_and(May::hides_private)
+    }
+
+    /// Whether what is masked is shown beside what is not, of the same UID.
+    pub(super) fn is_apart(&self) -> bool {
+        self.may == Some(May::Write)
     }
 
     /// What its rows are chosen among: for each UID one of each.
     fn lanes(&self) -> &'static [Lane] {
-        match self.may {
-            Some(May::Write) => &[Lane::Full, Lane::Masked],
-            _ => &[Lane::All],
+        match self.is_apart() {
+            true => &[Lane::Full, Lane::Masked],
+            false => &[Lane::All],
         }
     }
 
@@ -256,7 +261,8 @@ fn rows_of(tx: &mut Tx<'_>, unified: &Unified, uid: &str) -> Result<Vec<Shown>> 
     )
 }
 
-fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result<()> {
+/// Brings the rows of `uid` up to date. Does nothing where they are.
+pub(super) fn refresh_one(tx: &mut Tx<'_>, unified: &Unified, uid: &str, now: Instant) -> Result<()> {
     unified.lanes().iter().try_for_each(|lane| refresh_lane(tx, unified, *lane, uid, now))
 }
 
@@ -397,68 +403,6 @@ fn insert(tx: &mut Tx<'_>, unified: &Unified, names: &Names, uid: &str, now: Ins
         }
     }
     Err(Error::Broken(format!("no name is free for the UID {uid:?}")))
-}
-
-/// Brings every unified calendar of a user, and every calendar that shows what the user granted, to the members it now
-/// has, where that is something else than before. The user's clock is locked by the caller. Rows that stay the same keep their
-/// seq: no sync token is lost, and clients hear of what changed and nothing else. So do those of the home.
-pub fn reshape(tx: &mut Tx<'_>, user: UserId, now: Instant) -> Result<()> {
-    grants::settle(tx, user, now)?;
-    let unified = tx.query(
-        "SELECT id, shape FROM calendars WHERE user_id = ?1 AND source = 'unified' AND grant_id IS NULL
-         UNION ALL
-         SELECT c.id, c.shape FROM grants g JOIN calendars c ON c.grant_id = g.id WHERE g.owner_id = ?1
-         ORDER BY id",
-        &[user.into()],
-        |row| Ok((CalendarId(row.int(0)?), row.text(1)?)),
-    )?;
-    for (id, before) in unified {
-        let unified = Unified::of(tx, id)?;
-        let shape = shape(tx, &unified)?;
-        if shape == before {
-            continue;
-        }
-        let uids = tx.query(
-            "SELECT r.uid FROM resources r WHERE r.calendar_id = ?1 AND r.live = 1
-             UNION
-             SELECT r.uid FROM members m
-               JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1 AND c.grant_id IS NULL
-               JOIN resources r ON r.calendar_id = c.id AND r.live = 1
-              WHERE m.unified_id = ?1",
-            &[unified.id.into(), unified.owner.into()],
-            |row| row.text(0),
-        )?;
-        for uid in uids {
-            refresh_one(tx, &unified, &uid, now)?;
-        }
-        tx.execute("UPDATE calendars SET shape = ?2 WHERE id = ?1", &[unified.id.into(), (&shape).into()])?;
-    }
-    homes::settle(tx, user)
-}
-
-/// What the rows of a unified calendar are made of, besides the members' objects. Of a masked member that is also who
-/// its owner is, from which follows what they declined, and what this calgate makes of a mask.
-fn shape(tx: &mut Tx<'_>, unified: &Unified) -> Result<String> {
-    let members = tx.query(
-        "SELECT m.slug, m.mask, c.id FROM members m
-           JOIN calendars c ON c.user_id = ?2 AND c.slug = m.slug AND c.active = 1 AND c.grant_id IS NULL
-          WHERE m.unified_id = ?1 ORDER BY m.position",
-        &[unified.id.into(), unified.owner.into()],
-        |row| Ok((row.text(0)?, row.text(1)?, CalendarId(row.int(2)?))),
-    )?;
-    let mut shape = unified.may.map_or(String::new(), |may| format!("granted:{}\n", may.name()));
-    if unified.lanes().len() > 1 {
-        shape += "apart\n";
-    }
-    for (slug, mask, id) in members {
-        shape += &format!("{slug}:{mask}:{}", id.0);
-        if mask != Mask::Full.name() || unified.hides_private() {
-            let me = instances::addresses(tx, id)?;
-            shape += &format!(":{}:{}", env!("CARGO_PKG_VERSION"), me.join(" "));
-        }
-        shape.push('\n');
-    }
-    Ok(shape)
 }
 
 /// Whether who sees a unified calendar may replace or remove the resource of that name: what `sync::write` decides when it

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Trouble, notify, pull, push, relocate};
+use super::{Trouble, notify, pull, push, relocate, shape};
 use crate::app::App;
 use crate::ical::{Instant, Window};
 use crate::secrets;
@@ -88,7 +88,7 @@ async fn work(app: Arc<App>, lease: Lease) {
     let interval = app.config.load().sync.interval.as_secs() as i64;
     let (rest, failed) = match (&done, lease.duty) {
         (Ok(Some(at)), _) => (Some(at.0.saturating_sub(app.clock.now().0)), false),
-        (Ok(None), Duty::Push(_) | Duty::Notify(_)) => (None, false),
+        (Ok(None), Duty::Push(_) | Duty::Notify(_) | Duty::Shape) => (None, false),
         (Ok(None), Duty::Pull(_)) => (Some(spread(interval)), false),
         (Ok(None), Duty::Discover(_)) => (Some(spread(DISCOVER)), false),
         (Ok(None), Duty::Horizon | Duty::Prune) => (Some(DAILY), false),
@@ -139,6 +139,7 @@ async fn perform(app: &Arc<App>, lease: &Lease) -> Result<Option<Instant>, Troub
         Duty::Notify(user) => return notify::run(app, user).await,
         Duty::Horizon => move_horizon(app).await?,
         Duty::Prune => forget_deleted(app).await?,
+        Duty::Shape => shape::run(app, lease).await?,
     }
     Ok(None)
 }

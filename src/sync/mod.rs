@@ -7,6 +7,7 @@ pub mod plan;
 pub mod pull;
 pub mod push;
 pub mod relocate;
+pub mod shape;
 pub mod write;
 
 use std::time::Duration;

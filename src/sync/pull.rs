@@ -18,7 +18,7 @@ use crate::store::calendars::{self, Calendar, Given, Source};
 use crate::store::jobs::{self, Duty, Lease};
 use crate::store::resources::{self, Verdict, Version};
 use crate::store::scheduling::RESERVED;
-use crate::store::{self, Tx, instances, unified};
+use crate::store::{self, Tx, instances, shape};
 
 /// Objects that one transaction takes: large enough to share a sync to disk, small enough not to hold up a PUT.
 const CHUNK: usize = 100;
@@ -421,7 +421,7 @@ pub(super) async fn discover_leased(app: &App, lease: &Lease, id: AccountId) -> 
                     instances::reindex_user(tx, account.user)?;
                 }
                 let made = mirror_all(tx, &account, &remote, now)?;
-                unified::reshape(tx, account.user, now)?;
+                shape::reshape(tx, account.user, now)?;
                 accounts::note(tx, account.id, None, now)?;
                 Ok(made)
             };

@@ -29,7 +29,7 @@ use crate::ical::{self, Component, Instant, Kind, Mask, Object, Property, Window
 use crate::secrets;
 use crate::store::feeds::{self, Feed, FeedKind};
 use crate::store::walk::Seen;
-use crate::store::{self, Tx, calendars, instances, scheduling};
+use crate::store::{self, Tx, calendars, instances, scheduling, shape};
 
 /// A window begins at a quarter of an hour when it is not asked for, so that its ETag lasts as long.
 const QUARTER: i64 = 900;
@@ -352,6 +352,10 @@ impl Events {
                 now.kind == *kind && now.calendar.id == calendar.id && now.calendar.epoch == calendar.epoch
             };
             let now = feeds::find(tx, &self.token)?.filter(same).ok_or(Lost::Gone)?;
+            // Not all of it is there yet, or more than may be seen by now still is.
+            if shape::is_filling(tx, calendar.id)? {
+                return Err(store::Error::Busy.into());
+            }
             let mut show = |seen: &Seen<'_>, object: Result<&Object, &ical::Error>| {
                 if !matches!(seen.kind, Kind::Event | Kind::Other) {
                     return None;

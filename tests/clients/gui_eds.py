@@ -10,9 +10,8 @@ import subprocess
 import urllib.parse
 
 import environment
+import gui_steps
 import servers
-from corpus import CANARY
-from dav import value
 
 # Services of the bus write their debug lines to what it has as its output: the log, and not the pipe of the answers.
 # The keyring is opened with a password that protects nothing; what is in it goes with the folder.
@@ -25,6 +24,8 @@ exec /usr/bin/python3 "$0" 1>&3' "$0"
 
 
 class Desktop:
+    name = "eds"
+
     def __init__(self, world, session, stack):
         env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY", "DBUS_SESSION_BUS_ADDRESS")}
         for name, folder in (
@@ -43,7 +44,7 @@ class Desktop:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log.open("wb"), env=env, text=True,
         )  # fmt: skip
         stack.callback(self.stop)
-        self.calendars = {}
+        self.unified = None
         asked = ["dpkg-query", "-W", "-f", "${Package} ${Version}", "evolution-data-server"]
         self.version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
 
@@ -67,8 +68,20 @@ class Desktop:
             self.process.kill()
             self.process.wait()
 
-    def unified(self):
-        return self.calendars["all"]["uid"]
+    def titles(self):
+        return self.ask("titles", self.unified)
+
+    def create(self, text):
+        self.ask("create", self.unified, text)
+
+    def rename(self, key, title):
+        self.ask("rename", self.unified, key, title)
+
+    def delete(self, key):
+        self.ask("delete", self.unified, key)
+
+    def refresh(self):
+        self.ask("refresh", self.unified)
 
 
 def start(world, session, stack):
@@ -87,78 +100,21 @@ def finds_the_calendars(world, program):
         return there
 
     there = servers.eventually("the calendars", found, 45)
-    program.calendars = {path.rstrip("/").rpartition("/")[2]: about for path, about in there.items()}
+    program.unified = there[world.gateway.path("all")]["uid"]
     return ", ".join(sorted(about["name"] for about in there.values()))
 
 
 def sees_the_events(world, program):
-    opened = program.ask("open", program.unified())
+    opened = program.ask("open", program.unified)
     assert not opened["read_only"], "it is read-only"
-    wanted = {key for key in world.upstream_objects()}
-
-    def all_there():
-        titles = set(program.ask("titles", program.unified()))
-        assert titles == wanted, f"missing {world.name_shapes(wanted - titles)}, too many {world.name_shapes(titles - wanted)}"
-
-    servers.eventually("all events", all_there, 60)
-    return f"{len(wanted)} events of two servers in the unified calendar"
-
-
-def creates_one(world, program):
-    made = world.fresh("eds-create")
-    program.ask("create", program.unified(), made.text)
-
-    def there():
-        text = world.upstream_text(made.uid, world.write_to)
-        for name in ("SUMMARY", "DTSTART"):
-            assert value(text, name) == value(made.text, name), f"{name} differs: {text}"
-
-    servers.eventually("the new event upstream", there, 30)
-    return f"arrived in {world.write_to}"
-
-
-def edits_one(world, program):
-    """Of each server."""
-    for slug in world.one_of_each_server():
-        chosen = world.take(slug, "single")
-        program.ask("rename", program.unified(), chosen, f"Edited by Evolution {CANARY}")
-
-        def there(slug=slug, chosen=chosen):
-            title = value(world.upstream_text(chosen, slug), "SUMMARY")
-            assert title == f"Edited by Evolution {CANARY}", f"the server has {title}"
-
-        servers.eventually("the edit upstream", there, 30)
-    return "arrived on both servers"
-
-
-def deletes_one(world, program):
-    chosen = world.take(world.one_of_each_server()[1], "single")
-    program.ask("delete", program.unified(), chosen)
-    world.expect_gone(chosen)
-    return "gone from its server"
-
-
-def sees_changes(world, program):
-    """Made on the servers by others: one new, one edited, one gone on each."""
-    wanted, gone = world.change_upstream("eds")
-
-    def seen():
-        program.ask("refresh", program.unified())
-        titles = program.ask("titles", program.unified())
-        for key, title in wanted.items():
-            assert titles.get(key) == title, f"{key} is {titles.get(key)!r}, not {title!r}"
-        for key in gone:
-            assert key not in titles, f"{key} is still shown"
-
-    servers.eventually("changes made on the servers", seen, 60)
-    return f"{len(wanted)} new or edited, {len(gone)} gone"
+    return gui_steps.shows_everything(world, program)
 
 
 def keeps_the_account(world, program):
-    state = program.ask("state", program.unified())
+    state = program.ask("state", program.unified)
     assert not state["read_only"] and state["online"], state
     asked = {line.split(" ")[0] for line in world.requests()}
     return f"not read-only, online; requests: {', '.join(sorted(asked))}"
 
 
-STEPS = [finds_the_calendars, sees_the_events, creates_one, edits_one, deletes_one, sees_changes, keeps_the_account]
+STEPS = [finds_the_calendars, sees_the_events, *gui_steps.STEPS, keeps_the_account]

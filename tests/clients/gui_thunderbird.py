@@ -10,9 +10,8 @@ import socket
 import subprocess
 import time
 
+import gui_steps
 import servers
-from corpus import CANARY
-from dav import value
 
 PREFS = {
     "app.update.enabled": False,
@@ -51,8 +50,10 @@ CLOSE = "\n})().then((given) => finish({ given }), (why) => finish({ why: `${why
 
 
 class Thunderbird:
-    def __init__(self, session, stack):
-        self.session = session
+    name = "thunderbird"
+
+    def __init__(self, world, session, stack):
+        self.session, self.unified = session, address(world)
         profile, home = session / "profile", session / "home"
         profile.mkdir()
         home.mkdir()
@@ -117,19 +118,39 @@ class Thunderbird:
             self.process.kill()
             self.process.wait()
 
-    def titles(self, url):
-        """{UID: title} of what the calendar shows."""
+    def titles(self):
+        """Of what the calendar shows."""
         return self.script(
             "const found = {}; for (const item of await items(shown(arguments[0]))) found[item.id] = item.title; return found;",
-            url,
+            self.unified,
         )
 
-    def refresh(self, url):
-        self.script("shown(arguments[0]).refresh();", url)
+    def create(self, text):
+        self.script("await shown(arguments[0]).addItem(parsed(arguments[1]));", self.unified, text)
+
+    def rename(self, key, title):
+        self.script(
+            """
+            const calendar = shown(arguments[0]);
+            const old = await calendar.getItem(arguments[1]);
+            const changed = old.clone();
+            changed.title = arguments[2];
+            await calendar.modifyItem(changed, old);
+            """,
+            self.unified,
+            key,
+            title,
+        )
+
+    def delete(self, key):
+        self.script("const c = shown(arguments[0]); await c.deleteItem(await c.getItem(arguments[1]));", self.unified, key)
+
+    def refresh(self):
+        self.script("shown(arguments[0]).refresh();", self.unified)
 
 
 def start(world, session, stack):
-    return Thunderbird(session, stack)
+    return Thunderbird(world, session, stack)
 
 
 def address(world, slug="all"):
@@ -162,78 +183,10 @@ def finds_the_calendars(world, program):
 
 
 def sees_the_events(world, program):
-    wanted = {key: value(text, "SUMMARY") for key, (_, _, text) in world.upstream_objects().items()}
-
-    def all_there():
-        titles = program.titles(address(world))
-        missing, more = set(wanted) - set(titles), set(titles) - set(wanted)
-        assert not missing and not more, f"missing {world.name_shapes(missing)}, too many {world.name_shapes(more)}"
-
-    servers.eventually("all events", all_there, 60)
+    said = gui_steps.shows_everything(world, program)
     state = program.script("const c = shown(arguments[0]); return [c.readOnly, c.getProperty('disabled'), c.getProperty('currentStatus')];", address(world))
     assert state == [False, None, 0] or state == [False, False, 0], f"read-only, disabled, status: {state}"
-    return f"{len(wanted)} events of two servers in the unified calendar"
-
-
-def creates_one(world, program):
-    made = world.fresh("thunderbird-create")
-    program.script("await shown(arguments[0]).addItem(parsed(arguments[1]));", address(world), made.text)
-
-    def there():
-        text = world.upstream_text(made.uid, world.write_to)
-        for name in ("SUMMARY", "DTSTART"):
-            assert value(text, name) == value(made.text, name), f"{name} differs: {text}"
-
-    servers.eventually("the new event upstream", there, 30)
-    return f"arrived in {world.write_to}"
-
-
-def edits_one(world, program):
-    """Of each server."""
-    for slug in world.one_of_each_server():
-        chosen = world.take(slug, "single")
-        program.script(
-            """
-            const calendar = shown(arguments[0]);
-            const old = await calendar.getItem(arguments[1]);
-            const changed = old.clone();
-            changed.title = arguments[2];
-            await calendar.modifyItem(changed, old);
-            """,
-            address(world),
-            chosen,
-            f"Edited by Thunderbird {CANARY}",
-        )
-
-        def there(slug=slug, chosen=chosen):
-            title = value(world.upstream_text(chosen, slug), "SUMMARY")
-            assert title == f"Edited by Thunderbird {CANARY}", f"the server has {title}"
-
-        servers.eventually("the edit upstream", there, 30)
-    return "arrived on both servers"
-
-
-def deletes_one(world, program):
-    chosen = world.take(world.one_of_each_server()[1], "single")
-    program.script("const c = shown(arguments[0]); await c.deleteItem(await c.getItem(arguments[1]));", address(world), chosen)
-    world.expect_gone(chosen)
-    return "gone from its server"
-
-
-def sees_changes(world, program):
-    """Made on the servers by others: one new, one edited, one gone on each."""
-    wanted, gone = world.change_upstream("thunderbird")
-
-    def seen():
-        program.refresh(address(world))
-        titles = program.titles(address(world))
-        for key, title in wanted.items():
-            assert titles.get(key) == title, f"{key} is {titles.get(key)!r}, not {title!r}"
-        for key in gone:
-            assert key not in titles, f"{key} is still shown"
-
-    servers.eventually("changes made on the servers", seen, 60)
-    return f"{len(wanted)} new or edited, {len(gone)} gone"
+    return said
 
 
 def keeps_the_account(world, program):
@@ -245,4 +198,4 @@ def keeps_the_account(world, program):
     return f"requests: {', '.join(sorted(asked))}"
 
 
-STEPS = [finds_the_calendars, sees_the_events, creates_one, edits_one, deletes_one, sees_changes, keeps_the_account]
+STEPS = [finds_the_calendars, sees_the_events, *gui_steps.STEPS, keeps_the_account]

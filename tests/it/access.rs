@@ -9,10 +9,9 @@ use calgate::app::App;
 use calgate::ids::Name;
 use calgate::store::calendars::{self, Denied, Need};
 use calgate::store::resources::{self, Version};
-use calgate::store::users::{self, Actor};
+use calgate::store::users::Actor;
 use calgate::{dav, ical};
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt;
+use http::{Response, StatusCode};
 
 use crate::kit::{self, NOW};
 
@@ -94,7 +93,7 @@ impl World {
     }
 
     async fn put(&self, who: &'static str, slug: &'static str, name: &str, text: &str) {
-        let (actor, name) = (self.actor(who).await, Name::new(name).unwrap());
+        let (actor, name) = (kit::actor(&self.app, who).await, Name::new(name).unwrap());
         let object = ical::Object::parse(text).unwrap();
         let done = self.app.store.write(move |tx| {
             let calendar = calendars::open(tx, &actor, who, slug, Need::Write)?;
@@ -103,24 +102,14 @@ impl World {
         done.await.unwrap();
     }
 
-    async fn actor(&self, who: &'static str) -> Actor {
-        Actor::of(&self.app.store.read(move |tx| users::by_name(tx, who)).await.unwrap().unwrap())
-    }
-
     async fn send(&self, who: Who, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response<Bytes> {
-        let actor = Actor { may_write: !who.1, ..self.actor(who.0).await };
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).unwrap()).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Bytes::copy_from_slice(body.as_bytes())).unwrap();
-        let (head, body) = dav::handle(&self.app, &actor, request).await.into_parts();
-        Response::from_parts(head, body.collect().await.unwrap().to_bytes())
+        let actor = Actor { may_write: !who.1, ..kit::actor(&self.app, who.0).await };
+        kit::whole(kit::ask(&self.app, &actor, method, path, headers, body).await).await
     }
 
     /// The names of what `who` sees in a calendar of theirs.
     async fn names(&self, who: &'static str, slug: &'static str) -> Vec<String> {
-        let actor = self.actor(who).await;
+        let actor = kit::actor(&self.app, who).await;
         let list = self.app.store.read(move |tx| {
             let calendar = calendars::open(tx, &actor, who, slug, Need::Read)?;
             Ok::<_, Denied>(resources::list(tx, &calendar)?)

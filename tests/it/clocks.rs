@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use calgate::app::App;
 use calgate::ids::Name;
-use calgate::store::calendars::{self, Need};
-use calgate::store::grants::{self, May};
+use calgate::store::calendars::{self, Denied, Need};
+use calgate::store::grants::{self, May, NotGranted};
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, Tx, resources};
 use calgate::sync::write::{self, Condition, Done, Place, Refusal};
@@ -94,7 +94,7 @@ async fn a_clock_that_is_held_stops_those_who_need_it_and_nobody_else() {
     node.say("BEGIN; SELECT seq FROM clocks WHERE user_id = (SELECT id FROM users WHERE name = 'anna') FOR UPDATE")
         .await;
     // So many that they would be waiting for much longer still, if each waited as long as the first.
-    let hers: Vec<_> = (0..80).map(|n| put(&app, &anna, "c", &format!("a{n}"))).collect();
+    let hers: Vec<_> = (0..60).map(|n| put(&app, &anna, "c", &format!("a{n}"))).collect();
     look.until_waiting(4).await;
     let his = tokio::time::timeout(LONG, put(&app, &bert, "c", "b")).await.expect("he does not wait for her clock");
     assert!(his.expect("a task").is_ok());
@@ -156,4 +156,52 @@ async fn nobody_is_sent_away_because_grants_change() {
             assert!(seen.contains(&format!("{name}-{who}.ics")), "{name} sees what {who} put: {seen:?}");
         }
     }
+}
+
+/// Whoever grants a calendar waits for who removes it; and what is called the same later is not what was granted.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_removed_meanwhile_is_not_granted() {
+    let Some(url) = url() else { return };
+    let app = kit::app(&url, &users(&["anna", "bert"])).await;
+    let (other, look) = (kit::store(&url), Session::open(&url));
+    let (anna, bert) = (actor(&app, "anna").await, actor(&app, "bert").await);
+    let make = |tx: &mut Tx<'_>, anna: &Actor| {
+        calendars::create(tx, anna, "anna", "team", &calendars::New::default(), NOW).expect("the name is free");
+    };
+    let owner = anna.clone();
+    let made = app.store.write(move |tx| Ok::<_, store::Error>(make(tx, &owner)));
+    made.await.expect("a calendar");
+    let (removed, wait) = oneshot::channel();
+    let (go, gone) = mpsc::channel();
+    let owner = anna.clone();
+    let removing = other.write(move |tx| {
+        let calendar = calendars::open(tx, &owner, "anna", "team", Need::Remove)?;
+        calendars::remove(tx, &calendar, NOW)?;
+        removed.send(()).expect("the test waits");
+        gone.recv_timeout(LONG).expect("the test goes on");
+        Ok::<_, Denied>(())
+    });
+    let granting = async {
+        wait.await.expect("it is removed");
+        let granted = app.store.write({
+            let owner = anna.clone();
+            move |tx| {
+                let calendar = calendars::open(tx, &owner, "anna", "team", Need::Read).expect("it is seen still");
+                grants::add(tx, &calendar, bert.user, May::Read, "", NOW)
+            }
+        });
+        let going_on = async {
+            look.until_waiting(1).await;
+            go.send(()).expect("it waits");
+        };
+        tokio::join!(granted, going_on).0
+    };
+    let (removed, granted) = tokio::join!(removing, granting);
+    removed.expect("it is removed");
+    assert_eq!(granted, Err(NotGranted::Store(store::Error::Busy)), "who asks again is told that it is gone");
+    let again = app.store.write(move |tx| {
+        make(tx, &anna);
+        grants::given(tx, anna.user)
+    });
+    assert_eq!(again.await, Ok(Vec::new()), "nobody was granted the next one");
 }

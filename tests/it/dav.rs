@@ -41,7 +41,7 @@ use calgate::store::calendars::{self, Calendar, Given};
 use calgate::store::resources::{self, Version};
 use calgate::store::subscriptions::Subject;
 use calgate::store::users::{self, Actor};
-use calgate::store::{self, accounts, homes, unified};
+use calgate::store::{self, accounts, homes, shape, unified};
 use calgate::{config, dav};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
@@ -188,7 +188,7 @@ pub(crate) async fn furnish(app: &App) -> (Actor, BTreeSet<String>) {
             };
             let remote = RemoteId::from("/dav/team/");
             let team = calendars::mirror(tx, &account, "team", &remote, "Team", &given, NOW)?.unwrap();
-            unified::reshape(tx, user.id, NOW)?;
+            shape::reshape(tx, user.id, NOW)?;
             calendars::pulled(tx, team, None, true, NOW)?;
             for (slug, name, object) in &files {
                 let calendar = calendars::home(tx, &Actor::of(&user), "anna").unwrap();

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use calgate::app::App;
 use calgate::body::Body;
-use calgate::dav;
 use calgate::ical::Object;
 use calgate::ids::Name;
 use calgate::store::calendars::{self, Need};
 use calgate::store::resources::{self, Version};
-use calgate::store::users::{self, Actor};
-use http::{Method, Request, Response, StatusCode};
+use calgate::store::users::Actor;
+use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 
-use crate::kit;
+use crate::kit::{self, Dice};
 
 const HOME: &str = r#"
 [[user]]
@@ -50,7 +49,7 @@ kit::on_both_engines![
 ];
 
 async fn anna(app: &App) -> Actor {
-    app.store.read(|tx| users::by_name(tx, "anna")).await.map(|user| Actor::of(&user.expect("anna"))).expect("a read")
+    kit::actor(app, "anna").await
 }
 
 /// Something that happens to a calendar: the object of that number is written, or removed (`None`).
@@ -86,13 +85,7 @@ async fn filled(url: &str) -> Arc<App> {
 }
 
 async fn send(app: &Arc<App>, method: &str, path: &str, depth: &str, body: &str) -> Response<Body> {
-    let request = Request::builder()
-        .method(Method::from_bytes(method.as_bytes()).expect("a method"))
-        .uri(path)
-        .header("depth", depth)
-        .body(Bytes::copy_from_slice(body.as_bytes()))
-        .expect("a request");
-    dav::handle(app, &anna(app).await, request).await
+    kit::ask(app, &anna(app).await, method, path, &[("depth", depth)], body).await
 }
 
 /// Reads an answer to its end; between two pages `meanwhile` happens.
@@ -150,24 +143,14 @@ async fn truth(app: &App, slug: &'static str) -> BTreeMap<String, String> {
     listed.into_iter().map(|l| (l.name.to_string(), format!("\"{}\"", l.etag))).collect()
 }
 
-/// SplitMix64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % u64::from(bound)) as u32
-    }
-
-    /// Some objects are written anew, some removed, some that were not there made, all over the calendar.
-    fn changes(&mut self, revision: u32) -> Vec<Change> {
-        (0..1 + self.below(12))
-            .map(|_| (self.below(MANY + 200), if self.below(3) == 0 { None } else { Some(revision) }))
-            .collect()
-    }
+/// Some objects are written anew, some removed, some that were not there made, all over the calendar.
+fn changes(dice: &mut Dice, revision: u32) -> Vec<Change> {
+    let count = 1 + dice.below(12);
+    let one = |_| {
+        let number = dice.below(u64::from(MANY) + 200) as u32;
+        (number, if dice.below(3) == 0 { None } else { Some(revision) })
+    };
+    (0..count).map(one).collect()
 }
 
 /// Listings, first syncs and deltas with and without a limit, from the calendar and from a unified one over it, with
@@ -175,7 +158,7 @@ impl Chance {
 /// everything is quiet, what is there; and it was never told of an object that was not there.
 async fn who_follows_the_token_misses_nothing(url: String) {
     let app = filled(&url).await;
-    let mut chance = Chance(1);
+    let mut dice = Dice(1);
     let (mut revision, mut pages_seen) = (0, 0);
     for (slug, path) in [("work", "/dav/anna/work/"), ("all", "/dav/anna/all/")] {
         for way in ["listing", "first sync", "limited sync"] {
@@ -193,7 +176,7 @@ async fn who_follows_the_token_misses_nothing(url: String) {
                 let (text, pages) = read(answer, async |_| {
                     if busy {
                         revision += 1;
-                        change(&app, "work", chance.changes(revision)).await;
+                        change(&app, "work", changes(&mut dice, revision)).await;
                         known.extend(truth(&app, slug).await);
                     }
                 })

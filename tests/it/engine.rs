@@ -11,7 +11,7 @@ use calgate::ical::{Instant, Window};
 use calgate::ids::{Etag, Name};
 use calgate::store::calendars::{self, Need};
 use calgate::store::resources;
-use calgate::store::users::{self, Actor};
+use calgate::store::users::Actor;
 use calgate::store::{self, accounts, properties};
 use calgate::sync::jobs;
 use calgate::sync::pull::{self, Quiet};
@@ -105,8 +105,7 @@ impl House {
     }
 
     pub async fn actor(&self) -> Actor {
-        let user = self.app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
-        Actor::of(&user.expect("anna is there"))
+        kit::actor(&self.app, "anna").await
     }
 
     pub async fn calendar(&self, slug: &str) -> calendars::Calendar {

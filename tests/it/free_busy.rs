@@ -1,22 +1,17 @@
 //! Free/busy against a grid: every quarter of an hour is judged by itself from what was drawn, with no code of ours in it,
 //! and every face of the one engine has to say the same.
 
-use std::path::Path;
-use std::sync::Arc;
-
-use calgate::app::App;
 use calgate::busy;
-use calgate::clock::Clock;
-use calgate::config;
 use calgate::ical::recur::Busy;
 use calgate::ical::{Instant, Object, Window};
 use calgate::ids::Name;
-use calgate::secrets::Secrets;
 use calgate::store::calendars::{self, Edit, Need};
 use calgate::store::resources::{self, Version};
-use calgate::store::users::{self, Actor};
+use calgate::store::users;
 use calgate::store::{self, scheduling};
 use proptest::prelude::*;
+
+use crate::kit;
 
 const CONFIG: &str = r#"
 [server]
@@ -42,8 +37,8 @@ members = ["one", "two", "aside"]
 write_to = "one"
 "#;
 
-/// 2026-06-01T00:00:00Z, a Monday; Berlin is two hours ahead all through.
-const DAY: i64 = 1_780_272_000;
+/// A Monday; Berlin is two hours ahead all through.
+const DAY: i64 = kit::NOW.0;
 const QUARTER: i64 = 900;
 const BERLIN: i64 = 8;
 /// Quarters of the four days that are asked about.
@@ -172,13 +167,12 @@ fn hours(from: i64, length: i64) -> String {
 
 /// The answers for the person and for the unified calendar.
 async fn told(events: &[Drawn], available: Option<(i64, i64)>) -> [busy::Answer; 2] {
-    let mut config = config::parse(CONFIG, Path::new("gateway.toml")).unwrap();
-    config.storage.url = "sqlite::memory:".to_owned();
-    let now = Instant(DAY);
-    let app: Arc<App> = App::open(config, Secrets::ephemeral(), Clock::held(now)).await.unwrap();
+    let app = kit::app("sqlite::memory:", CONFIG).await;
+    let now = app.clock.now();
     let texts: Vec<(&str, String)> = events.iter().enumerate().map(|(n, e)| (e.calendar, e.text(n))).collect();
+    let anna = kit::actor(&app, "anna").await;
+    let reader = anna.clone();
     let written = app.store.write(move |tx| {
-        let anna = Actor::of(&users::by_name(tx, "anna")?.unwrap());
         let open = |tx: &mut store::Tx<'_>, slug: &str| calendars::open(tx, &anna, "anna", slug, Need::Write);
         for (n, (slug, text)) in texts.iter().enumerate() {
             let calendar = open(tx, slug)?;
@@ -198,7 +192,7 @@ async fn told(events: &[Drawn], available: Option<(i64, i64)>) -> [busy::Answer;
     let window = Window::new(Instant(DAY + ASKED.start * QUARTER), Instant(DAY + ASKED.end * QUARTER)).unwrap();
     let read = app.store.read(move |tx| {
         let user = users::by_name(tx, "anna").unwrap().unwrap();
-        let all = calendars::open(tx, &Actor::of(&user), "anna", "all", Need::Read).unwrap();
+        let all = calendars::open(tx, &reader, "anna", "all", Need::Read).unwrap();
         let person = busy::gather_of(tx, &user, window, &rules, now).unwrap();
         Ok::<_, store::Error>([person, busy::gather(tx, &all, window, &rules, now).unwrap()])
     });

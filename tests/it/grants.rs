@@ -14,7 +14,7 @@ use calgate::store::users::{self, Actor};
 use calgate::store::{self, Tx, declared, homes, unified};
 use calgate::sync::write::{self, Condition, Place, Refusal};
 
-use crate::kit::{self, NOW, event, on_both_engines};
+use crate::kit::{self, NOW, actor, event, on_both_engines};
 
 on_both_engines! {
     a_grant_is_a_calendar_in_the_others_home,
@@ -50,12 +50,6 @@ name = "bert"
 [[user.calendar]]
 name = "bert"
 "##;
-
-async fn actor(app: &App, name: &str) -> Actor {
-    let name = name.to_owned();
-    let user = app.store.read(move |tx| users::by_name(tx, &name)).await.expect("a read");
-    Actor::of(&user.expect("the user is there"))
-}
 
 /// Does something with a calendar that `who` opens.
 async fn with<T: Send + 'static>(

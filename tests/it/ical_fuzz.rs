@@ -7,21 +7,10 @@ use calgate::ical::{Component, Object};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+use crate::kit::Dice;
+
 #[path = "../fuzz/targets.rs"]
 mod targets;
-
-/// SplitMix64: the same numbers everywhere.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound.max(1) as u64) as usize
-    }
-}
 
 /// Every text in the fixtures that a calendar program might be sent, by name.
 fn corpus() -> Vec<(String, Vec<u8>)> {
@@ -73,25 +62,26 @@ const PIECES: [&str; 28] = [
     "\u{2028}",
 ];
 
-fn damaged(octets: &[u8], chance: &mut Chance) -> Vec<u8> {
+fn damaged(octets: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut below = |bound: usize| dice.below(bound as u64) as usize;
     let mut out = octets.to_vec();
-    for _ in 0..=chance.below(4) {
-        let at = chance.below(out.len() + 1);
-        match chance.below(6) {
+    for _ in 0..=below(4) {
+        let at = below(out.len() + 1);
+        match below(6) {
             0 => out.truncate(at),
-            1 if at < out.len() => out[at] = chance.below(256) as u8,
+            1 if at < out.len() => out[at] = below(256) as u8,
             2 => {
-                let end = (at + chance.below(40)).min(out.len());
+                let end = (at + below(40)).min(out.len());
                 out.drain(at..end);
             }
             3 => {
-                let end = (at + chance.below(200)).min(out.len());
+                let end = (at + below(200)).min(out.len());
                 let copy = out[at..end].to_vec();
-                let to = chance.below(out.len() + 1);
+                let to = below(out.len() + 1);
                 out.splice(to..to, copy);
             }
             _ => {
-                let piece = PIECES[chance.below(PIECES.len())];
+                let piece = PIECES[below(PIECES.len())];
                 out.splice(at..at, piece.bytes());
             }
         }
@@ -103,9 +93,9 @@ fn damaged(octets: &[u8], chance: &mut Chance) -> Vec<u8> {
 fn run(target: &str, inputs: &[(String, Vec<u8>)], copies: usize) {
     let (_, target) = targets::TARGETS.iter().find(|(name, _)| *name == target).unwrap();
     for (nth, (name, octets)) in inputs.iter().enumerate() {
-        let mut chance = Chance(nth as u64);
+        let mut dice = Dice(nth as u64);
         for copy in 0..=copies {
-            let input = if copy == 0 { octets.clone() } else { damaged(octets, &mut chance) };
+            let input = if copy == 0 { octets.clone() } else { damaged(octets, &mut dice) };
             let done = std::panic::catch_unwind(|| target(&input));
             assert!(done.is_ok(), "{name}, copy {copy}: {}", String::from_utf8_lossy(&input));
         }
@@ -147,14 +137,14 @@ fn any_zone() {
 
 #[test]
 fn any_filter() {
-    let mut chance = Chance(7);
+    let mut dice = Dice(7);
     let inputs: Vec<_> = corpus()
         .into_iter()
         .flat_map(|(name, octets)| {
             (0..4)
                 .map(|_| {
                     let said: Vec<u8> =
-                        (0..24).map(|_| chance.below(256) as u8).map(|b| if b == b'\n' { 0 } else { b }).collect();
+                        (0..24).map(|_| dice.below(256) as u8).map(|b| if b == b'\n' { 0 } else { b }).collect();
                     (name.clone(), [said.as_slice(), b"\n", &octets].concat())
                 })
                 .collect::<Vec<_>>()
@@ -180,9 +170,9 @@ fn any_json() {
 /// Each object beside a damaged copy of itself: what is left of the copy is a change.
 #[test]
 fn any_change() {
-    let mut chance = Chance(11);
+    let mut dice = Dice(11);
     let beside = |(name, octets): (String, Vec<u8>)| {
-        let other = damaged(&octets, &mut chance);
+        let other = damaged(&octets, &mut dice);
         (name, [octets.as_slice(), b"---\n", &other].concat())
     };
     let inputs: Vec<_> = corpus().into_iter().map(beside).collect();

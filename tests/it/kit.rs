@@ -1,19 +1,26 @@
-//! What every room's tests build with: a store on either engine, a configuration, an app on a clock that stands still.
+//! What every room's tests build with: a store on either engine, a configuration, an app on a clock that stands still, who
+//! asks it, and numbers that are drawn.
 
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once};
 
+use bytes::Bytes;
 use calgate::app::App;
+use calgate::body::Body;
 use calgate::clock::Clock;
 use calgate::config::{self, Config};
+use calgate::dav;
 use calgate::ical::{Instant, Object};
 use calgate::ids::{Name, Seq};
 use calgate::secrets::Secrets;
 use calgate::store::calendars::Calendar;
+use calgate::store::users::{self, Actor};
 use calgate::store::walk::{Parts, Walk};
 use calgate::store::{self, Store, Tx};
+use http::{Request, Response};
+use http_body_util::BodyExt;
 
 /// 2026-06-01T00:00:00Z, where the clock of every test stands at first.
 pub const NOW: Instant = Instant(1_780_272_000);
@@ -113,6 +120,65 @@ pub fn config(url: &str, text: &str) -> Config {
 /// An app on that storage and configuration, with a clock that stands at [`NOW`].
 pub async fn app(url: &str, text: &str) -> Arc<App> {
     App::open(config(url, text), Secrets::ephemeral(), Clock::held(NOW)).await.expect("the app opens")
+}
+
+/// A user of the app, as one who asks.
+pub async fn actor(app: &App, name: &str) -> Actor {
+    let name = name.to_owned();
+    let user = app.store.read(move |tx| users::by_name(tx, &name)).await.expect("a read");
+    Actor::of(&user.expect("the user is there"))
+}
+
+/// What the DAV face answers, page by page as it comes.
+pub async fn ask(
+    app: &Arc<App>,
+    actor: &Actor,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Response<Body> {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request");
+    dav::handle(app, actor, request).await
+}
+
+/// An answer as a whole.
+pub async fn whole(answer: Response<Body>) -> Response<Bytes> {
+    let (head, body) = answer.into_parts();
+    Response::from_parts(head, body.collect().await.expect("nothing cuts it").to_bytes())
+}
+
+/// SplitMix64: from a seed the same numbers everywhere.
+pub struct Dice(pub u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    /// From `low` to `high`, both included.
+    pub fn number(&mut self, low: i64, high: i64) -> i64 {
+        low + self.below((high - low + 1) as u64) as i64
+    }
+
+    pub fn chance(&mut self, percent: i64) -> bool {
+        self.number(1, 100) <= percent
+    }
+
+    pub fn of<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.below(all.len() as u64) as usize].clone()
+    }
 }
 
 /// A VEVENT: `lines` are its content lines besides UID and DTSTAMP.

@@ -19,6 +19,7 @@ mod ical_jcal;
 mod ical_redact;
 mod ical_rules;
 mod kit;
+mod large;
 mod moves;
 mod provider;
 mod push;

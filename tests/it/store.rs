@@ -12,7 +12,7 @@ use calgate::store::resources::{self, Version};
 use calgate::store::subscriptions::{self, State, Subject};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::{Parts, Walk};
-use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, unified};
+use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, shape, unified};
 use calgate::sync::write;
 
 use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
@@ -67,8 +67,7 @@ write_to = "one"
 "#;
 
 async fn anna(app: &App) -> Actor {
-    let user = app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
-    Actor::of(&user.expect("anna is there"))
+    kit::actor(app, "anna").await
 }
 
 /// Opens a calendar of anna's and does something with it in one transaction.
@@ -584,7 +583,7 @@ password = "sealed"
                 ..calendars::Given::default()
             };
             let id = calendars::mirror(tx, &account, "team", &RemoteId::from("/team/"), "Team", &given, NOW)?;
-            unified::reshape(tx, user, NOW)?;
+            shape::reshape(tx, user, NOW)?;
             Ok::<_, store::Error>(id)
         });
         made.await.expect("a mirror").expect("a free slug")

@@ -2,24 +2,25 @@
 //! way there is. Whenever it is quiet each holds what a PROPFIND lists, and a token is refused when what it stands for was
 //! forgotten or made anew, and only then.
 //!
+//! A transaction has so little room that all calendars are large: they are filled in steps, between which all else happens.
+//!
 //! All follows from a seed. `CALGATE_TEST_SEED` and `CALGATE_TEST_STEPS` ask for another one, and for more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use calgate::app::App;
-use calgate::dav;
 use calgate::ids::{CalendarId, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::grants::{self, May, NotGranted};
+use calgate::store::jobs::{self, Duty};
+use calgate::store::shape::{self, Step};
 use calgate::store::users::{self, Actor};
 use calgate::store::walk::{Parts, Walk};
 use calgate::store::{self, Tx, prune};
-use http::{Method, Request, StatusCode};
-use http_body_util::BodyExt;
+use http::StatusCode;
 
-use crate::kit;
+use crate::kit::{self, Dice};
 
 kit::on_both_engines![who_follows_the_token_holds_what_is_listed];
 
@@ -43,23 +44,8 @@ email = "bert@example.com"
 "#;
 
 const DAY: i64 = 86_400;
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % bound
-    }
-
-    fn of<T: Copy>(&mut self, all: &[T]) -> T {
-        all[self.below(all.len() as u64) as usize]
-    }
-}
+/// Objects that one transaction has room for beside what it is about.
+const ROOM: usize = 3;
 
 /// What was done, for who has to find out why.
 struct Steps {
@@ -123,7 +109,7 @@ struct Model {
     dice: Dice,
     steps: Steps,
     clients: Vec<Client>,
-    /// The number of the last tombstone that was forgotten, by the making of the calendar: ids are used again.
+    /// The number of the last tombstone that was forgotten, by the making of the calendar.
     forgotten: BTreeMap<i64, Seq>,
     /// How often each thing happened, so that nothing is tested by never happening.
     count: BTreeMap<&'static str, u32>,
@@ -132,9 +118,7 @@ struct Model {
 
 impl Model {
     async fn actor(&self, name: &str) -> Actor {
-        let name = name.to_owned();
-        let user = self.app.store.read(move |tx| users::by_name(tx, &name)).await.expect("a read");
-        Actor::of(&user.expect("the user is there"))
+        kit::actor(&self.app, name).await
     }
 
     fn happened(&mut self, what: &'static str) {
@@ -149,14 +133,8 @@ impl Model {
         headers: &[(&str, &str)],
         body: &str,
     ) -> (StatusCode, String) {
-        let mut request = Request::builder().method(Method::from_bytes(method.as_bytes()).expect("a method")).uri(path);
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Bytes::copy_from_slice(body.as_bytes())).expect("a request");
-        let answer = dav::handle(&self.app, &self.actor(user).await, request).await;
-        let (head, body) = answer.into_parts();
-        let body = body.collect().await.expect("nothing cuts it").to_bytes();
+        let answer = kit::ask(&self.app, &self.actor(user).await, method, path, headers, body).await;
+        let (head, body) = kit::whole(answer).await.into_parts();
         self.steps.done.push(format!("{user}: {method} {path} {headers:?} → {}", head.status.as_u16()));
         assert!(!head.status.is_server_error() || head.status == StatusCode::INSUFFICIENT_STORAGE);
         (head.status, String::from_utf8(body.to_vec()).expect("UTF-8"))
@@ -301,6 +279,53 @@ impl Model {
         });
         let done: Result<(), NotGranted> = done.await;
         done.expect("it is granted");
+    }
+
+    /// So many transactions of the duty that fills calendars, of any that waits.
+    async fn fill(&mut self, steps: u64) {
+        let now = self.app.clock.now();
+        for _ in 0..steps {
+            let waiting = self.app.store.read(shape::waiting).await.expect("a read");
+            if waiting.is_empty() {
+                return;
+            }
+            let id = self.dice.of(&waiting);
+            let step = self.app.store.write(move |tx| {
+                let lease = jobs::claim_this(tx, Duty::Shape, "model/1", now)?.expect("nobody else has it");
+                let step = shape::step(tx, &lease, id, now)?;
+                jobs::finish(tx, &lease, jobs::NEVER, false)?;
+                Ok::<_, store::Error>(step)
+            });
+            let step = step.await.expect("a step");
+            assert!(matches!(step, Step::More | Step::Done), "{step:?}");
+            self.steps.done.push(format!("{id} is filled: {step:?}"));
+            self.happened(if step == Step::More { "filled in part" } else { "filled" });
+        }
+    }
+
+    /// What was filled in steps is what would be made of everything at once.
+    async fn is_as_if_made_at_once(&mut self) {
+        let numbers = async || {
+            let read = self.app.store.read(|tx| {
+                tx.query("SELECT id, seq, live FROM resources ORDER BY id", &[], |row| {
+                    Ok((row.int(0)?, row.int(1)?, row.int(2)?))
+                })
+            });
+            let numbers: store::Result<Vec<(i64, i64, i64)>> = read.await;
+            numbers.expect("a read")
+        };
+        let (before, now) = (numbers().await, self.app.clock.now());
+        self.app.store.set_room(1_000_000);
+        let anew = self.app.store.write(move |tx| {
+            tx.execute("UPDATE calendars SET shape = 'another' WHERE source = 'unified'", &[])?;
+            for user in users::list(tx)? {
+                shape::reshape(tx, user.id, now)?;
+            }
+            Ok::<_, store::Error>(())
+        });
+        anew.await.expect("all is made anew");
+        self.app.store.set_room(ROOM);
+        assert_eq!(numbers().await, before);
     }
 
     /// What was deleted more than a day ago is forgotten, and all but the last few whenever it was.
@@ -456,29 +481,37 @@ impl Model {
         let before = self.making().await;
         let roll = self.dice.below(100);
         match roll {
-            0..50 => self.write().await,
-            50..85 => {
+            0..46 => self.write().await,
+            46..78 => {
                 let who = self.dice.below(self.clients.len() as u64) as usize;
                 let limit = self.limit();
                 self.ask(who, limit).await;
             }
-            85..91 => self.prune().await,
-            91..93 => {
+            78..82 => self.prune().await,
+            82..90 => {
+                let steps = 1 + self.dice.below(4);
+                self.fill(steps).await;
+            }
+            90..91 => {
                 let hours = 1 + self.dice.below(40);
                 self.app.clock.advance(hours as i64 * 3600);
                 self.steps.done.push(format!("{hours} hours go by"));
             }
-            93..94 => self.come_and_go().await,
+            91..94 => self.come_and_go().await,
             94..95 => self.reload().await,
             95..96 => self.share().await,
             _ => self.quiet().await,
         }
-        // Nothing else makes a calendar another one.
+        // Nothing else makes a calendar another one, or lets it be seen.
         let after = self.making().await;
-        if !(93..96).contains(&roll) {
-            assert_eq!(before, after, "a calendar became another one");
-        } else if before != after {
-            self.happened("made anew");
+        let gone = before.iter().zip(&after).any(|(before, after)| before.is_some() && after.is_none());
+        match roll {
+            _ if before == after => {}
+            82..=89 if !gone => self.happened("in sight"),
+            91..=93 if !gone => self.happened("made anew"),
+            94..=95 if gone => self.happened("out of sight"),
+            91..=95 => {}
+            _ => panic!("a calendar became another one: {before:?}, {after:?}"),
         }
     }
 }
@@ -522,10 +555,13 @@ async fn who_follows_the_token_holds_what_is_listed(url: String) {
         count: BTreeMap::new(),
         revision: 0,
     };
+    model.app.store.set_room(ROOM);
     model.share().await;
     for _ in 0..steps {
         model.step().await;
     }
+    model.fill(u64::MAX).await;
+    model.is_as_if_made_at_once().await;
     model.quiet().await;
     let needed = [
         "created",
@@ -537,6 +573,9 @@ async fn who_follows_the_token_holds_what_is_listed(url: String) {
         "removed",
         "made",
         "made anew",
+        "filled in part",
+        "out of sight",
+        "in sight",
         "forgotten",
         "refused, forgotten",
         "refused, made anew",

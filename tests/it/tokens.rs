@@ -37,8 +37,7 @@ name = "ben"
 "#;
 
 async fn anna(app: &App) -> Actor {
-    let user = app.store.read(|tx| users::by_name(tx, "anna")).await.expect("a read");
-    Actor::of(&user.expect("anna is there"))
+    kit::actor(app, "anna").await
 }
 
 /// Does something in one transaction for anna.

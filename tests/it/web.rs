@@ -18,7 +18,7 @@ use calgate::ical::{Instant, Kind, Object};
 use calgate::ids::{Name, RemoteId};
 use calgate::secrets::{self, Secret, Secrets};
 use calgate::store::resources::{self, Version};
-use calgate::store::{self, Tx, accounts, app_passwords, calendars, instances, unified, users};
+use calgate::store::{self, Tx, accounts, app_passwords, calendars, instances, shape, users};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -1305,7 +1305,7 @@ async fn a_declined_invitation_is_free_under_every_mask() {
             let list: Vec<String> = list.iter().map(|a| (*a).to_owned()).collect();
             accounts::set_addresses(tx, work.id, &list)?;
             instances::reindex_user(tx, anna.id)?;
-            unified::reshape(tx, anna.id, NOW)
+            shape::reshape(tx, anna.id, NOW)
         })
         .await;
     };

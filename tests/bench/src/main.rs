@@ -143,65 +143,100 @@ struct Bench {
 }
 
 const NAMES: [&str; 5] = ["calgate", "floor-sqlite", "floor-static", "Radicale", "Xandikos"];
+/// The first of them are not peers: they are measured with eight connections too, and have to answer rightly.
+const OURS: usize = 3;
 
 impl Bench {
     fn calgate(&self) -> &Server {
         self.servers[0].as_ref().expect("calgate was started")
     }
 
-    /// Measures one line on every server; `op` makes the request and the check for one of them.
-    fn line(&mut self, name: &str, size: usize, op: impl Fn(&Server, usize) -> Result<Op, String>) {
+    /// One line: what `measured` says of each of the first `servers` servers, unless other lines are asked for.
+    fn row(
+        &mut self,
+        name: &str,
+        size: usize,
+        servers: usize,
+        mut measured: impl FnMut(&Server, usize) -> Result<Cell, String>,
+    ) {
         let title = if size == 0 { name.to_owned() } else { format!("{name}, {size}") };
         if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
             return;
         }
         eprintln!("{title}");
         let mut cells: [Cell; 5] = Default::default();
-        for (at, server) in self.servers.iter().enumerate() {
+        for (at, server) in self.servers.iter().enumerate().take(servers) {
             let Some(server) = server else { continue };
-            match timed(server, op(server, at), at < 3, self.bounds) {
+            match measured(server, at) {
                 Ok(cell) => cells[at] = cell,
                 Err(why) => {
                     eprintln!("  {}: {why}", NAMES[at]);
                     let note = format!("{title}: {}: {why}", NAMES[at]);
                     // Others may answer as they like; we may not.
-                    if at < 3 { self.wrong.push(note) } else { self.notes.push(note) }
+                    if at < OURS { self.wrong.push(note) } else { self.notes.push(note) }
                 }
             }
         }
         self.lines.push(Line { name: title, goal: goal(name), cells });
     }
 
-    /// Measures requests that are never the same, so that only their status tells whether they were right.
+    /// Measures one line on every server; `op` makes the request and the check for one of them.
+    fn line(&mut self, name: &str, size: usize, op: impl Fn(&Server, usize) -> Result<Op, String>) {
+        let bounds = self.bounds;
+        self.row(name, size, NAMES.len(), |server, at| timed(server, op(server, at), at < OURS, bounds));
+    }
+
+    /// Measures requests that are never the same, so that only their status tells whether they were right: those of the
+    /// numbers from `from` on, at most `most` for each number of connections.
     fn writes(
         &mut self,
         name: &str,
         size: usize,
         make: &(dyn Fn(&Server, usize) -> Request + Sync),
         from: &[AtomicUsize; 5],
+        most: impl Fn(usize) -> usize,
     ) {
-        let title = format!("{name}, {size}");
-        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
-            return;
-        }
-        eprintln!("{title}");
-        let mut cells: [Cell; 5] = Default::default();
-        for (at, server) in self.servers.iter().enumerate() {
-            let Some(server) = server else { continue };
-            let few = Bounds { time: self.bounds.time, requests: if at < 3 { usize::MAX } else { 10 } };
+        let time = self.bounds.time;
+        self.row(name, size, NAMES.len(), |server, at| {
             // A number is never used twice on one server: the same text again would be no change.
             let make = |_| make(server, from[at].fetch_add(1, Ordering::Relaxed));
-            let one = measure(server, 1, few, &make);
-            let eight = if at < 3 { Some(measure(server, 8, few, &make)) } else { None };
-            match (one, eight.transpose()) {
-                (Ok(one), Ok(eight)) => cells[at] = Cell { one: Some(one), eight },
-                (Err(e), _) | (_, Err(e)) => {
-                    let note = format!("{title}: {}: {e}", NAMES[at]);
-                    if at < 3 { self.wrong.push(note) } else { self.notes.push(note) }
-                }
+            match most(at) {
+                0 => Ok(Cell::default()),
+                requests => one_and_eight(server, Bounds { time, requests }, at < OURS, &make),
             }
-        }
-        self.lines.push(Line { name: title, goal: goal(name), cells });
+        });
+    }
+
+    /// Many clients at once, each with a connection of its own, as fast as they are answered.
+    fn many(&mut self, name: &str, size: usize, clients: usize, expected: &Expected) {
+        let bounds = self.bounds;
+        // The peers answer a handful of requests at a time, and would be measured by how they queue.
+        self.row(name, size, 2, |server, _| {
+            let token = ops::token(server, expected)?;
+            let figures = measure(server, clients, bounds, &|n| ops::mixed(server, expected, &token, n));
+            Ok(Cell { one: None, eight: Some(figures.map_err(|e| e.to_string())?) })
+        });
+    }
+
+    /// A thousand clients that each ask once a second.
+    fn paced(&mut self, expected: &Expected) {
+        let name = "mixed_paced, 1000 clients at 1000/s";
+        let time = self.bounds.time.max(Duration::from_secs(4));
+        let mut told = Vec::new();
+        self.row(name, 0, 2, |server, at| {
+            let token = ops::token(server, expected)?;
+            let make = |n: usize| ops::mixed(server, expected, &token, 20_000_000 + n);
+            let (figures, held) =
+                measure::paced(server, 1000, Duration::from_secs(1), time, &make).map_err(|e| e.to_string())?;
+            told.push(format!(
+                "{name}: {}: {:.1} % of a core, {:.1} KiB more memory a connection",
+                NAMES[at],
+                figures.cpu.as_secs_f64() * figures.rate * 100.0,
+                held as f64 / 1000.0 / 1024.0
+            ));
+            Ok(Cell { one: None, eight: Some(figures) })
+        });
+        self.notes.extend(told);
     }
 }
 
@@ -273,13 +308,13 @@ fn bench(arguments: &Arguments) -> Result<Wrong, Error> {
             Ok(ops::sync_of_ten(server, each, &token, changed))
         });
         let from = || std::array::from_fn(|_| AtomicUsize::new(size));
-        bench.writes("put_update", size, &|server, number| ops::update(server, each, number), &from());
+        let most = |at| if at < OURS { usize::MAX } else { 10 };
+        bench.writes("put_update", size, &|server, number| ops::update(server, each, number), &from(), most);
         let created = from();
-        bench.writes("put_new", size, &|server, number| ops::create(server, &each.calendar, number), &created);
-        // As many as were made, and no more.
-        let made: Vec<usize> = created.iter().map(|next| next.load(Ordering::Relaxed)).collect();
-        let back: [AtomicUsize; 5] = from();
-        bench.deletes("delete", size, &|server, number| ops::delete(server, &each.calendar, number), &back, &made);
+        bench.writes("put_new", size, &|server, number| ops::create(server, &each.calendar, number), &created, most);
+        // As many as were made, and no more: half of them one by one, the others by eight.
+        let half = |at: usize| (created[at].load(Ordering::Relaxed) - size) / 2;
+        bench.writes("delete", size, &|server, number| ops::delete(server, &each.calendar, number), &from(), half);
         bench.many("mixed, 100 clients", size, 100, each);
         if size > 1_000 {
             bench.paced(each);
@@ -302,105 +337,6 @@ fn bench(arguments: &Arguments) -> Result<Wrong, Error> {
     }
     print(&bench, &memory, begun.elapsed());
     Ok(bench.wrong)
-}
-
-impl Bench {
-    /// Like [`Bench::writes`], but ends with what there is to remove.
-    fn deletes(
-        &mut self,
-        name: &str,
-        size: usize,
-        make: &(dyn Fn(&Server, usize) -> Request + Sync),
-        from: &[AtomicUsize; 5],
-        made: &[usize],
-    ) {
-        let title = format!("{name}, {size}");
-        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
-            return;
-        }
-        eprintln!("{title}");
-        let mut cells: [Cell; 5] = Default::default();
-        for (at, server) in self.servers.iter().enumerate() {
-            let Some(server) = server else { continue };
-            // Half of them one by one, the others by eight.
-            let half = (made[at] - size) / 2;
-            if half == 0 {
-                continue;
-            }
-            let bounds = Bounds { time: self.bounds.time, requests: half };
-            let make = |_| make(server, from[at].fetch_add(1, Ordering::Relaxed));
-            let one = measure(server, 1, bounds, &make);
-            let eight = if at < 3 { Some(measure(server, 8, bounds, &make)) } else { None };
-            match (one, eight.transpose()) {
-                (Ok(one), Ok(eight)) => cells[at] = Cell { one: Some(one), eight },
-                (Err(e), _) | (_, Err(e)) => {
-                    let note = format!("{title}: {}: {e}", NAMES[at]);
-                    if at < 3 { self.wrong.push(note) } else { self.notes.push(note) }
-                }
-            }
-        }
-        self.lines.push(Line { name: title, goal: goal(name), cells });
-    }
-
-    /// Many clients at once, each with a connection of its own, as fast as they are answered.
-    fn many(&mut self, name: &str, size: usize, clients: usize, expected: &Expected) {
-        let title = format!("{name}, {size}");
-        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
-            return;
-        }
-        eprintln!("{title}");
-        let mut cells: [Cell; 5] = Default::default();
-        // The peers answer a handful of requests at a time, and would be measured by how they queue.
-        for (at, server) in self.servers.iter().enumerate().take(2) {
-            let Some(server) = server else { continue };
-            let done = ops::token(server, expected).and_then(|token| {
-                measure(server, clients, self.bounds, &|n| ops::mixed(server, expected, &token, n))
-                    .map_err(|e| e.to_string())
-            });
-            match done {
-                Ok(figures) => cells[at].eight = Some(figures),
-                Err(e) => self.wrong.push(format!("{title}: {}: {e}", NAMES[at])),
-            }
-        }
-        self.lines.push(Line { name: title, goal: goal(name), cells });
-    }
-
-    /// A thousand clients that each ask once a second.
-    fn paced(&mut self, expected: &Expected) {
-        let title = "mixed_paced, 1000 clients at 1000/s";
-        if self.only.as_deref().is_some_and(|part| !title.contains(part)) {
-            return;
-        }
-        eprintln!("{title}");
-        let mut cells: [Cell; 5] = Default::default();
-        for (at, server) in self.servers.iter().enumerate().take(2) {
-            let Some(server) = server else { continue };
-            let done = ops::token(server, expected).and_then(|token| {
-                let make = |n: usize| ops::mixed(server, expected, &token, 20_000_000 + n);
-                measure::paced(
-                    server,
-                    1000,
-                    Duration::from_secs(1),
-                    self.bounds.time.max(Duration::from_secs(4)),
-                    &make,
-                )
-                .map_err(|e| e.to_string())
-            });
-            match done {
-                Ok((figures, held)) => {
-                    let each = held as f64 / 1000.0 / 1024.0;
-                    self.notes.push(format!(
-                        "{title}: {}: {:.1} % of a core, {each:.1} KiB more memory a connection",
-                        NAMES[at],
-                        figures.cpu.as_secs_f64() * figures.rate * 100.0
-                    ));
-                    cells[at].eight = Some(figures);
-                }
-                Err(e) => self.wrong.push(format!("{title}: {}: {e}", NAMES[at])),
-            }
-        }
-        self.lines.push(Line { name: title.to_owned(), goal: None, cells });
-    }
 }
 
 /// Everything in every calendar, with its data, by eight clients.
@@ -427,7 +363,16 @@ fn timed(server: &Server, op: Result<Op, String>, eight: bool, bounds: Bounds) -
         });
     }
     let bounds = Bounds { requests: if eight { bounds.requests } else { 20 }, ..bounds };
-    let again = |connections| measure(server, connections, bounds, &|_| op.request.clone()).map_err(|e| e.to_string());
+    one_and_eight(server, bounds, eight, &|_| op.request.clone())
+}
+
+fn one_and_eight(
+    server: &Server,
+    bounds: Bounds,
+    eight: bool,
+    make: &(dyn Fn(usize) -> Request + Sync),
+) -> Result<Cell, String> {
+    let again = |connections| measure(server, connections, bounds, make).map_err(|e| e.to_string());
     Ok(Cell { one: Some(again(1)?), eight: if eight { Some(again(8)?) } else { None } })
 }
 

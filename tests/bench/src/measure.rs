@@ -61,7 +61,11 @@ pub fn measure(
         let threads: Vec<_> = (0..connections).map(|_| scope.spawn(one)).collect();
         threads.into_iter().map(|t| t.join().expect("a loop does not panic")).collect()
     });
-    let (took, cpu) = (begun.elapsed(), server.cpu() - before);
+    figures(loops, begun.elapsed(), server.cpu() - before)
+}
+
+/// Of what each loop took for each request, all together `took` and `cpu` of the server.
+fn figures(loops: Vec<io::Result<Vec<Duration>>>, took: Duration, cpu: Duration) -> io::Result<Figures> {
     let mut times = Vec::new();
     for each in loops {
         times.extend(each?);
@@ -122,18 +126,6 @@ pub fn paced(
         counted.wait();
         threads.into_iter().map(|t| t.join().expect("a loop does not panic")).collect()
     });
-    let (took, cpu) = (begun.elapsed(), server.cpu() - before);
-    let mut times = Vec::new();
-    for each in loops {
-        times.extend(each?);
-    }
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
-    let figures = Figures {
-        cpu: cpu / times.len() as u32,
-        p50: at(0.5),
-        p99: at(0.99),
-        rate: times.len() as f64 / took.as_secs_f64(),
-    };
+    let figures = figures(loops, begun.elapsed(), server.cpu() - before)?;
     Ok((figures, held))
 }

@@ -7,31 +7,7 @@ use jiff::tz::TimeZone;
 use super::brute::{
     self, Alarm, Ask, DAY, Entry, Freq, Instance, Length, Line, Rule, Thing, Time, Trigger, Zone, civil,
 };
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From `low` to `high`, both included.
-    fn number(&mut self, low: i64, high: i64) -> i64 {
-        low + (self.next() % (high - low + 1) as u64) as i64
-    }
-
-    fn chance(&mut self, percent: i64) -> bool {
-        self.number(1, 100) <= percent
-    }
-
-    fn of<T: Clone>(&mut self, all: &[T]) -> T {
-        all[self.number(0, all.len() as i64 - 1) as usize].clone()
-    }
-}
+use crate::kit::Dice;
 
 /// What is moved, taken away or asked for lies before this: what recurs for ever happens once more before the horizon.
 const LATEST: i64 = (brute::HORIZON - 2 * 366) * DAY;
