@@ -18,6 +18,8 @@ use super::{Error, Result, Work, schema};
 const READERS: usize = 2;
 /// Connections beside those of the threads, see `Store::glance`: as many as threads serve requests, within bounds.
 const IDLE: std::ops::RangeInclusive<usize> = 2..=8;
+/// KiB of pages that all connections which read keep together, however many there are.
+const READERS_CACHE: usize = 16 << 10;
 /// Transactions that one sync to disk may carry.
 const GROUP: usize = 128;
 
@@ -71,9 +73,12 @@ pub(super) fn open(file: Option<&Path>) -> Result<Connection> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(error)?;
     db.set_prepared_statement_cache_capacity(256);
     // FULL: what was acknowledged survives power loss; group commit keeps it fast.
+    // The file is not mapped: pages of it would count as ours, once for each connection in what `ps` shows, until they are
+    // as many as the file has; and a disk that fails would end the process instead of one read. To copy a page out of the
+    // kernel's cache costs no more than to map it, where what is looked at again stands in our own.
     db.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
-         PRAGMA cache_size = -16384; PRAGMA mmap_size = 1073741824; PRAGMA temp_store = MEMORY;",
+         PRAGMA cache_size = -16384; PRAGMA mmap_size = 0; PRAGMA temp_store = MEMORY;",
     )
     .map_err(|e| match file {
         Some(file) if e.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
@@ -163,11 +168,11 @@ fn plain(db: &Connection, sql: &str) -> Result<()> {
     db.prepare_cached(sql).and_then(|mut s| s.execute([])).map(|_| ()).map_err(error)
 }
 
-/// A connection that does not write. What it reads is in the mapped file, all but what stands in the log still: so it
-/// needs little memory of its own.
+/// A connection that does not write.
 fn reader(file: Option<&Path>) -> Result<Connection> {
     let db = open(file)?;
-    db.execute_batch("PRAGMA cache_size = -1024; PRAGMA query_only = ON;").map_err(error)?;
+    let cache = READERS_CACHE / (READERS + idle_connections());
+    db.execute_batch(&format!("PRAGMA cache_size = -{cache}; PRAGMA query_only = ON;")).map_err(error)?;
     Ok(db)
 }
 
@@ -176,8 +181,12 @@ pub(super) struct Idle(Connection);
 
 /// The connections for `Store::glance`.
 pub(super) fn idle(file: &Path) -> Result<Vec<Idle>> {
+    (0..idle_connections()).map(|_| reader(Some(file)).map(Idle)).collect()
+}
+
+fn idle_connections() -> usize {
     let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
-    (0..threads.clamp(*IDLE.start(), *IDLE.end())).map(|_| reader(Some(file)).map(Idle)).collect()
+    threads.clamp(*IDLE.start(), *IDLE.end())
 }
 
 impl Idle {

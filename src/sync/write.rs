@@ -195,7 +195,11 @@ fn state_of(tx: &mut Tx<'_>, actor: &Actor, about: &About) -> Result<Option<Stat
             None => Ok(None),
         },
         About::Calendar { owner, slug } => Ok(open(owner, slug)?.map(|calendar| State::Token(calendar.token()))),
-        About::Home { owner } if *owner == actor.name => Ok(Some(State::Token(homes::home(tx, actor.user)?.token()))),
+        About::Home { owner } if *owner == actor.name => match homes::own(tx, actor) {
+            Ok(home) => Ok(Some(State::Token(home.token()))),
+            Err(Denied::Store(e)) => Err(e),
+            Err(_) => Ok(None),
+        },
         About::This | About::Home { .. } | About::Nothing => Ok(None),
     }
 }

@@ -1,9 +1,10 @@
 //! Who is asking: Basic (RFC 7617) → [`Actor`].
 //!
-//! Three ways, the cheap ones first. A login that was right in the last minute is known by its HMAC. An app password is
-//! found by its keyed hash, in one read. Only then the user's password is tried, which costs tens of milliseconds: behind
-//! a count of wrong tries, two at a time. So nobody can make the server hash for them, and nobody's wrong tries lock
-//! out an app password or a login that is known.
+//! Three ways, the cheap ones first. A login that was right before is known by its HMAC, and once a minute it is looked
+//! whether its user has the same password still. An app password is found by its keyed hash, in one read. Only then the
+//! user's password is tried, which costs tens of milliseconds: behind a count of wrong tries, two at a time, and once for
+//! all who send the same at that time. So nobody can make the server hash for them, and nobody's wrong tries lock out an
+//! app password or a login that is known.
 //!
 //! How long something taken away still works: an app password that was revoked, a password that was changed and a user
 //! that was removed (by a command, which is another process) for at most [`UNSEEN`] seconds more; after a reload of the
@@ -18,7 +19,7 @@ use base64::Engine;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard, Semaphore};
 
 use super::throttle::{Block, Throttle};
 use super::{Web, say, say_later, store_trouble};
@@ -32,8 +33,6 @@ use crate::store::{self, app_passwords};
 
 /// Seconds for which a right login is not looked at again.
 const UNSEEN: i64 = 60;
-/// Seconds after which a password is hashed again.
-const VERIFIED: i64 = 300;
 /// Right logins remembered at most.
 const KNOWN: usize = 10_000;
 /// Password hashes computed at one time, and requests that wait for one; each takes 19 MiB.
@@ -57,6 +56,8 @@ pub(super) struct Doors {
     /// For the fingerprints of right logins. As long as the process lives, and nowhere else.
     key: [u8; 32],
     known: Mutex<Known>,
+    /// The logins that are being tried, see [`Turn`].
+    trying: Mutex<HashMap<Fingerprint, Arc<AsyncMutex<()>>>>,
     wrong_by_user: Throttle<(Block, Fingerprint)>,
     wrong_by_block: Throttle<Block>,
     hashing: Arc<Semaphore>,
@@ -78,10 +79,28 @@ struct Login {
     actor: Actor,
     /// SHA-256 of the hash it fitted; `None`: it was an app password, which is looked up anew instead.
     fitted: Option<[u8; 32]>,
-    /// When the password was hashed.
-    verified: Instant,
     /// When the store was last asked.
     seen: Instant,
+}
+
+/// The turn to try a login. A client comes with several connections at once; were each of them tried for itself, they
+/// would compute the same hash side by side, and count as many tries.
+struct Turn<'a> {
+    trying: &'a Mutex<HashMap<Fingerprint, Arc<AsyncMutex<()>>>>,
+    fingerprint: Fingerprint,
+    place: Option<Arc<AsyncMutex<()>>>,
+    held: Option<OwnedMutexGuard<()>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut trying = self.trying.lock().unwrap_or_else(PoisonError::into_inner);
+        drop((self.held.take(), self.place.take()));
+        // Whoever waits has a hold of it as well; the last one puts it away.
+        if trying.get(&self.fingerprint).is_some_and(|place| Arc::strong_count(place) == 1) {
+            trying.remove(&self.fingerprint);
+        }
+    }
 }
 
 /// What was sent.
@@ -96,6 +115,7 @@ impl Doors {
         Doors {
             key: secrets::random(),
             known: Mutex::default(),
+            trying: Mutex::default(),
             wrong_by_user: Throttle::new(10, 300),
             wrong_by_block: Throttle::new(60, 300),
             hashing: Arc::new(Semaphore::new(HASHING)),
@@ -137,6 +157,18 @@ impl Doors {
         self.known.lock().unwrap_or_else(PoisonError::into_inner).logins.remove(fingerprint);
     }
 
+    /// Waits for those who came with the same login before.
+    async fn turn(&self, fingerprint: Fingerprint) -> Turn<'_> {
+        let place = {
+            let mut trying = self.trying.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(trying.entry(fingerprint).or_default())
+        };
+        // Whole before it waits: who goes away while waiting leaves nothing behind.
+        let mut turn = Turn { trying: &self.trying, fingerprint, place: Some(Arc::clone(&place)), held: None };
+        turn.held = Some(place.lock_owned().await);
+        turn
+    }
+
     /// Whether the password fits. `None`: too many wait already.
     async fn fits(&self, password: Secret, phc: String) -> Option<bool> {
         struct Waiting<'a>(&'a AtomicUsize);
@@ -172,11 +204,17 @@ pub(super) async fn actor(web: &Web, address: IpAddr, headers: &HeaderMap) -> Re
     let now = web.app.clock.now();
     let config = web.app.config.load_full();
     let fingerprint = web.doors.fingerprint(&sent);
+    let fresh = || web.doors.known(&fingerprint, &config).filter(|login| within(login.seen, UNSEEN, now));
+    if let Some(login) = fresh() {
+        return Ok(login.actor);
+    }
+    let _turn = web.doors.turn(fingerprint).await;
+    // Tried by another connection meanwhile?
+    if let Some(login) = fresh() {
+        return Ok(login.actor);
+    }
     if let Some(login) = web.doors.known(&fingerprint, &config) {
-        if within(login.seen, UNSEEN, now) {
-            return Ok(login.actor);
-        }
-        if let Some(login) = seen_again(web, login, &sent, now).await? {
+        if let Some(login) = seen_again(web, login, now).await? {
             web.doors.remember(fingerprint, &config, login.clone());
             return Ok(login.actor);
         }
@@ -209,25 +247,15 @@ pub(super) async fn person(
     Ok(login.map(|login| login.actor))
 }
 
-/// The login as it is now, if its user is still there with the same password. It was right before, so it is no guess,
-/// and nobody's guesses can keep it out.
-async fn seen_again(
-    web: &Web,
-    login: Login,
-    sent: &Credentials,
-    now: Instant,
-) -> Result<Option<Login>, Response<Body>> {
+/// The login as it is now, if its user is still there with the same password. It was right for that very hash, so it is
+/// right for it now and needs not be hashed again; and it is no guess, so nobody's guesses can keep it out.
+async fn seen_again(web: &Web, login: Login, now: Instant) -> Result<Option<Login>, Response<Body>> {
     if login.fitted.is_none() {
         return Ok(None);
     }
     let user = user(&web.app, login.actor.name.clone()).await?;
-    let Some(user) = user.filter(|user| user.id == login.actor.user && fitted(user) == login.fitted) else {
-        return Ok(None);
-    };
-    if within(login.verified, VERIFIED, now) {
-        return Ok(Some(Login { seen: now, ..login }));
-    }
-    try_password(web, Some(user), sent.password.clone(), now).await
+    let same = user.filter(|user| user.id == login.actor.user && fitted(user) == login.fitted);
+    Ok(same.map(|user| Login { actor: Actor::of(&user), seen: now, ..login }))
 }
 
 /// What [`Login::fitted`] is of a user.
@@ -262,7 +290,7 @@ async fn by_app_password(web: &Web, sent: &Credentials, now: Instant) -> Result<
         });
     }
     let actor = Actor { may_write: !device.read_only, app_password: Some(device.id), ..Actor::of(&user) };
-    Ok(Some(Login { actor, fitted: None, verified: now, seen: now }))
+    Ok(Some(Login { actor, fitted: None, seen: now }))
 }
 
 /// `Ok(None)`: wrong.
@@ -303,12 +331,8 @@ async fn try_password(
     let fits = web.doors.fits(password, phc.unwrap_or_else(|| NOBODY.to_owned())).await.ok_or_else(|| {
         say_later(StatusCode::SERVICE_UNAVAILABLE, 5, "Too many log in at this moment. Try again soon.")
     })?;
-    Ok(user.filter(|_| fits && has_one).map(|user| Login {
-        actor: Actor::of(&user),
-        fitted: fitted(&user),
-        verified: now,
-        seen: now,
-    }))
+    let user = user.filter(|_| fits && has_one);
+    Ok(user.map(|user| Login { actor: Actor::of(&user), fitted: fitted(&user), seen: now }))
 }
 
 /// Whether `at` is less than `seconds` before `now`. A clock that was set back ends it.
@@ -451,6 +475,32 @@ mod tests {
         let cost = |phc: &str| phc.split('$').take(4).collect::<Vec<_>>().join("$");
         assert_eq!(cost(NOBODY), cost(&real));
         assert_eq!(secrets::check_phc(NOBODY), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn the_same_login_is_tried_by_one_at_a_time() {
+        let doors = Doors::new();
+        let (one, other) = ([1; 32], [2; 32]);
+        let first = doors.turn(one).await;
+        let second = doors.turn(other).await;
+        let mut third = Box::pin(doors.turn(one));
+        assert!(asked_once(&mut third).is_none());
+        // One that goes away while it waits.
+        let mut fourth = Box::pin(doors.turn(one));
+        assert!(asked_once(&mut fourth).is_none());
+        drop(fourth);
+        drop((first, second));
+        assert_eq!(doors.trying.lock().unwrap().len(), 1);
+        drop(third.await);
+        assert!(doors.trying.lock().unwrap().is_empty());
+    }
+
+    /// What a future gives when it is asked once.
+    fn asked_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+        match std::pin::Pin::new(future).poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {
+            std::task::Poll::Ready(done) => Some(done),
+            std::task::Poll::Pending => None,
+        }
     }
 
     #[tokio::test]

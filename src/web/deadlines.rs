@@ -36,7 +36,7 @@ impl Times {
 const STILL: Duration = Duration::from_secs(120);
 
 /// What an HTTP/2 connection begins with; no HTTP/1 method begins with it.
-const PREFACE: &[u8] = b"PRI";
+pub const PREFACE: [u8; 3] = *b"PRI";
 
 /// What the connection has to know of the requests on it.
 pub struct Requests {
@@ -101,17 +101,17 @@ pub struct Deadlines<S> {
 }
 
 impl<S> Deadlines<S> {
-    pub fn new(stream: S, requests: Arc<Requests>, times: Times) -> Deadlines<S> {
-        let now = Instant::now();
+    /// `begun`: since when the head of the first request may come.
+    pub fn new(stream: S, begun: Instant, requests: Arc<Requests>, times: Times) -> Deadlines<S> {
         Deadlines {
             stream,
             requests,
             times,
             preface: Some(0),
             begun: 0,
-            head_since: Some(now),
-            moved: now,
-            reading: Box::pin(sleep_until(now + times.head)),
+            head_since: Some(begun),
+            moved: begun,
+            reading: Box::pin(sleep_until(begun + times.head)),
             writing: None,
         }
     }
@@ -267,7 +267,7 @@ mod tests {
     fn pair() -> (Deadlines<DuplexStream>, DuplexStream, Arc<Requests>) {
         let (ours, theirs) = duplex(64);
         let requests = Arc::new(Requests::default());
-        (Deadlines::new(ours, Arc::clone(&requests), Times::of(&Limits::default())), theirs, requests)
+        (Deadlines::new(ours, Instant::now(), Arc::clone(&requests), Times::of(&Limits::default())), theirs, requests)
     }
 
     /// Reads for `seconds`: what came, or why it ended, or that it still waits.

@@ -162,8 +162,9 @@ async fn meet(
     mut stream: TcpStream,
     mut address: SocketAddr,
     certificate: &Certificate,
-    stop: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
 ) {
+    let begun = Instant::now();
     // What is to be sent is there as a whole, or page by page: waiting for more only delays it.
     let _ = stream.set_nodelay(true);
     let config = web.app.config.load_full();
@@ -186,13 +187,57 @@ async fn meet(
     };
     let tls = certificate.current(&config).await;
     drop(config);
-    match tls {
-        None => serve(web, stream, Peer { address, tls: false }, seat, times, stop).await,
-        Some(tls) => match timeout(times.head, TlsAcceptor::from(tls).accept(stream)).await {
-            Ok(Ok(stream)) => serve(web, stream, Peer { address, tls: true }, seat, times, stop).await,
-            Ok(Err(e)) => tracing::debug!("no TLS with a client: {e}"),
-            Err(_) => tracing::debug!("no TLS with a client: it was too slow"),
-        },
+    // Each part in a box of its own, so that a connection has no room for what is over, or for TLS that it has not.
+    let Some(tls) = tls else {
+        let version = tokio::select! {
+            version = timeout(times.head, spoken(&stream)) => version,
+            () = told(&mut stop) => return,
+        };
+        let Ok(version) = version else { return tracing::debug!("a client said nothing") };
+        let met = Met { begun, version, peer: Peer { address, tls: false }, seat, times };
+        return Box::pin(serve(web, stream, met, stop)).await;
+    };
+    match timeout(times.head, Box::pin(TlsAcceptor::from(tls).accept(stream))).await {
+        Ok(Ok(stream)) => {
+            let version = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Version::Http2,
+                Some(b"http/1.1") => Version::Http1,
+                _ => Version::Unknown,
+            };
+            let met = Met { begun: Instant::now(), version, peer: Peer { address, tls: true }, seat, times };
+            Box::pin(serve(web, stream, met, stop)).await;
+        }
+        Ok(Err(e)) => tracing::debug!("no TLS with a client: {e}"),
+        Err(_) => tracing::debug!("no TLS with a client: it was too slow"),
+    }
+}
+
+/// What is known of a connection when its first request comes.
+struct Met {
+    /// Since when the head of that request may come.
+    begun: Instant,
+    version: Version,
+    peer: Peer,
+    seat: Option<Seat>,
+    times: Times,
+}
+
+/// The HTTP of a connection.
+enum Version {
+    Http1,
+    Http2,
+    /// Found out from what comes.
+    Unknown,
+}
+
+/// What a client speaks, by its first bytes, which stay where they are. Where they are read to find out they come apart
+/// from the rest, and hyper makes its buffer twice as large for as long as the connection lives.
+async fn spoken(stream: &TcpStream) -> Version {
+    let mut first = [0; deadlines::PREFACE.len()];
+    match stream.peek(&mut first).await {
+        Ok(_) if first == deadlines::PREFACE => Version::Http2,
+        Ok(read @ 1..) if deadlines::PREFACE.starts_with(&first[..read]) => Version::Unknown,
+        _ => Version::Http1,
     }
 }
 
@@ -203,26 +248,22 @@ pub(super) struct Peer {
     pub tls: bool,
 }
 
-async fn serve<S>(
-    web: Arc<Web>,
-    stream: S,
-    peer: Peer,
-    seat: Option<Seat>,
-    times: Times,
-    mut stop: watch::Receiver<bool>,
-) where
+async fn serve<S>(web: Arc<Web>, stream: S, met: Met, mut stop: watch::Receiver<bool>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let Met { begun, version, peer, seat, times } = met;
     let requests = Arc::new(Requests::default());
-    let stream = TokioIo::new(Deadlines::new(stream, Arc::clone(&requests), times));
+    let stream = TokioIo::new(Deadlines::new(stream, begun, Arc::clone(&requests), times));
     // As long as nobody has logged in.
     let seat = Arc::new(Mutex::new(seat));
     let service = service_fn(move |request: Request<Incoming>| {
         let open = requests.begin();
         let (web, seat) = (Arc::clone(&web), Arc::clone(&seat));
-        async move { Ok::<_, Infallible>(answer(&web, peer, request, open, &seat).await) }
+        // Apart, and gone with the answer: hyper keeps room for what it is given here as long as the connection lives.
+        Box::pin(async move { Ok::<_, Infallible>(answer(&web, peer, request, open, &seat).await) })
     });
-    let protocol = protocol();
+    let protocol = protocol(version);
     let mut connection = pin!(protocol.serve_connection(stream, service));
     let done = tokio::select! {
         done = connection.as_mut() => done,
@@ -236,7 +277,7 @@ async fn serve<S>(
     }
 }
 
-fn protocol() -> auto::Builder<TokioExecutor> {
+fn protocol(version: Version) -> auto::Builder<TokioExecutor> {
     let mut protocol = auto::Builder::new(TokioExecutor::new());
     // hyper's own time for a head runs between requests too; deadlines.rs tells the two apart.
     protocol.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
@@ -248,7 +289,11 @@ fn protocol() -> auto::Builder<TokioExecutor> {
         .max_header_list_size(MAX_HEADER_LIST)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW);
-    protocol
+    match version {
+        Version::Http1 => protocol.http1_only(),
+        Version::Http2 => protocol.http2_only(),
+        Version::Unknown => protocol,
+    }
 }
 
 /// The body of an answer; while it is being written its request counts as open.
@@ -349,7 +394,7 @@ async fn answer(
     let path = shown(request.uri().path());
     let anonymous = !request.headers().contains_key(AUTHORIZATION);
 
-    let mut answer = match caught(router::route(web, peer, request)).await {
+    let mut answer = match caught(pin!(router::route(web, peer, request))).await {
         Some(answer) => answer,
         None => {
             // What it said may hold what is in a calendar: the hook of the process tells what can be told, and where.
@@ -430,8 +475,7 @@ fn shown(path: &str) -> String {
 }
 
 /// Runs `work`; `None`: it panicked, and the connection goes on.
-async fn caught<F: Future>(work: F) -> Option<F::Output> {
-    let mut work = pin!(work);
+async fn caught<F: Future>(mut work: Pin<&mut F>) -> Option<F::Output> {
     std::future::poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
@@ -483,8 +527,8 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("with {}", 1)
         };
-        assert_eq!(caught(async { 7 }).await, Some(7));
-        assert!(caught(async { panic!("plain") }).await.is_none());
-        assert!(caught(late).await.is_none());
+        assert_eq!(caught(pin!(async { 7 })).await, Some(7));
+        assert!(caught(pin!(async { panic!("plain") })).await.is_none());
+        assert!(caught(pin!(late)).await.is_none());
     }
 }

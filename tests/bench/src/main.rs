@@ -9,18 +9,20 @@ mod ops;
 mod servers;
 mod wire;
 
+use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::slice;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
 use jiff::civil::Date;
 
-use measure::{Bounds, Figures, measure};
+use measure::{Bounds, Figures, Paced, measure};
 use ops::{Expected, Op};
-use servers::{Folder, Server};
+use servers::{Folder, Memory, Server};
 use wire::{Connection, Request};
 
 #[derive(Parser)]
@@ -123,7 +125,7 @@ fn goal(name: &str) -> Option<f64> {
     Some(match name {
         "propfind0" | "sync_noop" | "sync_incr10" | "get_one" | "query_etags" => 2.5,
         "put_new" | "put_update" | "delete" => 2.5,
-        "multiget100" | "propfind1" | "sync_initial" | "get_ics" | "freebusy90" => 1.5,
+        "multiget100" | "propfind1" | MANY | "sync_initial" | "get_ics" | "freebusy90" => 1.5,
         "query_month" | "query_expand" => 2.0,
         "mixed, 100 clients" => 3.0,
         _ => return None,
@@ -134,6 +136,8 @@ struct Bench {
     /// In the order of [`Line::cells`]; a peer may be away.
     servers: [Option<Server>; 5],
     bounds: Bounds,
+    /// Of the run.
+    folder: PathBuf,
     only: Option<String>,
     lines: Vec<Line>,
     /// What calgate and the floors answered wrongly, which fails the run.
@@ -223,17 +227,27 @@ impl Bench {
         let name = "mixed_paced, 1000 clients at 1000/s";
         let time = self.bounds.time.max(Duration::from_secs(4));
         let mut told = Vec::new();
+        let folder = &self.folder.clone();
         self.row(name, 0, 2, |server, at| {
             let token = ops::token(server, expected)?;
             let make = |n: usize| ops::mixed(server, expected, &token, 20_000_000 + n);
-            let (figures, held) =
-                measure::paced(server, 1000, Duration::from_secs(1), time, &make).map_err(|e| e.to_string())?;
+            let paced = measure::paced(server, 1000, Duration::from_secs(1), time, &make);
+            let Paced { figures, reads, writes, held } = paced.map_err(|e| e.to_string())?;
             told.push(format!(
-                "{name}: {}: {:.1} % of a core, {:.1} KiB more memory a connection",
+                "{name}: {}: {:.1} % of a core, {:.1} KiB more of its own memory a connection; p99 {}: {} of what reads, {} of \
+                 PUT",
                 NAMES[at],
                 figures.cpu.as_secs_f64() * figures.rate * 100.0,
-                held as f64 / 1000.0 / 1024.0
+                held as f64 / 1000.0 / 1024.0,
+                self::time(Some(figures.p99)),
+                self::time(Some(reads)),
+                self::time(Some(writes)),
             ));
+            if at == 0 {
+                let (p50, p99) = measure::sync(folder).map_err(|e| e.to_string())?;
+                let [p50, p99] = [p50, p99].map(|took| self::time(Some(took)));
+                told.push(format!("{name}: just after that the disk took {p50} to keep 4 KiB, p99 {p99}"));
+            }
             Ok(Cell { one: None, eight: Some(figures) })
         });
         self.notes.extend(told);
@@ -266,6 +280,7 @@ fn bench(arguments: &Arguments) -> Result<Wrong, Error> {
     let mut bench = Bench {
         servers: [Some(calgate), Some(sqlite), Some(fixed), radicale, xandikos],
         bounds: Bounds { time: Duration::from_millis(arguments.time), requests: usize::MAX },
+        folder: folder.0.clone(),
         only: arguments.only.clone(),
         lines: Vec::new(),
         wrong: Vec::new(),
@@ -335,6 +350,11 @@ fn bench(arguments: &Arguments) -> Result<Wrong, Error> {
         storm(bench.calgate(), &expected)?;
         memory.push(("after everything was listed with its data by 8 at once, three times", bench.calgate().memory()));
     }
+    bench.servers = Default::default();
+    if bench.only.as_deref().is_none_or(|part| MANY.contains(part)) {
+        let many = Expected::new("many", 100_000 / share, today);
+        memory.extend(many_objects(&mut bench, &arguments.calgate, &many, today)?);
+    }
     print(&bench, &memory, begun.elapsed());
     Ok(bench.wrong)
 }
@@ -346,6 +366,52 @@ fn storm(server: &Server, expected: &[Expected]) -> Result<(), Error> {
         measure(server, 8, bounds, &|n| ops::everything(server, &expected[n]))?;
     }
     Ok(())
+}
+
+const MANY: &str = "propfind1 of 100000";
+
+/// A calendar as large as one may be, on servers of their own: how soon the first of a listing comes, what it costs, and
+/// what memory is held then. calgate's is filled by its command, which is faster than to PUT.
+fn many_objects(
+    bench: &mut Bench,
+    calgate: &Path,
+    many: &Expected,
+    today: Date,
+) -> Result<[(&'static str, Memory); 3], Error> {
+    let folder = bench.folder.join("many");
+    fs::create_dir(&folder)?;
+    let server = servers::calgate(calgate, &folder, slice::from_ref(&many.calendar), &[])?;
+    let (begun, file) = (Instant::now(), folder.join("many.ics"));
+    for part in many.items.chunks(10_000) {
+        fs::write(&file, part.iter().map(|item| item.text.as_str()).collect::<String>())?;
+        servers::import(calgate, &folder, &many.calendar, &file)?;
+    }
+    let each = begun.elapsed() / many.items.len() as u32;
+    bench.notes.push(format!("{MANY}: imported in {} an object", time(Some(each))));
+    let described = format!("{}={}", many.calendar, many.items.len());
+    let floor = ["sqlite", &folder.display().to_string(), &today.to_string(), &described];
+    bench.servers = [Some(server), Some(servers::floor("floor-sqlite", &floor)?), None, None, None];
+    let imported = bench.calgate().memory();
+
+    bench.line(MANY, 0, |server, _| Ok(ops::read("propfind1", server, many)));
+    let listing = ops::read("propfind1", bench.calgate(), many).request;
+    let first = || Connection::new(&bench.calgate().address).pass(&listing).map(|answer| answer.first);
+    let mut firsts = (0..21).map(|_| first()).collect::<Result<Vec<_>, _>>()?;
+    firsts.sort_unstable();
+    let note = format!(
+        "{MANY}: calgate: the first byte came after {} (of 21 the middle one), {} at the worst; the goal is 100 ms",
+        time(Some(firsts[10])),
+        time(Some(firsts[20]))
+    );
+    bench.notes.push(note);
+    let listed = bench.calgate().memory();
+    let bounds = Bounds { time: Duration::MAX, requests: 8 };
+    measure(bench.calgate(), 8, bounds, &|_| ops::everything(bench.calgate(), many))?;
+    Ok([
+        ("another server, when 100,000 objects were imported", imported),
+        ("after their listing", listed),
+        ("after they were listed with their data by 8 at once", bench.calgate().memory()),
+    ])
 }
 
 /// Asks once and checks the answer, then measures with one connection and, if wanted, with eight.
@@ -406,7 +472,7 @@ fn recorded_sync(server: &Server, expected: &Expected) -> Op {
     ops::sync_of_ten(server, expected, &recorded_token(expected, 11), last)
 }
 
-fn print(bench: &Bench, memory: &[(&str, u64)], took: Duration) {
+fn print(bench: &Bench, memory: &[(&str, Memory)], took: Duration) {
     println!("{}\n", machine());
     println!(
         "| operation | calgate CPU | × floor-sqlite | goal | p50 | p99 | per s, 1 conn. | per s, 8 | p99, 8 | floor-sqlite CPU | floor-static CPU | Radicale CPU | Xandikos CPU | best peer ÷ calgate |"
@@ -441,9 +507,10 @@ fn print(bench: &Bench, memory: &[(&str, u64)], took: Duration) {
     for note in bench.wrong.iter().chain(&bench.notes) {
         println!("- {note}");
     }
-    println!("\n| calgate's memory (PSS) | MiB |\n|---|---|");
-    for (when, bytes) in memory {
-        println!("| {when} | {:.0} |", *bytes as f64 / 1048576.0);
+    println!("\n| calgate's memory (PSS), MiB | its own | of files | together |\n|---|---|---|---|");
+    for (when, Memory { anonymous, files }) in memory {
+        let [anonymous, files, all] = [*anonymous, *files, anonymous + files].map(|bytes| bytes as f64 / 1048576.0);
+        println!("| {when} | {anonymous:.0} | {files:.0} | {all:.0} |");
     }
     println!("\nThe run took {:.0} s.", took.as_secs_f64());
 }

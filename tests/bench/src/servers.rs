@@ -17,6 +17,16 @@ use crate::wire::{Connection, Request};
 pub const USER: &str = "bench";
 const PASSWORD: &str = "a-password-of-the-bench";
 
+/// Bytes of memory by what they are, shared ones by their share.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// Heaps and stacks: what the kernel can not take back.
+    pub anonymous: u64,
+    /// Mapped pages of files: of the program and its libraries, and of a database that is mapped. They are the kernel's
+    /// cache of these files, which it takes back when it needs room.
+    pub files: u64,
+}
+
 /// A running server; dropped, it is killed.
 pub struct Server {
     pub name: &'static str,
@@ -39,11 +49,14 @@ impl Server {
         Duration::from_millis(ticks * 10)
     }
 
-    /// Memory that is this process's own share, in bytes.
-    pub fn memory(&self) -> u64 {
+    /// Memory that is this process's own share.
+    pub fn memory(&self) -> Memory {
         let rollup = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.child.id())).unwrap_or_default();
-        let pss = rollup.lines().find_map(|line| line.strip_prefix("Pss:"));
-        pss.and_then(|kb| kb.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+        let sum = |what| {
+            let line = rollup.lines().find_map(|line| line.strip_prefix(what));
+            line.and_then(|kib| kib.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+        };
+        Memory { anonymous: sum("Pss_Anon:"), files: sum("Pss_File:") + sum("Pss_Shmem:") }
     }
 
     pub fn path(&self, calendar: &str) -> String {
@@ -75,7 +88,7 @@ pub fn floor(name: &'static str, arguments: &[&str]) -> io::Result<Server> {
     })
 }
 
-/// calgate with these local calendars, all of `members` in the unified calendar `every`.
+/// calgate with these local calendars, all of `members`, if there are any, in the unified calendar `every`.
 pub fn calgate(binary: &Path, folder: &Path, calendars: &[String], members: &[String]) -> io::Result<Server> {
     let port = free_port()?;
     let config = folder.join("gateway.toml");
@@ -90,7 +103,9 @@ pub fn calgate(binary: &Path, folder: &Path, calendars: &[String], members: &[St
     for calendar in calendars {
         text += &format!("[[user.calendar]]\nname = \"{calendar}\"\n");
     }
-    text += &format!("[[user.unified]]\nname = \"every\"\nmembers = [{quoted}]\nwrite_to = \"{}\"\n", members[0]);
+    if let Some(first) = members.first() {
+        text += &format!("[[user.unified]]\nname = \"every\"\nmembers = [{quoted}]\nwrite_to = \"{first}\"\n");
+    }
     fs::write(&config, text)?;
     let log = fs::File::create(folder.join("calgate.log"))?;
     let child = Command::new(binary)
@@ -102,6 +117,12 @@ pub fn calgate(binary: &Path, folder: &Path, calendars: &[String], members: &[St
         .stderr(log)
         .spawn()?;
     started("calgate", child, port, format!("/dav/{USER}/"))
+}
+
+/// Takes a file into a calendar of the calgate that runs in `folder`.
+pub fn import(binary: &Path, folder: &Path, calendar: &str, file: &Path) -> io::Result<()> {
+    let target = format!("{USER}/{calendar}");
+    run(Command::new(binary).arg("--config").arg(folder.join("gateway.toml")).args(["import", &target]).arg(file))
 }
 
 /// Radicale with these calendars; the objects are written into its folder, where it looks for them.
