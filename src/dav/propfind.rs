@@ -121,7 +121,7 @@ fn first(
     out: &mut String,
 ) -> Result<(Left, bool), Error> {
     if matches!(target, Target::Root { .. } | Target::Home { .. }) {
-        writer.scene.home = Some(homes::home(tx, writer.scene.actor.user)?.token());
+        writer.scene.home = Some(homes::own(tx, &writer.scene.actor)?.token());
     }
     if writer.sheet.wants_quota() {
         writer.scene.stored = Some(resources::octets(tx, writer.scene.actor.user)?);

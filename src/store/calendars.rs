@@ -5,7 +5,7 @@ use std::fmt;
 use super::grants::{self, Grant, May, Share};
 use super::scheduling::RESERVED;
 use super::tx::{Row, Value};
-use super::users::Actor;
+use super::users::{self, Actor};
 use super::{Error, Result, Tx, accounts::Account, homes, numbers, resources, shape};
 use jiff::tz::TimeZone;
 
@@ -150,7 +150,9 @@ impl Calendar {
         let seen = Token { seq: Seq(seq.parse().ok()?), begun: begun.map(|b| b.parse().map(Seq)).transpose().ok()? };
         // Of what was deleted before a first listing began, nobody who is in the middle of it needs to hear.
         let since = seen.begun.unwrap_or(seen.seq);
-        let past = seen.seq.0 >= 0 && seen.seq <= since && (self.floor..=self.seq).contains(&since);
+        // The middle of a listing lies before where it began: at its end there is nothing left to say of it.
+        let midst = seen.begun.is_none_or(|begun| seen.seq < begun);
+        let past = seen.seq.0 >= 0 && midst && (self.floor..=self.seq).contains(&since);
         (past && self.token_of(seen) == token).then_some(seen)
     }
 }
@@ -364,6 +366,10 @@ pub fn create(
         return Err(NotMade::Denied(Denied::ReadOnly("this app password may only read".to_owned())));
     }
     tx.lock_writer(actor.user)?;
+    // A login is remembered for a while: its user may be gone.
+    if users::by_id(tx, actor.user)?.is_none_or(|user| user.name != owner) {
+        return Err(NotMade::Denied(Denied::Missing));
+    }
     let kinds = new.components.as_deref().unwrap_or(&KINDS);
     let given = Given {
         name: slug,

@@ -41,10 +41,18 @@ impl Home {
 
 /// Where the home of a user stands.
 pub fn home(tx: &mut Tx<'_>, user: UserId) -> Result<Home> {
-    let found = tx.one("SELECT epoch, seq, looks FROM clocks WHERE user_id = ?1", &[user.into()], |row| {
+    find(tx, user)?.ok_or_else(|| Error::Broken("a user has no clock".to_owned()))
+}
+
+/// Where the home of who asks stands. A login is remembered for a while: its user may be gone.
+pub fn own(tx: &mut Tx<'_>, actor: &Actor) -> Result<Home, Denied> {
+    find(tx, actor.user)?.ok_or(Denied::Missing)
+}
+
+fn find(tx: &mut Tx<'_>, user: UserId) -> Result<Option<Home>> {
+    tx.one("SELECT epoch, seq, looks FROM clocks WHERE user_id = ?1", &[user.into()], |row| {
         Ok(Home { epoch: row.int(0)?, seq: Seq(row.int(1)?), looks: Seq(row.int(2)?) })
-    })?;
-    found.ok_or_else(|| Error::Broken("a user has no clock".to_owned()))
+    })
 }
 
 /// What became of a calendar of a home.
@@ -69,7 +77,7 @@ pub struct Since {
 /// those that came, went or look different, then those whose contents changed; a page may end between any two.
 pub fn since(tx: &mut Tx<'_>, actor: &Actor, owner: &str, from: Option<Home>, limit: u32) -> Result<Since, Denied> {
     let calendars = calendars::home(tx, actor, owner)?;
-    let now = home(tx, actor.user)?;
+    let now = own(tx, actor)?;
     let noted = noted(tx, actor.user)?;
     // At first everything is new, and what changes from now on is told afterwards.
     let from_looks = from.map_or(Seq(-1), |from| from.looks);

@@ -9,7 +9,7 @@ use calgate::app::App;
 use calgate::ids::Name;
 use calgate::store::calendars::{self, Denied, Need};
 use calgate::store::resources::{self, Version};
-use calgate::store::users::Actor;
+use calgate::store::users::{self, Actor};
 use calgate::{dav, ical};
 use http::{Response, StatusCode};
 
@@ -533,5 +533,43 @@ async fn a_uid_that_is_hidden_is_made_like_any_other() {
         assert!(hit[0].contains(": 201 Created") && hit[0].ends_with("BLOCK a.ics 2 2"), "{}", hit[0]);
         assert!(hit[2].contains("no-uid-conflict") && hit[2].contains("a.ics"), "{}", hit[2]);
         assert!(hit[6].contains(": 201 Created") && hit[11].contains(": 201") && hit[14].contains(": 201"), "{hit:#?}");
+    }
+}
+
+/// A right login is remembered for a minute. Whose user is removed meanwhile finds nothing, and no fault of the server.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_removed_finds_nothing() {
+    let world = World::new().await;
+    world.app.store.write(|tx| users::add(tx, "gone", None, &[], "UTC")).await.unwrap().expect("the name is free");
+    let actor = kit::actor(&world.app, "gone").await;
+    let send = async |method: &str, path: &str, body: &str| {
+        let headers = [("Content-Type", "text/calendar")];
+        kit::ask(&world.app, &actor, method, path, &headers, body).await.status().as_u16()
+    };
+    let sync =
+        "<D:sync-collection xmlns:D='DAV:'><D:sync-token/><D:sync-level>1</D:sync-level><D:prop/></D:sync-collection>";
+    let busy = "<C:free-busy-query xmlns:C='urn:ietf:params:xml:ns:caldav'><C:time-range start='20260601T000000Z' \
+                end='20260701T000000Z'/></C:free-busy-query>";
+    assert_eq!(send("MKCALENDAR", "/dav/gone/c/", "").await, 201);
+    assert_eq!(send("PROPFIND", "/dav/", "").await, 207);
+    assert!(world.app.store.write(|tx| users::remove(tx, "gone", NOW)).await.unwrap());
+    for (method, path, body) in [
+        ("PROPFIND", "/", ""),
+        ("PROPFIND", "/dav/", ""),
+        ("PROPFIND", "/dav/principals/gone/", ""),
+        ("PROPFIND", "/dav/gone/", ""),
+        ("PROPFIND", "/dav/gone/inbox/", ""),
+        ("PROPFIND", "/dav/gone/c/", ""),
+        ("REPORT", "/dav/gone/", sync),
+        ("REPORT", "/dav/gone/", busy),
+        ("REPORT", "/dav/gone/c/", sync),
+        ("GET", "/dav/gone/c/", ""),
+        ("DELETE", "/dav/gone/c/", ""),
+        ("PUT", "/dav/gone/c/a.ics", SECRET),
+        ("POST", "/dav/gone/c/", SECRET),
+        ("MKCALENDAR", "/dav/gone/d/", ""),
+    ] {
+        let status = send(method, path, body).await;
+        assert!(matches!(status, 403 | 404 | 409), "{method} {path}: {status}");
     }
 }

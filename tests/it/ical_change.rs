@@ -9,7 +9,6 @@ use calgate::ical::{Component, Instant, Object, Property, Window, recur, zone};
 use jiff::civil;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 
 /// The user of the cases, whose own answer is personal.
 const ME: &str = "anna@example.org";
@@ -668,7 +667,7 @@ fn differences(a: &Object, b: &Object) -> Vec<Change> {
 /// `PROPTEST_CASES=2000 cargo test` draws more.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    ProptestConfig { cases, failure_persistence: None, rng_seed: RngSeed::Fixed(13), ..ProptestConfig::default() }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

@@ -39,7 +39,7 @@ pub async fn body(
                 if actor.name != owner {
                     return Err(Error::not_found());
                 }
-                let now = homes::home(tx, actor.user)?;
+                let now = homes::own(tx, &actor)?;
                 let from = match token.as_str() {
                     "" => None,
                     token => Some(now.read_token(token).ok_or_else(super::sync::invalid)?),
