@@ -13,7 +13,7 @@ use crate::ical::recur::{self, Limits};
 use crate::ical::select::{self, Select};
 use crate::ical::{self, Component, Instant, Object, Property, Window, text};
 use crate::store::calendars::Calendar;
-use crate::store::walk::{Seen, Walk};
+use crate::store::walk::{Parts, Seen, Walk};
 use crate::store::{self, Tx};
 
 /// How often a program that subscribed is asked to look again. Outlook reads one name of it, others the other.
@@ -22,6 +22,8 @@ const REFRESH: &str = "PT15M";
 /// object may have.
 const ROWS: u32 = 1_000;
 const OCTETS: usize = 2 << 20;
+/// Octets of a piece of which the lines are only copied.
+const PIECE: usize = 128 << 10;
 
 /// What is to be in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +112,8 @@ pub type Show<'s> = dyn FnMut(&Seen<'_>, Result<&Object, &ical::Error>) -> Optio
 /// An object as it is to be in the file, and its first instant.
 pub type Shown = (Component, Option<Instant>);
 
-/// Shows each as it is. One that can not be read any more is left out, and logged by name.
-pub fn whole(seen: &Seen<'_>, object: Result<&Object, &ical::Error>) -> Option<Shown> {
+/// Shows one as it is. One that can not be read any more is left out, and logged by name.
+fn whole(seen: &Seen<'_>, object: Result<&Object, &ical::Error>) -> Option<Shown> {
     match object {
         Ok(object) => Some((object.calendar().clone(), object.span().first)),
         Err(e) => {
@@ -146,13 +148,17 @@ impl Export {
 
     /// Writes the next piece, which may be nothing, by one short look at the calendar; true: it was the last one. Nothing is
     /// written before it is known that all can be. What the file ends with is [`Export::close`].
+    /// `show`: how each object is shown; `None`: as it is.
     pub fn next(
         &mut self,
         tx: &mut Tx<'_>,
         calendar: &Calendar,
-        show: &mut Show<'_>,
+        show: Option<&mut Show<'_>>,
         out: &mut String,
     ) -> Result<bool, Error> {
+        if show.is_none() && self.ask.window.is_none() && self.ask.form == Form::Text {
+            return self.copy(tx, calendar, out);
+        }
         let begins = self.walk.is_none();
         let (objects, last) = self.page(tx, calendar, show)?;
         if !self.looked {
@@ -185,8 +191,42 @@ impl Export {
         self.file.close()
     }
 
+    /// [`Export::next`] of a file that has each object as it stands: few of them have to be read for it.
+    fn copy(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, out: &mut String) -> Result<bool, Error> {
+        let (file, looked) = (&mut self.file, self.looked);
+        let walk = self.walk.get_or_insert_with(Walk::all);
+        let parts = Parts { body: true, first: true, ..Parts::default() };
+        let mut octets = 0;
+        let over = walk.page(tx, calendar, parts, ROWS, |seen| {
+            octets += seen.body.len();
+            let done = match looked {
+                true => file.put_text(seen.body, out),
+                false => file.see_text(seen.body, seen.first),
+            };
+            if !done && let Some((shown, first)) = whole(seen, Object::parse(seen.body).as_ref()) {
+                match looked {
+                    true => out.push_str(&file.put(shown, first)),
+                    false => file.see(&shown, first),
+                }
+            }
+            Ok(octets < if looked { PIECE } else { OCTETS })
+        })?;
+        if looked || !over {
+            return Ok(looked && over);
+        }
+        self.looked = true;
+        self.walk = None;
+        out.push_str(&self.file.open(mem::take(&mut self.head), self.stamp));
+        Ok(false)
+    }
+
     /// The next objects that belong into the file; true: there are no more.
-    fn page(&mut self, tx: &mut Tx<'_>, calendar: &Calendar, show: &mut Show<'_>) -> Result<(Vec<Shown>, bool), Error> {
+    fn page(
+        &mut self,
+        tx: &mut Tx<'_>,
+        calendar: &Calendar,
+        mut show: Option<&mut Show<'_>>,
+    ) -> Result<(Vec<Shown>, bool), Error> {
         let (zone, ask) = (calendar.time_zone(), self.ask);
         let in_window = ask.window.map(|w| CompFilter {
             name: "VCALENDAR".to_owned(),
@@ -206,7 +246,8 @@ impl Export {
             }
         };
         let (mut shown, mut octets, mut failed) = (Vec::new(), 0, None);
-        let over = walk.page(tx, calendar, true, ROWS, |seen| {
+        let parts = Parts { details: true, body: true, first: false };
+        let over = walk.page(tx, calendar, parts, ROWS, |seen| {
             octets += seen.body.len();
             let object = Object::parse(seen.body);
             if let (Some(filter), Ok(object)) = (&in_window, &object)
@@ -219,7 +260,10 @@ impl Export {
                     Ok(calendar) => shown.extend(calendar.map(|calendar| (calendar, object.span().first))),
                     Err(e) => failed = Some(e),
                 },
-                (_, object) => shown.extend(show(seen, object.as_ref())),
+                (_, object) => shown.extend(match &mut show {
+                    Some(show) => show(seen, object.as_ref()),
+                    None => whole(seen, object.as_ref()),
+                }),
             }
             Ok(octets < OCTETS && failed.is_none())
         })?;

@@ -107,7 +107,7 @@ async fn write(here: &Here, target: Calendar, actor: &Actor, ask: &Ask, output: 
                 return Err(End::Filling);
             }
             let mut piece = String::new();
-            let last = export.next(tx, &calendar, &mut export::whole, &mut piece).map_err(End::Export)?;
+            let last = export.next(tx, &calendar, None, &mut piece).map_err(End::Export)?;
             if last {
                 piece.push_str(export.close());
             }

@@ -22,7 +22,7 @@ use crate::ical::{Component, Instant, Kind, Object, jcal, recur, scheduling};
 use crate::ids::Seq;
 use crate::store::calendars::{self, Calendar, Need, Source};
 use crate::store::properties::Dead;
-use crate::store::walk::{Seen, Walk};
+use crate::store::walk::{Parts, Seen, Walk};
 use crate::store::{self, Tx, instances, properties, unified};
 
 /// Bytes after which a page is full.
@@ -186,8 +186,10 @@ impl Writer {
         self.sheet.wants_data()
     }
 
-    fn wants_bodies(&self) -> bool {
-        self.wants_data() || self.sheet.wants_schedule_tag()
+    /// What has to be read of the rows that are written.
+    fn parts(&self) -> Parts {
+        let body = self.wants_data() || self.sheet.wants_schedule_tag();
+        Parts { details: self.sheet.wants_details(), body, first: false }
     }
 
     /// How long it takes to write rows that are given.
@@ -212,11 +214,13 @@ impl Writer {
         out: &mut String,
     ) -> Result<(u32, bool), Error> {
         let decides = matches!(choice, Choice::Decide(_));
-        let bodies = decides || self.wants_bodies();
+        let mut parts = self.parts();
+        parts.details |= !matches!(choice, Choice::All);
+        parts.body |= decides;
         let mut limit = if decides || self.parses() { OBJECTS } else { ROWS };
         limit = limit.min(most.unwrap_or(u32::MAX));
         let (mut count, mut kept, mut weight) = (0, Vec::new(), out.len());
-        let over = walk.page(tx, &place.calendar, bodies, limit, |seen| {
+        let over = walk.page(tx, &place.calendar, parts, limit, |seen| {
             count += 1;
             let object = match choice {
                 Choice::All => None,
@@ -267,7 +271,7 @@ impl Writer {
             access = propfind::access(unified::is_writable(tx, place.calendar.id, name)?);
         }
         let mut found = false;
-        store::walk::one(tx, &place.calendar, name, self.wants_bodies(), |seen| {
+        store::walk::one(tx, &place.calendar, name, self.parts(), |seen| {
             found = true;
             self.row(place, seen, None, &dead, access, out);
             Ok(())
@@ -342,7 +346,6 @@ struct Kept {
     etag: String,
     size: i64,
     changed_at: Instant,
-    seq: Seq,
     body: String,
 }
 
@@ -354,7 +357,6 @@ impl Kept {
             etag: seen.etag.to_owned(),
             size: seen.size,
             changed_at: seen.changed_at,
-            seq: seen.seq,
             body: seen.body.to_owned(),
         }
     }
@@ -366,9 +368,10 @@ impl Kept {
             etag: &self.etag,
             size: self.size,
             changed_at: self.changed_at,
-            seq: self.seq,
+            seq: Seq(0),
             live: true,
             body: &self.body,
+            first: None,
         }
     }
 }

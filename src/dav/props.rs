@@ -42,6 +42,7 @@ pub enum Node<'a> {
 pub struct Row<'a> {
     pub name: &'a str,
     pub etag: &'a str,
+    /// These two are right where [`super::sheet::Sheet::wants_details`] says that they are looked at.
     pub size: i64,
     pub changed_at: Instant,
     /// Its schedule tag, if it has one and it was asked for; see [`super::sheet::Sheet::wants_schedule_tag`].
@@ -129,6 +130,8 @@ use Ns::{Apple, CalDav, CalendarServer, Dav};
 
 /// The one property that depends on the [`Access`] to a resource.
 pub const PRIVILEGES: &str = "current-user-privilege-set";
+/// Those in `DAV:` that depend on the details of a resource's row, see [`crate::store::walk::Parts`].
+pub const DETAILS: [&str; 2] = ["getcontentlength", "getlastmodified"];
 /// What [`Scene::stored`] is for.
 pub const QUOTA: [&str; 2] = ["quota-available-bytes", "quota-used-bytes"];
 /// The one that depends on what a resource holds.

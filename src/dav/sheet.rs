@@ -4,7 +4,7 @@
 use http::StatusCode;
 
 use super::path;
-use super::props::{Node, PRIVILEGES, PROPS, Prop, QUOTA, SCHEDULE_TAG, Scene, Set, find, is_reserved};
+use super::props::{DETAILS, Node, PRIVILEGES, PROPS, Prop, QUOTA, SCHEDULE_TAG, Scene, Set, find, is_reserved};
 use super::request::{PropName, Wanted};
 use super::response::{Ns, Tags, status_line, tags};
 use super::xml::escape;
@@ -25,6 +25,8 @@ struct Column {
     name: PropName,
     tags: Tags,
     kind: ColumnKind,
+    /// Whether it can be a dead one of a calendar, and of any other node.
+    dead: [bool; 2],
 }
 
 enum ColumnKind {
@@ -48,16 +50,16 @@ pub enum Data<'a> {
 impl Sheet {
     /// `report`: whether `calendar-data` is a column (RFC 4791 9.6: it is no property).
     pub fn new(wanted: Wanted, minimal: bool, report: bool) -> Sheet {
-        let column = |name: PropName| Column {
-            tags: tags(&name.ns, &name.name),
-            kind: match find(&name) {
+        let column = |name: PropName| {
+            let kind = match find(&name) {
                 Some(prop) => ColumnKind::Live(prop),
                 None if report && Ns::of(&name.ns) == Some(Ns::CalDav) && name.name == "calendar-data" => {
                     ColumnKind::Data
                 }
                 None => ColumnKind::Dead,
-            },
-            name,
+            };
+            let dead = [true, false].map(|on_calendar| could_be_dead(&kind, &name, on_calendar));
+            Column { tags: tags(&name.ns, &name.name), kind, dead, name }
         };
         let rows = |every: bool| {
             PROPS
@@ -87,7 +89,7 @@ impl Sheet {
     /// Whether dead properties of such a node have to be looked up.
     pub fn wants_dead(&self, on_calendar: bool) -> bool {
         let speaks = |c: &Column| on_calendar && matches!(c.kind, ColumnKind::Live(prop) if prop.language);
-        self.all || self.columns.iter().any(|c| could_be_dead(&c.kind, &c.name, on_calendar) || speaks(c))
+        self.all || self.columns.iter().any(|c| c.could_be_dead(on_calendar) || speaks(c))
     }
 
     /// Whether the access to resources has to be looked up.
@@ -99,6 +101,12 @@ impl Sheet {
     /// Whether the schedule tags of resources have to be worked out, for which their bodies are needed.
     pub fn wants_schedule_tag(&self) -> bool {
         let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::CalDav && p.name == SCHEDULE_TAG);
+        !self.names && self.columns.iter().any(asks)
+    }
+
+    /// Whether sizes and dates of resources are told.
+    pub fn wants_details(&self) -> bool {
+        let asks = |c: &Column| matches!(c.kind, ColumnKind::Live(p) if p.ns == Ns::Dav && DETAILS.contains(&p.name));
         !self.names && self.columns.iter().any(asks)
     }
 
@@ -128,7 +136,7 @@ impl Sheet {
         let mut found = 0;
         let on_calendar = matches!(node, Node::Calendar(_));
         for (at, column) in self.columns.iter().enumerate() {
-            let kept = could_be_dead(&column.kind, &column.name, on_calendar);
+            let kept = column.could_be_dead(on_calendar);
             // What a client calls a home is for itself to say; else it has the name of its owner.
             let own = kept && !self.names && matches!(node, Node::Home(_));
             let from = out.len();
@@ -229,7 +237,13 @@ fn speak(dead: &[Dead], column: &Column, from: usize, out: &mut String) {
     }
 }
 
-/// What `wants_dead` and `respond` agree on.
+impl Column {
+    /// What `wants_dead` and `respond` agree on.
+    fn could_be_dead(&self, on_calendar: bool) -> bool {
+        self.dead[usize::from(!on_calendar)]
+    }
+}
+
 fn could_be_dead(kind: &ColumnKind, name: &PropName, on_calendar: bool) -> bool {
     match kind {
         ColumnKind::Live(prop) => matches!(prop.set, Set::Calendar(_) | Set::CalendarElement(_)) && !on_calendar,

@@ -79,7 +79,7 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
             if calendar.epoch != opened.epoch {
                 return Err(Error::not_found());
             }
-            if !export.next(tx, &calendar, &mut export::whole, out)? {
+            if !export.next(tx, &calendar, None, out)? {
                 return Ok(page::Page::More(page::Pace::Slow));
             }
             out.push_str(export.close());

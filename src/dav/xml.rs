@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use memchr::memchr;
 use quick_xml::XmlVersion;
 use quick_xml::events::{BytesStart, Event};
 
@@ -147,10 +148,24 @@ impl<'a> Element<'a> {
     }
 }
 
+/// Bytes that are looked at together.
+const BLOCK: usize = 16;
+
 /// Escapes text for an element. CR becomes `&#13;`, because a parser would turn a bare CRLF into LF and the client would
 /// not see the bytes that were stored; characters that XML can not hold become U+FFFD.
 pub fn escape(text: &str, out: &mut String) {
     let mut rest = text;
+    // Of calendar data most has nothing to escape but the CR of each line, which can be looked for much faster.
+    if rest.len() > BLOCK && !rest.bytes().fold(false, |found, b| found | special(b) & (b != b'\r')) {
+        out.reserve(rest.len() + rest.len() / 8);
+        while let Some(at) = memchr(b'\r', rest.as_bytes()) {
+            out.push_str(&rest[..at]);
+            out.push_str("&#13;");
+            rest = &rest[at + 1..];
+        }
+        out.push_str(rest);
+        return;
+    }
     while let Some(at) = first_special(rest.as_bytes()) {
         out.push_str(&rest[..at]);
         let mut width = 1;
@@ -186,7 +201,6 @@ pub fn escape_attribute(text: &str, out: &mut String) {
 /// Where the first byte stands that can not be copied as it is. By blocks, which the compiler looks through all at once:
 /// calendar data is escaped by the megabyte.
 fn first_special(bytes: &[u8]) -> Option<usize> {
-    const BLOCK: usize = 16;
     let blocks = bytes.chunks_exact(BLOCK);
     let clean = blocks.take_while(|block| !block.iter().fold(false, |found, b| found | special(*b))).count();
     let from = clean * BLOCK;

@@ -6,7 +6,10 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::tz::TimeZone;
+use memchr::{memchr, memchr2};
 
+use super::read::is_clean;
+use super::text::end_of_param;
 use super::{Component, Instant, Property, jcal, object, zone};
 
 /// How a file is written.
@@ -30,6 +33,8 @@ pub struct File {
     order: Vec<String>,
     /// Zones that are named and known by their name, with the first instant they are needed for.
     named: HashMap<String, Instant>,
+    /// TZIDs that were asked of [`is_certain`], and what it said.
+    certain: HashMap<String, bool>,
     /// Whether a component was written.
     begun: bool,
 }
@@ -37,12 +42,53 @@ pub struct File {
 impl File {
     /// An empty one.
     pub fn new(form: Form) -> File {
-        File { form, defined: HashMap::new(), order: Vec::new(), named: HashMap::new(), begun: false }
+        File {
+            form,
+            defined: HashMap::new(),
+            order: Vec::new(),
+            named: HashMap::new(),
+            certain: HashMap::new(),
+            begun: false,
+        }
     }
 
     /// Takes notice of the zones of an object, whose first instant is `first`.
     pub fn see(&mut self, calendar: &Component, first: Option<Instant>) {
         self.take(calendar.clone(), first);
+    }
+
+    /// The same of an object's text. False: nothing was done, the object has to be read for it.
+    pub fn see_text(&mut self, text: &str, first: Option<Instant>) -> bool {
+        let Some(plain) = self.plain(text) else { return false };
+        let first = first.unwrap_or(Instant(0));
+        for id in plain.zones {
+            match self.named.get_mut(id) {
+                Some(known) => *known = first.min(*known),
+                None => drop(self.named.insert(id.to_owned(), first)),
+            }
+        }
+        true
+    }
+
+    /// Writes the components of an object onto `out`, as [`File::put`] gives them. False: nothing was done, the object has to
+    /// be read for it.
+    pub fn put_text(&mut self, text: &str, out: &mut String) -> bool {
+        let Some(plain) = self.plain(text).filter(|p| p.zones.iter().all(|id| self.named.contains_key(*id))) else {
+            return false;
+        };
+        plain.components.iter().for_each(|lines| out.push_str(lines));
+        true
+    }
+
+    /// An object of which every component goes into the file as it stands, because the world knows all zones that it names.
+    /// Nearly all are so, and to copy their lines costs a tenth of what it costs to read and print them.
+    fn plain<'a>(&mut self, text: &'a str) -> Option<Plain<'a>> {
+        let plain = Plain::of(text).filter(|_| self.form == Form::Text)?;
+        let certain = |id: &&str| match self.certain.get(*id) {
+            Some(certain) => *certain,
+            None => *self.certain.entry((*id).to_owned()).or_insert_with(|| is_certain(id)),
+        };
+        plain.zones.iter().all(certain).then_some(plain)
     }
 
     /// The beginning: the calendar's own properties, and every zone. Zones that the world knows by name are written anew
@@ -160,6 +206,85 @@ impl File {
     }
 }
 
+/// A text that can be taken apart at its lines.
+struct Plain<'a> {
+    /// All but the zones, each with its BEGIN, its END and every line end.
+    components: Vec<&'a str>,
+    /// The TZIDs that are named in them, some more than once.
+    zones: Vec<&'a str>,
+}
+
+impl<'a> Plain<'a> {
+    /// `None`: something in it is written as few programs write it, so that only who reads all of it can tell what is what.
+    fn of(text: &'a str) -> Option<Plain<'a>> {
+        if !is_clean(text) {
+            return None;
+        }
+        let mut plain = Plain { components: Vec::new(), zones: Vec::new() };
+        let mut open: Vec<&str> = Vec::new();
+        // Where the component below VCALENDAR began, and whether a fold may follow: a name or parameters that are folded
+        // would have to be put together first.
+        let (mut begin, mut foldable, mut at) = (0, false, 0);
+        while at < text.len() {
+            let length = memchr(b'\n', &text.as_bytes()[at..])?;
+            let (start, line) = (at, text[at..at + length].strip_suffix('\r')?);
+            at += length + 1;
+            let bytes = line.as_bytes();
+            if matches!(bytes.first(), Some(b' ' | b'\t')) && foldable {
+                continue;
+            }
+            let end = memchr2(b':', b';', bytes)?;
+            let (name, plainly) = (&line[..end], bytes[end] == b':');
+            foldable = true;
+            if name.eq_ignore_ascii_case("BEGIN") {
+                let of = &line[end + 1..];
+                let known = matches!(of, "VEVENT" | "VTODO" | "VJOURNAL" | "VFREEBUSY" | "VTIMEZONE" | "VCALENDAR");
+                let fits = match open.len() {
+                    0 => of == "VCALENDAR" && start == 0,
+                    1 => of != "VCALENDAR",
+                    _ => !known,
+                };
+                if name != "BEGIN" || !plainly || !fits || !is_upper(of) {
+                    return None;
+                }
+                if open.len() == 1 {
+                    begin = start;
+                }
+                open.push(of);
+                foldable = false;
+            } else if name.eq_ignore_ascii_case("END") {
+                if name != "END" || !plainly || open.pop() != Some(&line[end + 1..]) {
+                    return None;
+                }
+                match open.len() {
+                    0 => return (at == text.len()).then_some(plain),
+                    1 if &line[end + 1..] != "VTIMEZONE" => plain.components.push(&text[begin..at]),
+                    _ => {}
+                }
+                foldable = false;
+            } else if !plainly {
+                let mut param = end;
+                while bytes[param] == b';' {
+                    let behind = end_of_param(bytes, param + 1)?;
+                    let (name, value) = line[param + 1..behind].split_once('=')?;
+                    if name.eq_ignore_ascii_case("TZID") && open.get(1) != Some(&"VTIMEZONE") {
+                        if value.contains(['"', '^', ',']) {
+                            return None;
+                        }
+                        plain.zones.push(value);
+                    }
+                    param = behind;
+                }
+            }
+        }
+        None
+    }
+}
+
+fn is_upper(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-')
+}
+
 /// A name the world knows is one zone, however each program wrote its rules down: an IANA name, or the Windows name of
 /// one. What is only likely to mean a zone (`Eastern`) is what its own rules say.
 fn is_well_known(id: &str) -> bool {
@@ -248,6 +373,49 @@ mod tests {
         // A well-known one is written anew, and begins where it is needed.
         assert!(text.contains("TZOFFSETTO:+0200") && !text.contains("19160430"), "{text}");
         assert!(Component::parse(&text).is_ok(), "{text}");
+    }
+
+    #[test]
+    fn lines_are_copied_where_a_tree_would_say_the_same() {
+        let check = |text: &str, copied: bool| {
+            let object = Object::parse(text).unwrap();
+            let (mut by_line, mut by_tree) = (File::new(Form::Text), File::new(Form::Text));
+            let first = object.span().first;
+            assert_eq!(by_line.see_text(text, first), copied, "{text}");
+            if !copied {
+                return;
+            }
+            by_tree.see(object.calendar(), first);
+            assert_eq!(by_line.open(Vec::new(), Instant(0)), by_tree.open(Vec::new(), Instant(0)));
+            let mut out = String::new();
+            assert!(by_line.put_text(text, &mut out), "{text}");
+            assert_eq!(out, by_tree.put(object.calendar().clone(), first));
+            assert!(!File::new(Form::Text).put_text(text, &mut out) || !text.contains(";TZID="), "a zone was not seen");
+            assert!(!File::new(Form::Json).see_text(text, first), "jCal is no copy");
+        };
+        let known = event("a", "Europe/Berlin", ONE).calendar().print_new();
+        check(&known, true);
+        check(&event("a", "Ours", ONE).calendar().print_new(), false);
+        let with = |from: &str, to: &str| {
+            assert!(known.contains(from), "{from}");
+            known.replace(from, to)
+        };
+        let alarm =
+            "BEGIN:VALARM\r\nACTION:DISPLAY\r\nDESCRIPTION:a;TZID=x\r\n b\r\nTRIGGER:PT0S\r\nEND:VALARM\r\nEND:VEVENT";
+        check(&with("END:VEVENT", alarm), true);
+        check(&with("END:VEVENT", "X-A;B=\";TZID=:\":c\r\nEND:VEVENT"), true);
+        check(&with("END:VCALENDAR", "BEGIN:X-MORE\r\nEND:X-MORE\r\nEND:VCALENDAR"), true);
+        check(&with(";TZID=Europe/Berlin:", ";TZID=\"Europe/Berlin\":"), false);
+        check(&with(";TZID=Europe/Berlin:", ";TZID=Euro\r\n pe/Berlin:"), false);
+        check(&with("DTSTART;TZ", "DTSTART;T\r\n Z"), false);
+        check(&with("BEGIN:VEVENT", "BEGIN:VEV\r\n ENT"), false);
+        check(&with("BEGIN:VEVENT", "begin:vevent"), false);
+        check(&with("BEGIN:VEVENT", "\r\nBEGIN:VEVENT"), false);
+        check(&with("\r\n", "\n"), false);
+        check(&with("END:VEVENT", "BEGIN:VALARM\r\nACTION:AUDIO\r\nTRIGGER:PT0S\r\nEND:VEVENT"), false);
+        check(&with("BEGIN:VCALENDAR", "\u{feff}BEGIN:VCALENDAR"), false);
+        check(&with("UID:", "UID:\u{7}"), false);
+        check(known.trim_end(), false);
     }
 
     #[test]

@@ -177,6 +177,18 @@ fn error(line: usize, reason: impl Into<String>) -> Error {
     Error { line, reason: reason.into() }
 }
 
+/// Whether no line holds a control character or one that no XML can carry. Some good texts are not told to be clean.
+pub(super) fn is_clean(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Without branches, so that the compiler may look at many octets at once. U+FFFE and U+FFFF begin with 0xef, as some
+    // good characters do: these are looked at again line by line.
+    let odd =
+        |a: u8, b: u8| (is_control(a) & (a != b'\n') & (a != b'\r')) | ((a == b'\r') & (b != b'\n')) | (a == 0xef);
+    let behind = bytes.get(1..).unwrap_or_default();
+    !bytes.iter().zip(behind).fold(false, |bad, (a, b)| bad | odd(*a, *b))
+        && !bytes.last().is_some_and(|last| odd(*last, 0))
+}
+
 /// The unfolded lines of a text.
 struct Lines<'a> {
     text: &'a str,
@@ -212,16 +224,8 @@ impl Line {
 
 impl<'a> Lines<'a> {
     fn new(text: &'a str) -> Lines<'a> {
-        let bytes = text.as_bytes();
-        // Without branches, so that the compiler may look at many octets at once. U+FFFE and U+FFFF begin with 0xef, as some
-        // good characters do: these are looked at again line by line.
-        let odd =
-            |a: u8, b: u8| (is_control(a) & (a != b'\n') & (a != b'\r')) | ((a == b'\r') & (b != b'\n')) | (a == 0xef);
-        let behind = bytes.get(1..).unwrap_or_default();
-        let mut clean = !bytes.iter().zip(behind).fold(false, |bad, (a, b)| bad | odd(*a, *b));
-        clean &= !bytes.last().is_some_and(|last| odd(*last, 0));
         let next = text.len() - text.trim_start_matches('\u{feff}').len();
-        Lines { text, next, number: 0, clean, bare: None }
+        Lines { text, next, number: 0, clean: is_clean(text), bare: None }
     }
 
     /// The next line that says something.

@@ -130,11 +130,16 @@ pub fn busy(component: &Component, me: &[String]) -> Busy {
 }
 
 pub(super) fn is_me(attendee: &Property, me: &[String]) -> bool {
+    is_mine(attendee.value(), attendee.param("EMAIL").as_deref(), me)
+}
+
+/// The same of the value and the EMAIL of an ATTENDEE.
+pub(super) fn is_mine(value: &str, email: Option<&str>, me: &[String]) -> bool {
     let address = |text: &str| {
         let text = text.trim().to_lowercase();
         me.iter().any(|m| *m == text.strip_prefix("mailto:").unwrap_or(&text))
     };
-    address(attendee.value()) || attendee.param("EMAIL").is_some_and(|email| address(&email))
+    address(value) || email.is_some_and(address)
 }
 
 /// One row of the time index.

@@ -109,8 +109,7 @@ fn expanded(object: &Object, window: Window, zone: &TimeZone, limits: Limits, ro
     let zones = Zones::of(calendar);
     let in_window = times.overlapping(window, limits)?;
     let mut sizes: HashMap<*const Component, usize> = HashMap::new();
-    let size =
-        |i: &Instance<'_>| *sizes.entry(std::ptr::from_ref(i.component)).or_insert_with(|| i.component.print().len());
+    let size = |i: &Instance<'_>| *sizes.entry(std::ptr::from_ref(i.component)).or_insert_with(|| i.component.size());
     // A long component many times over is looked at before it is written.
     if in_window.iter().map(size).sum::<usize>() > room {
         return Err(Error::TooMany);
@@ -198,7 +197,7 @@ fn one(object: &Object, instance: &Instance<'_>, zones: &Zones<'_>, reader: &Tim
     let start = source.said("DTSTART");
     let end = if source.name() == "VTODO" { "DUE" } else { "DTEND" };
     let mut component = in_utc(source, zones);
-    RECURRENCE.iter().chain(&["RECURRENCE-ID"]).for_each(|name| component.remove(name));
+    component.properties.retain(|p| p.name() != "RECURRENCE-ID" && !RECURRENCE.contains(&p.name()));
     for property in &mut component.properties {
         match property.name() {
             "DTSTART" => *property = written(source.property("DTSTART"), "DTSTART", instance.start, instance, reader),

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use memchr::{memchr, memchr_iter, memchr3, memmem};
+use memchr::{memchr, memchr_iter, memchr3};
 
 use super::repair::{Reading, Repair, Spot};
 use super::{Error, names, read};
@@ -119,11 +119,11 @@ impl Component {
     pub fn print_new(&self) -> String {
         let text = self.print();
         let bytes = text.as_bytes();
-        let lines = memchr_iter(b'\n', bytes).count();
-        if lines == memmem::find_iter(bytes, "\r\n").count() && text.ends_with('\n') {
+        let whole = memchr_iter(b'\n', bytes).all(|at| at > 0 && bytes[at - 1] == b'\r');
+        if whole && text.ends_with('\n') {
             return text;
         }
-        let mut out = String::with_capacity(text.len() + lines);
+        let mut out = String::with_capacity(text.len() + text.len() / 16);
         for line in text.lines() {
             out.push_str(line);
             out.push_str("\r\n");
@@ -480,13 +480,7 @@ impl<'a> Param<'a> {
 
     /// Its values, unquoted and with RFC 6868 undone.
     pub fn values(&self) -> impl Iterator<Item = Cow<'a, str>> + use<'a> {
-        let mut rest = self.values;
-        std::iter::from_fn(move || {
-            let values = rest?;
-            let end = end_of_value(values.as_bytes(), 0).unwrap_or(values.len());
-            rest = values[end..].strip_prefix(',');
-            Some(decode_param(&values[..end]))
-        })
+        self.values.into_iter().flat_map(param_values)
     }
 
     fn raw_to(&self, line: &mut String) {
@@ -497,6 +491,17 @@ impl<'a> Param<'a> {
             line.push_str(values);
         }
     }
+}
+
+/// What stands behind the equals sign of a parameter: its values, unquoted and with RFC 6868 undone.
+pub(super) fn param_values(values: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    let mut rest = Some(values);
+    std::iter::from_fn(move || {
+        let values = rest?;
+        let end = end_of_value(values.as_bytes(), 0).unwrap_or(values.len());
+        rest = values[end..].strip_prefix(',');
+        Some(decode_param(&values[..end]))
+    })
 }
 
 /// Where the parameter that begins at `at` ends: at the next `;` or `:` outside of quotes.

@@ -100,9 +100,30 @@ fn days_of(b: &[u8]) -> Option<i64> {
 
 /// `20260105T090000`.
 pub(super) fn format_local(wall: i64) -> String {
-    let (y, m, d) = civil_from_days(wall.div_euclid(DAY));
+    // Each instance that is expanded has two or three of them, and each busy period two.
+    let mut out = String::with_capacity("20260105T090000Z".len());
+    date_to(wall, &mut out);
+    out.push('T');
     let s = wall.rem_euclid(DAY);
-    format!("{y:04}{m:02}{d:02}T{:02}{:02}{:02}", s / 3600, s / 60 % 60, s % 60)
+    [s / 3600, s / 60 % 60, s % 60].into_iter().for_each(|n| two_digits(n, &mut out));
+    out
+}
+
+fn date_to(wall: i64, out: &mut String) {
+    let (y, m, d) = civil_from_days(wall.div_euclid(DAY));
+    match y {
+        0..=9_999 => [y / 100, y % 100].into_iter().for_each(|n| two_digits(n, out)),
+        _ => out.push_str(&format!("{y:04}")),
+    }
+    two_digits(m, out);
+    two_digits(d, out);
+}
+
+/// Of a number below 100.
+fn two_digits(number: i64, out: &mut String) {
+    for digit in [number / 10, number % 10] {
+        out.push(char::from(b'0' + digit as u8));
+    }
 }
 
 /// `20260105T090000Z`.
@@ -114,8 +135,9 @@ pub(super) fn format_utc(at: Instant) -> String {
 
 /// `20260105`.
 pub(super) fn format_date(wall: i64) -> String {
-    let (y, m, d) = civil_from_days(wall.div_euclid(DAY));
-    format!("{y:04}{m:02}{d:02}")
+    let mut out = String::with_capacity("20260105".len());
+    date_to(wall, &mut out);
+    out
 }
 
 /// Days since 1970-01-01 in the proleptic Gregorian calendar.

@@ -92,22 +92,26 @@ pub(super) fn members(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<Vec<Calend
     }
 }
 
-/// What the time index holds of one calendar for `window`.
+/// What the time index does not say of a calendar's time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Busy {
-    /// Entries that overlap `window`; floating ones that may, in some zone. Free ones are left out.
-    pub entries: Vec<recur::Entry>,
+pub struct Rest {
     /// Objects that the index does not hold (dense events, and what is no event, task or journal; or all that may reach
-    /// into `window` when it leaves the horizon; `entries` is empty then): expand them.
-    pub rest: Vec<Resource>,
+    /// into the window when it leaves the horizon): expand them.
+    pub objects: Vec<Resource>,
     /// When upstream has something that could not be read: nothing is known of that time.
     pub unknown: Vec<Window>,
 }
 
-/// What is busy in `window`, for free/busy.
-pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Busy> {
+/// What is busy in `window`, for free/busy: calls `each` for all that the index holds of it, mostly in the order of their
+/// starts, and gives the rest. Free ones are left out; there are some beside the window, which floating ones may be in.
+pub fn busy(
+    tx: &mut Tx<'_>,
+    calendar: CalendarId,
+    window: Window,
+    mut each: impl FnMut(&recur::Entry),
+) -> Result<Rest> {
     let Some(calendar) = super::calendars::for_engine(tx, calendar)? else {
-        return Ok(Busy { entries: Vec::new(), rest: Vec::new(), unknown: vec![window] });
+        return Ok(Rest { objects: Vec::new(), unknown: vec![window] });
     };
     let unknown = tx.query(
         "SELECT first, last FROM set_aside WHERE calendar_id = ?1 AND busy = 1
@@ -120,22 +124,35 @@ pub fn busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window) -> Result<Bus
         },
     )?;
     if !in_horizon(tx, calendar.id, window)? {
-        let rest = resources::in_window(tx, &calendar, window)?;
-        return Ok(Busy { entries: Vec::new(), rest, unknown });
+        return Ok(Rest { objects: resources::in_window(tx, &calendar, window)?, unknown });
     }
-    let mut entries = Vec::new();
-    each_overlapping(tx, calendar.id, window, |entry, _| {
-        if entry.busy != recur::Busy::Free {
-            entries.push(*entry);
-        }
-    })?;
+    each_busy(tx, calendar.id, window, |entry| each(entry))?;
     let mut dense = Vec::new();
     each_dense_taking(tx, calendar.id, window, |id| dense.push(id))?;
-    let mut rest = Vec::new();
+    let mut objects = Vec::new();
     for id in dense {
-        rest.extend(resources::by_id(tx, id)?);
+        objects.extend(resources::by_id(tx, id)?);
     }
-    Ok(Busy { entries, rest, unknown })
+    Ok(Rest { objects, unknown })
+}
+
+/// Every entry that is not free and may overlap `window` in some zone. Free/busy reads thousands, so there are as few
+/// columns and conditions as can be: what is beside the window is for the reader to leave out.
+fn each_busy(tx: &mut Tx<'_>, calendar: CalendarId, window: Window, mut each: impl FnMut(&recur::Entry)) -> Result<()> {
+    let (start, end) = (window.start.plus(-ANY_ZONE), window.end.plus(ANY_ZONE));
+    tx.each(
+        "SELECT start, finish, 4 * floating + busy FROM instances
+          WHERE calendar_id = ?1 AND long = 0 AND start < ?3 AND start > ?4 AND finish > ?2 AND busy > 0
+         UNION ALL
+         SELECT start, finish, 4 * floating + busy FROM instances
+          WHERE calendar_id = ?1 AND long = 1 AND start < ?3 AND finish > ?2 AND busy > 0",
+        &[calendar.into(), start.into(), end.into(), start.plus(-LONG - 1).into()],
+        |row| {
+            let how = row.int(2)?;
+            each(&recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: how >= 4, busy: busy_of(how & 3) });
+            Ok(())
+        },
+    )
 }
 
 /// A text that changes whenever what is set aside of a calendar does: for the ETags of what is made from it.
@@ -238,13 +255,16 @@ pub(super) fn each_overlapping(
 
 /// The first four columns: start, finish, floating, busy.
 fn entry(row: &Row<'_>) -> Result<recur::Entry> {
-    let busy = match row.int(3)? {
+    Ok(recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy: busy_of(row.int(3)?) })
+}
+
+fn busy_of(number: i64) -> recur::Busy {
+    match number {
         0 => recur::Busy::Free,
         1 => recur::Busy::Tentative,
         2 => recur::Busy::Busy,
         _ => recur::Busy::Unavailable,
-    };
-    Ok(recur::Entry { start: row.int(0)?, end: row.int(1)?, floating: row.bool(2)?, busy })
+    }
 }
 
 /// Every live row that the index does not hold and whose span touches `window`.

@@ -420,42 +420,63 @@ pub enum Version<'a> {
     Gone,
 }
 
+/// A row after it was saved.
+pub struct Saved {
+    pub id: ResourceId,
+    pub seq: Seq,
+    pub etag: Etag,
+    /// It waits to be sent.
+    pub dirty: bool,
+}
+
 /// Makes `name` hold `to`: its seq, its time index and the unified rows of its UID change with it. The seq it has then.
 /// Nothing that a client could see changes: nothing is counted, and its seq stays.
 pub fn save(tx: &mut Tx<'_>, calendar: &Calendar, name: &Name, to: Version<'_>, now: Instant) -> Result<Seq> {
     let old = held(tx, calendar, name)?;
+    Ok(save_over(tx, calendar, name, old.as_ref(), to, now)?.map_or(calendar.seq, |saved| saved.seq))
+}
+
+/// The same where `old` is what [`held`] says of `name` now. `None`: nothing was there, and nothing is to be.
+pub fn save_over(
+    tx: &mut Tx<'_>,
+    calendar: &Calendar,
+    name: &Name,
+    old: Option<&Held>,
+    to: Version<'_>,
+    now: Instant,
+) -> Result<Option<Saved>> {
     let (object, agreement) = match to {
-        Version::Client(object) => (object, waiting(calendar, old.as_ref(), object)),
+        Version::Client(object) => (object, waiting(calendar, old, object)),
         Version::Agreed { object, remote, etag } => (Some(object), Agreement::clean(Some((remote, etag)))),
         Version::Gone => (None, Agreement::clean(None)),
     };
-    let before = old.as_ref().and_then(|o| o.body.as_deref());
+    let dirty = agreement.dirty;
+    let before = old.and_then(|o| o.body.as_deref());
     if object.map(Object::text) == before {
-        let Some(old) = &old else { return Ok(calendar.seq) };
+        let Some(old) = old else { return Ok(None) };
         // What a client sees is the same; what the engine knows may not be.
-        set_agreement(tx, old.id, &agreement)?;
-        if object.is_none() && !agreement.dirty {
+        agreement.set(tx, old.id, Some(old))?;
+        if object.is_none() && !dirty {
             properties::forget(tx, &properties::path_of(calendar, name))?;
         }
-        return Ok(old.seq);
+        return Ok(Some(Saved { id: old.id, seq: old.seq, etag: old.etag.clone(), dirty }));
     }
-    let id = write(tx, calendar, name, old.as_ref(), object, now)?;
-    set_agreement(tx, id, &agreement)?;
-    if old.as_ref().is_some_and(|o| o.moving.is_some()) {
+    let (id, seq, etag) = write(tx, calendar, name, old, object, now)?;
+    agreement.set(tx, id, old)?;
+    if old.is_some_and(|o| o.moving.is_some()) {
         stay(tx, id)?;
     }
-    if object.is_none() && !agreement.dirty {
+    if object.is_none() && !dirty {
         properties::forget(tx, &properties::path_of(calendar, name))?;
     }
-    let uid = object.map(Object::uid).or(old.as_ref().map(|o| o.uid.as_str())).unwrap_or_default();
+    let uid = object.map(Object::uid).or(old.map(|o| o.uid.as_str())).unwrap_or_default();
     unified::refresh(tx, calendar, uid, now)?;
-    if let Some(old) = &old
+    if let Some(old) = old
         && old.uid != uid
     {
         unified::refresh(tx, calendar, &old.uid, now)?;
     }
-    let row = held_by_id(tx, id)?;
-    row.map(|r| r.seq).ok_or_else(|| Error::Broken("a saved row is not there".to_owned()))
+    Ok(Some(Saved { id, seq, etag, dirty }))
 }
 
 /// What is known of upstream beside what is here.
@@ -471,6 +492,23 @@ struct Agreement<'a> {
 impl<'a> Agreement<'a> {
     fn clean(remote: Option<(&'a RemoteId, &'a Etag)>) -> Agreement<'a> {
         Agreement { remote, dirty: false, base: None, sent: Vec::new() }
+    }
+
+    /// Notes it of the row `id`, which was `old` before (`None`: there was none); mostly there is nothing to note.
+    fn set(&self, tx: &mut Tx<'_>, id: ResourceId, old: Option<&Held>) -> Result<()> {
+        let clean = |old: &Held| {
+            let known = old.remote.as_ref().zip(old.remote_etag.as_ref());
+            let judged = old.refused.is_some() || old.error.is_some() || old.verdict.is_some();
+            !old.dirty
+                && old.sent.is_empty()
+                && !judged
+                && known == self.remote
+                && old.remote.is_some() == known.is_some()
+        };
+        match !self.dirty && old.map_or(self.remote.is_none(), clean) {
+            true => Ok(()),
+            false => set_agreement(tx, id, self),
+        }
     }
 }
 
@@ -505,7 +543,7 @@ fn write(
     old: Option<&Held>,
     object: Option<&Object>,
     now: Instant,
-) -> Result<ResourceId> {
+) -> Result<(ResourceId, Seq, Etag)> {
     let seq = tick(tx, calendar.user)?;
     let Some(object) = object else {
         let Some(old) = old else { return Err(Error::Broken("there is nothing to remove".to_owned())) };
@@ -516,7 +554,7 @@ fn write(
         )?;
         let grown = Grown { held: -1, octets: -octets_of(Some(old)) };
         changed(tx, calendar.id, seq, grown, now)?;
-        return Ok(old.id);
+        return Ok((old.id, seq, old.etag.clone()));
     };
     let index = instances::index_of(tx, calendar, object)?;
     let text = object.text();
@@ -550,7 +588,7 @@ fn write(
     let new = old.is_none_or(|o| o.body.is_none());
     let grown = Grown { held: i64::from(new), octets: text.len() as i64 - octets_of(old) };
     changed(tx, calendar.id, seq, grown, now)?;
-    Ok(id)
+    Ok((id, seq, etag))
 }
 
 /// The next number of the user's clock. Holds the clock's lock until the end of the transaction.

@@ -134,8 +134,7 @@ pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
 
 /// The schedule tag of what a calendar shows as `body`; `None`: nobody is invited to it.
 pub fn tag_of(tx: &mut Tx<'_>, calendar: &Calendar, body: &str) -> Result<Option<String>> {
-    // Without anybody's addresses it has a tag all the same, if it has one.
-    if scheduling::tag(body, &[]).is_none() {
+    if !scheduling::may_invite(body) {
         return Ok(None);
     }
     Ok(scheduling::tag(body, &instances::addresses_in(tx, calendar)?))

@@ -270,6 +270,31 @@ pub(super) fn each_while(
     Ok(())
 }
 
+/// See [`Tx::each_of`].
+pub(super) fn each_of<'v, const N: usize>(
+    db: &Connection,
+    sql: &'static str,
+    keys: impl IntoIterator<Item = [Value<'v>; N]>,
+    each: &mut dyn FnMut(&Row<'_>) -> Result<bool>,
+) -> Result<usize> {
+    let mut statement = db.prepare_cached(sql).map_err(error)?;
+    let mut run = 0;
+    let mut go_on = true;
+    for params in keys {
+        run += 1;
+        let mut rows = statement.query(rusqlite::params_from_iter(params)).map_err(error)?;
+        while go_on && let Some(row) = rows.next().map_err(error)? {
+            go_on = each(&Row::Sqlite(row))?;
+        }
+        if !go_on {
+            break;
+        }
+    }
+    #[cfg(test)]
+    tests::count(&statement);
+    Ok(run)
+}
+
 pub(super) fn int(row: &rusqlite::Row<'_>, column: usize) -> Result<Option<i64>> {
     let value = row.get_ref(column).map_err(error)?;
     value.as_i64_or_null().map_err(|e| Error::Broken(format!("column {column}: {e}")))
@@ -319,7 +344,7 @@ mod tests {
     use crate::store::calendars::{self, Calendar, Need, New};
     use crate::store::resources::{self, Version};
     use crate::store::users::{self, Actor};
-    use crate::store::walk::Walk;
+    use crate::store::walk::{Parts, Walk};
     use crate::store::{instances, unified};
 
     thread_local! {
@@ -398,7 +423,9 @@ mod tests {
         });
         check("whether a month is much", |tx, c| assert!(!Walk::is_light(tx, c, APRIL, 10).unwrap()));
         check("what may be in an empty month", |tx, c| assert!(resources::in_window(tx, c, JUNE).unwrap().is_empty()));
-        check("free/busy", |tx, c| assert!(instances::busy(tx, c.id, JUNE).unwrap().entries.is_empty()));
+        check("free/busy", |tx, c| {
+            instances::busy(tx, c.id, JUNE, |entry| panic!("{entry:?}")).unwrap();
+        });
         check("what comes back", |tx, c| assert!(resources::moved_back(tx, c.id).unwrap().is_empty()));
         check("what is unsent", |tx, c| assert!(resources::unsent(tx, c.id, 10).unwrap().is_empty()));
         check("a change", |tx, _| {
@@ -417,7 +444,8 @@ mod tests {
 
     fn rows(tx: &mut Tx<'_>, calendar: &Calendar, mut walk: Walk, most: u32) -> usize {
         let mut count = 0;
-        walk.page(tx, calendar, true, most, |_| {
+        let parts = Parts { details: true, body: true, first: true };
+        walk.page(tx, calendar, parts, most, |_| {
             count += 1;
             Ok(true)
         })

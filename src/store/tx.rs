@@ -103,6 +103,34 @@ impl Tx<'_> {
         }
     }
 
+    /// Runs one statement for each of `keys` in their order, and calls `each` for its rows, until it says false; gives for how
+    /// many it was run. One by one, many look-ups would cost more to begin than to make.
+    pub fn each_of<'v, const N: usize>(
+        &mut self,
+        sql: &'static str,
+        keys: impl IntoIterator<Item = [Value<'v>; N]>,
+        mut each: impl FnMut(&Row<'_>) -> Result<bool>,
+    ) -> Result<usize> {
+        match &mut self.engine {
+            Engine::Sqlite(db) => sqlite::each_of(db, sql, keys, &mut each),
+            Engine::Postgres { tx, statements, .. } => {
+                let mut run = 0;
+                let mut go_on = true;
+                for params in keys {
+                    run += 1;
+                    postgres::each_while(tx, statements, sql, &params, &mut |row| {
+                        go_on = each(row)?;
+                        Ok(go_on)
+                    })?;
+                    if !go_on {
+                        break;
+                    }
+                }
+                Ok(run)
+            }
+        }
+    }
+
     /// Every row, read by `read`.
     pub fn query<T>(
         &mut self,

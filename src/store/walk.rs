@@ -14,16 +14,30 @@ use crate::ids::{Name, ResourceId, Seq};
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'r> {
     pub name: &'r str,
-    pub kind: Kind,
     pub etag: &'r str,
-    /// Bytes of the body.
-    pub size: i64,
-    pub changed_at: Instant,
+    /// Of [`Walk::Changes`] alone; else 0.
     pub seq: Seq,
     /// False: a tombstone.
     pub live: bool,
+    /// An event, 0 and 0, unless details were asked for.
+    pub kind: Kind,
+    /// Bytes of the body.
+    pub size: i64,
+    pub changed_at: Instant,
     /// Empty unless bodies were asked for.
     pub body: &'r str,
+    /// The first moment that it touches; unknown unless it was asked for.
+    pub first: Option<Instant>,
+}
+
+/// What of a row is looked at besides its name and etag: in a long listing to read a column costs as much as to write one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Its kind, its size and when it changed.
+    pub details: bool,
+    pub body: bool,
+    /// Where bodies are: the first moment that it touches.
+    pub first: bool,
 }
 
 /// Which rows of a calendar are walked through, and how far that has come.
@@ -102,7 +116,7 @@ impl Walk {
     /// Whether there is another row.
     pub fn goes_on(&self, tx: &mut Tx<'_>, calendar: &Calendar) -> Result<bool> {
         let mut more = false;
-        self.clone().page(tx, calendar, false, 1, |_| {
+        self.clone().page(tx, calendar, Parts::default(), 1, |_| {
             more = true;
             Ok(false)
         })?;
@@ -115,7 +129,7 @@ impl Walk {
         &mut self,
         tx: &mut Tx<'_>,
         calendar: &Calendar,
-        bodies: bool,
+        parts: Parts,
         most: u32,
         mut each: impl FnMut(&Seen<'_>) -> Result<bool>,
     ) -> Result<bool> {
@@ -125,23 +139,24 @@ impl Walk {
         match self {
             Walk::Live { after } => {
                 let params = [id.into(), (*after).into(), limit.into()];
-                tx.each_while(if bodies { LIVE_WHOLE } else { LIVE }, &params, |row| {
+                tx.each_while(if parts.body { LIVE_WHOLE } else { LIVE }, &params, |row| {
                     count += 1;
-                    stopped = !each(&seen(row)?)?;
-                    *after = ResourceId(row.int(8)?);
+                    stopped = !each(&seen(row, parts)?)?;
+                    *after = ResourceId(row.int(ID)?);
                     Ok(!stopped)
                 })?;
             }
             Walk::Changes { after, until, tombstones } => {
                 let params = [id.into(), (*after).into(), (*until).into(), limit.into()];
-                let sql = match (*tombstones, bodies) {
+                let sql = match (*tombstones, parts.body) {
                     (true, false) => CHANGES,
                     (true, true) => CHANGES_WHOLE,
                     (false, false) => LIVE_CHANGES,
                     (false, true) => LIVE_CHANGES_WHOLE,
                 };
                 tx.each_while(sql, &params, |row| {
-                    let seen = seen(row)?;
+                    let mut seen = seen(row, parts)?;
+                    (seen.seq, seen.live) = (Seq(row.int(SEQ)?), row.bool(LIVENESS)?);
                     count += 1;
                     stopped = !each(&seen)?;
                     *after = seen.seq;
@@ -150,20 +165,14 @@ impl Walk {
             }
             Walk::Rows { ids, at } => {
                 let unified = matches!(calendar.source, Source::Unified { .. });
-                let sql = match (unified, bodies) {
+                let sql = match (unified, parts.body) {
                     (false, false) => ROW,
                     (false, true) => ROW_WHOLE,
                     (true, false) => SHOWN,
                     (true, true) => SHOWN_WHOLE,
                 };
-                while let Some(row_id) = ids.get(*at).filter(|_| !stopped && count < limit) {
-                    *at += 1;
-                    count += 1;
-                    tx.each_while(sql, &[(*row_id).into(), id.into()], |row| {
-                        stopped = !each(&seen(row)?)?;
-                        Ok(false)
-                    })?;
-                }
+                let next = ids.iter().skip(*at).take(most as usize).map(|row_id| [(*row_id).into(), id.into()]);
+                *at += tx.each_of(sql, next, |row| each(&seen(row, parts)?))?;
                 return Ok(*at >= ids.len());
             }
         }
@@ -176,12 +185,12 @@ pub fn one(
     tx: &mut Tx<'_>,
     calendar: &Calendar,
     name: &str,
-    bodies: bool,
+    parts: Parts,
     mut each: impl FnMut(&Seen<'_>) -> Result<()>,
 ) -> Result<()> {
     let params = [calendar.id.into(), name.into()];
-    tx.each_while(if bodies { ONE_WHOLE } else { ONE }, &params, |row| {
-        each(&seen(row)?)?;
+    tx.each_while(if parts.body { ONE_WHOLE } else { ONE }, &params, |row| {
+        each(&seen(row, parts)?)?;
         Ok(false)
     })
 }
@@ -189,21 +198,31 @@ pub fn one(
 /// One SELECT for every walk: from the row alone, or with the body as well.
 macro_rules! select_seen {
     (listed $end:literal) => {
-        concat!("SELECT r.seq, r.live, r.name, r.kind, r.etag, r.size, r.changed_at, '' FROM resources r WHERE ", $end)
+        concat!(
+            "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, '', NULL, r.seq, r.live FROM resources r WHERE ",
+            $end
+        )
     };
     (whole $end:literal) => {
         concat!(
-            "SELECT r.seq, r.live, r.name, r.kind, r.etag, r.size, r.changed_at, COALESCE(r.body, o.body, '')
+            "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.first, r.seq,
+                    r.live
                FROM resources r LEFT JOIN resources o ON o.id = r.origin_id WHERE ",
             $end
         )
     };
 }
 
+/// The columns of these that [`seen`] does not read.
+const SEQ: usize = 7;
+const LIVENESS: usize = 8;
+const ID: usize = 7;
+
 // Without bodies an index answers alone; the one of what is live holds no seq, which nobody asks of a listing.
-const LIVE: &str = "SELECT 0, 1, name, kind, etag, size, changed_at, '', id FROM resources
+const LIVE: &str = "SELECT name, etag, kind, size, changed_at, '', NULL, id FROM resources
      WHERE calendar_id = ?1 AND live = 1 AND id > ?2 ORDER BY id LIMIT ?3";
-const LIVE_WHOLE: &str = "SELECT 0, 1, r.name, r.kind, r.etag, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.id
+const LIVE_WHOLE: &str = "SELECT r.name, r.etag, r.kind, r.size, r.changed_at, COALESCE(r.body, o.body, ''), r.first,
+            r.id
        FROM resources r LEFT JOIN resources o ON o.id = r.origin_id
       WHERE r.calendar_id = ?1 AND r.live = 1 AND r.id > ?2 ORDER BY r.id LIMIT ?3";
 const CHANGES: &str = select_seen!(listed "r.calendar_id = ?1 AND r.seq > ?2 AND r.seq <= ?3 ORDER BY r.seq LIMIT ?4");
@@ -220,21 +239,32 @@ const SHOWN_WHOLE: &str = select_seen!(whole "r.origin_id = ?1 AND r.calendar_id
 const ONE: &str = select_seen!(listed "r.calendar_id = ?1 AND r.name = ?2 AND r.live = 1");
 const ONE_WHOLE: &str = select_seen!(whole "r.calendar_id = ?1 AND r.name = ?2 AND r.live = 1");
 
-fn seen<'r>(row: &'r Row<'_>) -> Result<Seen<'r>> {
-    let (name, etag) = (row.str(2)?, row.str(4)?);
+fn seen<'r>(row: &'r Row<'_>, parts: Parts) -> Result<Seen<'r>> {
+    let (name, etag) = (row.str(0)?, row.str(1)?);
     if name.is_empty() {
         return Err(Error::Broken("resources.name is empty".to_owned()));
     }
-    Ok(Seen {
-        seq: Seq(row.int(0)?),
-        live: row.bool(1)?,
+    let mut seen = Seen {
         name,
-        kind: kind(row.int(3)?),
         etag,
-        size: row.int(5)?,
-        changed_at: row.instant(6)?,
-        body: row.str(7)?,
-    })
+        seq: Seq(0),
+        live: true,
+        kind: Kind::Event,
+        size: 0,
+        changed_at: Instant(0),
+        body: "",
+        first: None,
+    };
+    if parts.details {
+        (seen.kind, seen.size, seen.changed_at) = (kind(row.int(2)?), row.int(3)?, row.instant(4)?);
+    }
+    if parts.body {
+        seen.body = row.str(5)?;
+    }
+    if parts.first {
+        seen.first = row.opt_instant(6)?;
+    }
+    Ok(seen)
 }
 
 /// RFC 4791 9.9: an instance without length is inside when its start is.

@@ -403,15 +403,15 @@ pub(super) fn store_in(
     created: bool,
     now: Instant,
 ) -> Result<Entered, Refusal> {
-    let before = resources::held(tx, target, name)?.filter(|row| row.dirty).map(|row| Pending(row.body));
-    let seq = resources::save(tx, target, name, Version::Client(object), now)?;
-    let row = resources::held(tx, target, name)?;
-    let row = row.ok_or_else(|| store::Error::Broken("a saved row is not there".to_owned()))?;
+    let old = resources::held(tx, target, name)?;
+    let saved = resources::save_over(tx, target, name, old.as_ref(), Version::Client(object), now)?;
+    let row = saved.ok_or_else(|| store::Error::Broken("a saved row is not there".to_owned()))?;
     if row.dirty {
         jobs::due_now(tx, Duty::Push(target.id), now)?;
     }
-    let etag = object.map(|_| row.etag.clone());
-    Ok(Entered { row: row.id, seq, created, etag, schedule_tag: None, sent: row.dirty, before })
+    let before = old.filter(|row| row.dirty).map(|row| Pending(row.body));
+    let etag = object.map(|_| row.etag);
+    Ok(Entered { row: row.id, seq: row.seq, created, etag, schedule_tag: None, sent: row.dirty, before })
 }
 
 /// The row of a UID that was moved away from here and waits for that goes on under its new name: were it made anew beside

@@ -367,7 +367,7 @@ impl Events {
                     None
                 })
             };
-            if !export.next(tx, &now.calendar, &mut show, out).map_err(Lost::Export)? {
+            if !export.next(tx, &now.calendar, Some(&mut show), out).map_err(Lost::Export)? {
                 return Ok(Page::More(Pace::Slow));
             }
             if unknown && *kind == FeedKind::Busy {

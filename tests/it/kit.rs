@@ -17,7 +17,7 @@ use calgate::ids::{Name, Seq};
 use calgate::secrets::Secrets;
 use calgate::store::calendars::Calendar;
 use calgate::store::users::{self, Actor};
-use calgate::store::walk::Walk;
+use calgate::store::walk::{Parts, Walk};
 use calgate::store::{self, Store, Tx};
 use http::{Request, Response};
 use http_body_util::BodyExt;
@@ -214,7 +214,7 @@ pub fn since(tx: &mut Tx<'_>, calendar: &Calendar, seq: Option<Seq>, limit: u32)
     let after = seq.unwrap_or(Seq(0));
     let mut walk = Walk::Changes { after, until: calendar.seq, tombstones: seq.is_some() };
     let mut changes = Vec::new();
-    let over = walk.page(tx, calendar, false, limit, |seen| {
+    let over = walk.page(tx, calendar, Parts::default(), limit, |seen| {
         let name = Name::new(seen.name).expect("a name");
         changes.push(Change { name, live: seen.live.then(|| seen.etag.to_owned()) });
         Ok(true)

@@ -11,7 +11,7 @@ use calgate::store::jobs::{self, Duty};
 use calgate::store::resources::{self, Version};
 use calgate::store::subscriptions::{self, State, Subject};
 use calgate::store::users::{self, Actor};
-use calgate::store::walk::Walk;
+use calgate::store::walk::{Parts, Walk};
 use calgate::store::{self, Store, Tx, accounts, app_passwords, homes, logins, properties, shape, unified};
 use calgate::sync::write;
 
@@ -254,7 +254,7 @@ async fn the_index_and_expansion_agree(url: String) {
                     let mut found = Walk::in_window(tx, &calendar, window, true)?;
                     assert!(found.decided, "inside the horizon");
                     let mut index = Vec::new();
-                    found.walk.page(tx, &calendar, false, u32::MAX, |seen| {
+                    found.walk.page(tx, &calendar, Parts::default(), u32::MAX, |seen| {
                         index.push(name(seen.name));
                         Ok(true)
                     })?;

@@ -16,7 +16,7 @@ use calgate::store::grants::{self, May, NotGranted};
 use calgate::store::jobs::{self, Duty};
 use calgate::store::shape::{self, Step};
 use calgate::store::users::{self, Actor};
-use calgate::store::walk::Walk;
+use calgate::store::walk::{Parts, Walk};
 use calgate::store::{self, Tx, prune};
 use http::StatusCode;
 
@@ -157,7 +157,7 @@ impl Model {
             let mut rows = BTreeMap::new();
             let Some(calendar) = calendars::for_engine(tx, id)? else { return Ok(rows) };
             let mut walk = Walk::Changes { after: Seq(-1), until: calendar.seq, tombstones: true };
-            walk.page(tx, &calendar, false, 100_000, |seen| {
+            walk.page(tx, &calendar, Parts::default(), 100_000, |seen| {
                 rows.insert(seen.name.to_owned(), (seen.seq, !seen.live));
                 Ok(true)
             })?;
