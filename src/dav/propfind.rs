@@ -36,7 +36,7 @@ pub async fn answer(asked: Asked<'_>) -> Result<Answer, Error> {
         let left = match &mut left {
             Some(left) => {
                 if let Left::Members(place, _) = left {
-                    *place = place.again(tx, &writer.scene, &writer.sheet)?;
+                    **place = place.again(tx, &writer.scene, &writer.sheet)?;
                 }
                 left
             }
@@ -106,7 +106,7 @@ fn depth(sent: Option<Depth>, target: &Target) -> Result<Depth, Error> {
 /// What is listed after the first things.
 enum Left {
     /// What is in a calendar, and how far that has come.
-    Members(Place, Walk),
+    Members(Box<Place>, Walk),
     /// The calendars of a home, as they were at first.
     Calendars(VecDeque<Calendar>),
 }
@@ -203,7 +203,7 @@ fn first(
                 collection(tx, scene, sheet, &target, &Node::Calendar(&calendar), out)?;
             }
             if deep {
-                return Ok((Left::Members(Place::of(tx, scene, sheet, calendar)?, Walk::all()), scheduled));
+                return Ok((Left::Members(Box::new(Place::of(tx, scene, sheet, calendar)?), Walk::all()), scheduled));
             }
         }
         Target::Resource { owner, slug, name } => {

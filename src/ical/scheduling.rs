@@ -48,7 +48,8 @@ pub fn tag(text: &str, me: &[String]) -> Option<String> {
             here.organizer |= organizer;
             here.guest |= guest;
             let noted = ["DTSTAMP", "LAST-MODIFIED", "CREATED", "PRODID"].into_iter().any(is);
-            if !noted && !(depth == 2 && is("REQUEST-STATUS")) {
+            let delivered = depth == 2 && is("REQUEST-STATUS");
+            if !noted && !delivered {
                 lines.push(said(line, end, (depth == 2 && (organizer || guest)).then_some(me)));
             }
         }

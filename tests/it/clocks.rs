@@ -20,11 +20,13 @@ use crate::kit::{self, NOW, event};
 const LONG: Duration = Duration::from_secs(60);
 
 /// A session of nobody's, by which the database is held, or looked at.
-struct Session(mpsc::Sender<Box<dyn FnOnce(&mut Client) + Send>>);
+struct Session(mpsc::Sender<Work>);
+
+type Work = Box<dyn FnOnce(&mut Client) + Send>;
 
 impl Session {
     fn open(url: &str) -> Session {
-        let (work, todo) = mpsc::channel::<Box<dyn FnOnce(&mut Client) + Send>>();
+        let (work, todo) = mpsc::channel::<Work>();
         let url = url.to_owned();
         // The driver runs an event loop of its own, which may not be started inside ours.
         std::thread::spawn(move || {
@@ -169,7 +171,10 @@ async fn what_is_removed_meanwhile_is_not_granted() {
         calendars::create(tx, anna, "anna", "team", &calendars::New::default(), NOW).expect("the name is free");
     };
     let owner = anna.clone();
-    let made = app.store.write(move |tx| Ok::<_, store::Error>(make(tx, &owner)));
+    let made = app.store.write(move |tx| {
+        make(tx, &owner);
+        Ok::<_, store::Error>(())
+    });
     made.await.expect("a calendar");
     let (removed, wait) = oneshot::channel();
     let (go, gone) = mpsc::channel();
