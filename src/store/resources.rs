@@ -628,7 +628,7 @@ pub fn count(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<i64> {
 /// How many octets the live resources of all local calendars and mirrors of a user have. What is shown of them in unified
 /// calendars and to others is not counted again.
 pub fn octets(tx: &mut Tx<'_>, user: UserId) -> Result<i64> {
-    let sum = "SELECT CAST(COALESCE(SUM(octets), 0) AS BIGINT) FROM calendars WHERE user_id = ?1 AND source <> 'gone'";
+    let sum = "SELECT CAST(COALESCE(SUM(octets), 0) AS BIGINT) FROM calendars WHERE user_id = ?1";
     Ok(tx.one(sum, &[user.into()], |row| row.int(0))?.unwrap_or(0))
 }
 
