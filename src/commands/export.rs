@@ -96,6 +96,7 @@ pub async fn run(config: &Path, arguments: Arguments) -> Done {
 /// Writes the file piece by piece, each by a look of its own: whoever reads it may be slow.
 async fn write(here: &Here, target: Calendar, actor: &Actor, ask: &Ask, output: &mut dyn Write) -> Result<(), End> {
     let mut export = Export::of(ask, export::head(&target), target.changed_at);
+    let mut made_of = None;
     loop {
         let (actor, owner, slug, epoch) = (actor.clone(), target.owner.clone(), target.slug.clone(), target.epoch);
         let read = here.store.read(move |tx| {
@@ -103,22 +104,23 @@ async fn write(here: &Here, target: Calendar, actor: &Actor, ask: &Ask, output: 
             if calendar.epoch != epoch {
                 return Err(End::Denied(Denied::Missing));
             }
-            if shape::is_filling(tx, calendar.id)? {
-                return Err(End::Filling);
+            let whole = shape::whole(tx, calendar.id)?.ok_or(End::Filling)?;
+            if *made_of.get_or_insert_with(|| whole.clone()) != whole {
+                return Err(End::Denied(Denied::Missing));
             }
             let mut piece = String::new();
             let last = export.next(tx, &calendar, None, &mut piece).map_err(End::Export)?;
             if last {
                 piece.push_str(export.close());
             }
-            Ok((export, piece, last))
+            Ok(((export, made_of), piece, last))
         });
         let (back, piece, last) = read.await?;
         output.write_all(piece.as_bytes()).map_err(End::Output)?;
         if last {
             return output.flush().map_err(End::Output);
         }
-        export = back;
+        (export, made_of) = back;
     }
 }
 

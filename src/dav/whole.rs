@@ -55,12 +55,12 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
             return Err(Error::new(StatusCode::PRECONDITION_FAILED, why));
         }
         let ask = ask(&query, &calendar, form, &limits)?;
-        if shape::is_filling(tx, calendar.id)? {
+        let Some(shape) = shape::whole(tx, calendar.id)? else {
             return Err(Error::later(10, "another calendar has become part of this one, and is not all there yet"));
-        }
-        Ok::<_, Error>((calendar, ask))
+        };
+        Ok::<_, Error>((calendar, ask, shape))
     });
-    let (calendar, ask) = found.await?;
+    let (calendar, ask, shape) = found.await?;
     let hash = secrets::sha256(export::version(&calendar, &ask).as_bytes());
     let etag = Etag(secrets::hex(&hash[..16]));
     let has = request::unless(asked.headers);
@@ -76,7 +76,8 @@ pub async fn answer(asked: Asked<'_>, form: Form, head: bool) -> Result<Answer, 
         let mut export = Export::of(&ask, export::head(&opened), opened.changed_at);
         let body = page::body(asked.app, page::Pace::Slow, move |tx, out| {
             let calendar = calendars::open(tx, &actor, &opened.owner, &opened.slug, Need::Read)?;
-            if calendar.epoch != opened.epoch {
+            // Nor are rows of two makings mixed, which would show an event twice.
+            if calendar.epoch != opened.epoch || shape::whole(tx, calendar.id)?.as_ref() != Some(&shape) {
                 return Err(Error::not_found());
             }
             if !export.next(tx, &calendar, None, out)? {

@@ -149,6 +149,7 @@ impl File {
     /// Takes the zones out of an object; gives back the rest, which names them as the file does. Asked again for the same
     /// object, it says the same.
     fn take(&mut self, object: Component, first: Option<Instant>) -> Vec<Component> {
+        let meant = meant_by_name(&object);
         let (zones, mut rest): (Vec<_>, Vec<_>) = object.components.into_iter().partition(|c| c.name() == "VTIMEZONE");
         let mut used = Vec::new();
         rest.iter().for_each(|c| object::zone_names(c, &mut used));
@@ -157,7 +158,7 @@ impl File {
         let mut renamed = HashMap::new();
         for zone in zones {
             let Some(id) = zone.property("TZID").map(Property::text).filter(|id| used.contains(id)) else { continue };
-            if is_certain(&id) {
+            if meant.contains(&id) {
                 continue;
             }
             let taken = self.define(&id, zone);
@@ -170,8 +171,9 @@ impl File {
             each_tzid(component, &mut |id| {
                 // A name that is only likely means what it means here, and not what another object defines by it.
                 let likely = || zone::named(id)?.iana_name().filter(|name| !name.is_empty()).map(str::to_owned);
+                let unknown = || self.defined.contains_key(id).then(|| format!("{id} (not defined)"));
                 let other = match renamed.get(id) {
-                    None if !brought.contains(id) && !is_well_known(id) => likely(),
+                    None if !brought.contains(id) && !is_well_known(id) => likely().or_else(unknown),
                     other => other.cloned(),
                 };
                 let id = other.as_deref().unwrap_or(id);
@@ -188,13 +190,14 @@ impl File {
 
     /// The TZID under which the file has `zone`: its own, unless somebody else means another zone by it.
     fn define(&mut self, id: &str, mut zone: Component) -> String {
-        let well_known = is_well_known(id);
+        // A name that the world knows stays the world's: it may stand in other objects without any rules.
+        let mut taken = is_well_known(id);
         let mut name = id.to_owned();
         for number in 2.. {
             match self.defined.get(&name) {
-                None => break,
-                Some(same) if well_known || same.components == zone.components => return name,
-                Some(_) => name = format!("{id} ({number})"),
+                None if !taken => break,
+                Some(same) if same.components == zone.components => return name,
+                _ => (name, taken) = (format!("{id} ({number})"), false),
             }
         }
         if name != id {
@@ -285,6 +288,14 @@ fn is_upper(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'-')
 }
 
+/// The TZIDs of an object's own VTIMEZONEs that mean what the world means by the name, rules or not: whoever reads them
+/// here goes by the name.
+fn meant_by_name(object: &Component) -> HashSet<String> {
+    let zones = zone::Zones::of(object);
+    let ids = object.components.iter().filter(|c| c.name() == "VTIMEZONE").filter_map(|c| c.property("TZID"));
+    ids.map(Property::text).filter(|id| is_certain(id) || zones.get_by_name(id)).collect()
+}
+
 /// A name the world knows is one zone, however each program wrote its rules down: an IANA name, or the Windows name of
 /// one. What is only likely to mean a zone (`Eastern`) is what its own rules say.
 fn is_well_known(id: &str) -> bool {
@@ -373,6 +384,43 @@ mod tests {
         // A well-known one is written anew, and begins where it is needed.
         assert!(text.contains("TZOFFSETTO:+0200") && !text.contains("19160430"), "{text}");
         assert!(Component::parse(&text).is_ok(), "{text}");
+    }
+
+    /// What an object's own rules say, and what a name says without any, is not lost beside objects that mean another zone
+    /// by the same name.
+    #[test]
+    fn each_object_keeps_what_its_names_mean() {
+        const EAST: &str = "DTSTART:19700101T000000\nTZOFFSETFROM:-0500\nTZOFFSETTO:-0500";
+        const UNIX: &str = "/freeassociation.sourceforge.net/Europe/Berlin";
+        let text = written(
+            Form::Text,
+            &[
+                event("a", "EST", ONE),
+                event("b", "EST", EAST),
+                event("c", "EST", ""),
+                event("d", "EST", TWO),
+                event("e", "Customized Time Zone", ONE),
+                event("f", "Customized Time Zone", ""),
+                event("g", UNIX, ONE),
+                event("h", UNIX, TWO),
+            ],
+        );
+        let expect = [
+            "TZID:EST (2)",
+            "TZID:EST (3)",
+            "TZID:Customized Time Zone",
+            "TZID:EST",
+            "TZID:Europe/Berlin",
+            "DTSTART;TZID=EST (2)",
+            "DTSTART;TZID=EST",
+            "DTSTART;TZID=EST",
+            "DTSTART;TZID=EST (3)",
+            "DTSTART;TZID=Customized Time Zone",
+            "DTSTART;TZID=Customized Time Zone (not defined)",
+            "DTSTART;TZID=Europe/Berlin",
+            "DTSTART;TZID=Europe/Berlin",
+        ];
+        assert_eq!(names(&text), expect, "{text}");
     }
 
     #[test]

@@ -184,6 +184,11 @@ impl<'a> Zones<'a> {
         zone
     }
 
+    /// Whether [`Zones::get`] goes by a name that means one zone, and not by the calendar's own rules for it.
+    pub fn get_by_name(&self, tzid: &str) -> bool {
+        zone_names::certain(tzid).is_some_and(|named| self.get(tzid).is_some_and(|zone| zone == named))
+    }
+
     fn own(&self, tzid: &str) -> Option<TimeZone> {
         // Who brings more zones than this means harm.
         self.evaluated.set(self.evaluated.get() + 1);

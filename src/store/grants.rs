@@ -8,7 +8,7 @@ use super::calendars::{self, Calendar, Denied, Given};
 use super::tx::{Row, Value};
 use super::unified::{self, Member};
 use super::users::{self, User};
-use super::{Error, Result, Tx, homes, shape};
+use super::{Error, Result, Tx, homes, properties, shape};
 use crate::ical::{Instant, Kind, Mask};
 use crate::ids::{CalendarId, GrantId, UserId};
 
@@ -288,8 +288,14 @@ pub(super) fn leave(tx: &mut Tx<'_>, share: &Share) -> Result<(), Denied> {
 
 /// Ends a grant. Its calendar goes with it at once, and both homes hear of it; its rows may go later.
 fn end(tx: &mut Tx<'_>, grant: GrantId) -> Result<()> {
-    let shown = tx.query("SELECT id FROM calendars WHERE grant_id = ?1", &[grant.into()], |row| row.int(0))?;
-    for id in shown {
+    let shown = tx.query(
+        "SELECT c.id, u.name, c.slug FROM calendars c JOIN users u ON u.id = c.user_id WHERE c.grant_id = ?1",
+        &[grant.into()],
+        |row| Ok((row.int(0)?, row.text(1)?, row.text(2)?)),
+    )?;
+    for (id, user, slug) in shown {
+        // Another calendar of that name does not have its properties.
+        properties::forget_below(tx, &format!("/dav/{user}/{slug}/"))?;
         calendars::show(tx, CalendarId(id), false)?;
         shape::discard(tx, CalendarId(id))?;
     }

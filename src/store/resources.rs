@@ -625,10 +625,11 @@ pub fn count(tx: &mut Tx<'_>, calendar: &Calendar) -> Result<i64> {
     Ok(held.unwrap_or(0))
 }
 
-/// How many octets the live resources of all local calendars and mirrors of a user have. What is shown of them in unified
-/// calendars and to others is not counted again.
+/// How many octets the live resources of all local calendars and mirrors of a user have that are there: calendars that
+/// `gateway.toml` names no more, and those of accounts that are removed, are hidden and hold nothing that the user could
+/// remove. What is shown of them in unified calendars and to others is not counted again.
 pub fn octets(tx: &mut Tx<'_>, user: UserId) -> Result<i64> {
-    let sum = "SELECT CAST(COALESCE(SUM(octets), 0) AS BIGINT) FROM calendars WHERE user_id = ?1";
+    let sum = "SELECT CAST(COALESCE(SUM(octets), 0) AS BIGINT) FROM calendars WHERE user_id = ?1 AND active = 1";
     Ok(tx.one(sum, &[user.into()], |row| row.int(0))?.unwrap_or(0))
 }
 

@@ -12,6 +12,7 @@
 //!
 //! What is taken away is out of sight in the transaction that says so, and its rows go by and by.
 
+use super::calendars::{Calendar, Source};
 use super::grants::May;
 use super::jobs::{self, Duty, Lease};
 use super::tx::Value;
@@ -331,20 +332,30 @@ fn sweep(tx: &mut Tx<'_>, id: CalendarId, now: Instant) -> Result<Step> {
     Ok(Step::Done)
 }
 
-/// The calendars that are on the way: first all those that are filled; when there are none, those whose rows are deleted.
+/// The calendars that are on the way: first those that are filled, then those whose rows are deleted.
 pub fn waiting(tx: &mut Tx<'_>) -> Result<Vec<CalendarId>> {
     let read = |row: &super::tx::Row<'_>| row.int(0).map(CalendarId);
-    let filling = tx.query("SELECT id FROM calendars WHERE filling IS NOT NULL ORDER BY id", &[], read)?;
-    if !filling.is_empty() {
-        return Ok(filling);
-    }
-    tx.query("SELECT id FROM calendars WHERE source = 'gone' ORDER BY id", &[], read)
+    let mut all = tx.query("SELECT id FROM calendars WHERE filling IS NOT NULL ORDER BY id", &[], read)?;
+    all.extend(tx.query("SELECT id FROM calendars WHERE source = 'gone' ORDER BY id", &[], read)?);
+    Ok(all)
 }
 
-/// Whether a unified calendar does not have all its rows yet.
-pub fn is_filling(tx: &mut Tx<'_>, id: CalendarId) -> Result<bool> {
-    let found = tx.one("SELECT 1 FROM calendars WHERE id = ?1 AND filling IS NOT NULL", &[id.into()], |_| Ok(()))?;
-    Ok(found.is_some())
+/// What the rows of a calendar are made of, by which a reader in several looks knows that they are still the same ones;
+/// `None`: they are on the way from one to another.
+pub fn whole(tx: &mut Tx<'_>, id: CalendarId) -> Result<Option<String>> {
+    let shape =
+        tx.one("SELECT shape FROM calendars WHERE id = ?1 AND filling IS NULL", &[id.into()], |row| row.text(0))?;
+    Ok(shape)
+}
+
+/// Somebody is about to write `uid` in a calendar. Should that be on its way, it has the rows of that UID before all
+/// others: what is decided then is what would be decided when it is filled.
+pub fn hasten(tx: &mut Tx<'_>, calendar: &Calendar, uid: &str, now: Instant) -> Result<()> {
+    if !matches!(calendar.source, Source::Unified { .. }) || whole(tx, calendar.id)?.is_some() {
+        return Ok(());
+    }
+    let unified = Unified::of(tx, calendar.id)?;
+    unified::refresh_one(tx, &unified, uid, now)
 }
 
 /// Whether the user has a calendar of that name that is not shown before it is filled.

@@ -17,7 +17,7 @@ use crate::ids::{Etag, Name, ResourceId, UserId};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Resource, Version};
-use crate::store::{self, Tx, properties, scheduling, unified, users::Actor};
+use crate::store::{self, Tx, properties, scheduling, shape, unified, users::Actor};
 
 /// What to do with what is there already, and under which condition on the source.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,7 @@ fn enter(
         Denied::ReadOnly(why) => Refusal::NotThere(why),
         e => e.into(),
     })?;
+    shape::hasten(tx, &destination, object.uid(), now)?;
     let over = resources::get(tx, &destination, &to.name)?;
     if let Some(over) = &over
         && !how.overwrite

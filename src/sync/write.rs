@@ -14,7 +14,7 @@ use crate::ids::{Etag, Name, ResourceId, Seq, UserId};
 use crate::store::calendars::{self, Calendar, Denied, Need, Source};
 use crate::store::jobs::{self, Duty};
 use crate::store::resources::{self, Held, Resource, Verdict, Version};
-use crate::store::{self, Tx, homes, instances, scheduling, unified, users::Actor};
+use crate::store::{self, Tx, homes, instances, scheduling, shape, unified, users::Actor};
 
 /// What the client says must hold (RFC 9110 13.1, RFC 4918 10.4, RFC 6638 8.3). Decided inside the writing transaction.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -274,6 +274,7 @@ pub fn take(
     let calendar = calendars::open(tx, actor, owner, slug, Need::Write)?;
     let mut all = Vec::with_capacity(objects.len());
     for object in objects {
+        shape::hasten(tx, &calendar, object.uid(), now)?;
         let there = resources::by_uid(tx, &calendar, object.uid())?;
         let (name, done) = match there {
             Some(there) if says_as_much(&there.body, object) => {
@@ -337,6 +338,9 @@ fn enter(
     now: Instant,
 ) -> Result<Entered, Refusal> {
     let calendar = calendars::open(tx, actor, &place.owner, &place.slug, Need::Write)?;
+    if let Some(object) = object {
+        shape::hasten(tx, &calendar, object.uid(), now)?;
+    }
     let there = resources::get(tx, &calendar, &place.name)?;
     if !condition.holds(tx, actor, &calendar, there.as_ref())? {
         return Err(Refusal::Condition { current: there.map(|t| t.etag) });

@@ -345,16 +345,18 @@ impl Events {
         let ask =
             Ask { form: file::Form::Text, window: self.chosen, expand: false, limits: Limits::default(), octets: 0 };
         let mut export = Export::of(&ask, export::head(&head), self.stamp);
-        let mut unknown = self.unknown;
+        let (mut unknown, mut made_of) = (self.unknown, None);
         let write = move |tx: &mut Tx<'_>, out: &mut String| {
             let Feed { kind, calendar, .. } = &self.feed;
             let same = |now: &Feed| {
                 now.kind == *kind && now.calendar.id == calendar.id && now.calendar.epoch == calendar.epoch
             };
             let now = feeds::find(tx, &self.token)?.filter(same).ok_or(Lost::Gone)?;
-            // Not all of it is there yet, or more than may be seen by now still is.
-            if shape::is_filling(tx, calendar.id)? {
-                return Err(store::Error::Busy.into());
+            // Not all of it is there yet, or more than may be seen by now still is; and what a page had of other rows than
+            // the next one would have is no feed.
+            let whole = shape::whole(tx, calendar.id)?.ok_or(store::Error::Busy)?;
+            if *made_of.get_or_insert_with(|| whole.clone()) != whole {
+                return Err(Lost::Gone);
             }
             let mut show = |seen: &Seen<'_>, object: Result<&Object, &ical::Error>| {
                 if !matches!(seen.kind, Kind::Event | Kind::Other) {

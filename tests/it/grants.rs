@@ -9,6 +9,7 @@ use calgate::ical::Mask;
 use calgate::ids::{Etag, Name, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::grants::{self, May, NotGranted};
+use calgate::store::properties::{self, Dead};
 use calgate::store::resources::{self, Version};
 use calgate::store::users::{self, Actor};
 use calgate::store::{self, Tx, declared, homes, unified};
@@ -282,7 +283,21 @@ async fn what_is_taken_back_is_gone_at_once(url: String) {
     put(&app, "team", "noon.ics", "noon", NOON).await;
     grant(&app, "anna", "team", "bert", May::Read).await.unwrap();
     let first = home(&app, "bert").await.pop().unwrap();
+    let bert = actor(&app, "bert").await.user;
+    let (of_calendar, of_event) = ("/dav/bert/team.anna/", "/dav/bert/team.anna/noon.ics");
+    let noted = app.store.write(move |tx| -> Result<(), properties::NotSet> {
+        let dead = |xml: &str| Dead { ns: String::new(), name: "note".to_owned(), xml: xml.to_owned() };
+        properties::set(tx, bert, of_calendar, &dead("<note/>"), 1 << 10)?;
+        properties::set(tx, bert, of_event, &dead("<note/>"), 1 << 10)
+    });
+    assert!(noted.await.is_ok());
     assert!(take_back(&app, "anna", "team", "bert").await.unwrap());
+    let kept = app.store.read(move |tx| {
+        Ok::<_, store::Error>(
+            [properties::list(tx, bert, of_calendar)?, properties::list(tx, bert, of_event)?].concat(),
+        )
+    });
+    assert_eq!(kept.await, Ok(Vec::new()), "the next calendar of that name would have them");
     assert!(!take_back(&app, "anna", "team", "bert").await.unwrap());
     assert_eq!(slugs(&app, "bert").await, ["bert"]);
     let missing = with(&app, "bert", "team.anna", Need::Read, |_, _| Ok(())).await.unwrap_err();

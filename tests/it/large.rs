@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use calgate::app::App;
+use calgate::config::Limits;
 use calgate::ids::{CalendarId, Name, Seq};
 use calgate::store::calendars::{self, Calendar, Denied, Need};
 use calgate::store::grants::{self, May, NotGranted};
@@ -17,6 +18,7 @@ use calgate::store::shape::{self, Step};
 use calgate::store::users;
 use calgate::store::{self, Tx, declared};
 use calgate::sync;
+use calgate::sync::write::{self, Condition, Refusal};
 use tokio::sync::watch;
 
 use crate::kit::{self, NOW, actor, event, on_both_engines};
@@ -24,6 +26,7 @@ use crate::kit::{self, NOW, actor, event, on_both_engines};
 on_both_engines! {
     no_transaction_changes_more_than_it_has_room_for,
     what_is_written_meanwhile_is_in_it,
+    who_writes_what_is_not_shown_yet_finds_it,
     what_may_be_seen_no_more_is_out_of_sight_at_once,
     what_may_be_seen_besides_is_told_as_it_comes,
     a_change_of_mind_in_the_middle_is_the_last_word,
@@ -300,6 +303,42 @@ async fn what_is_written_meanwhile_is_in_it(url: String) {
     assert!(round >= 3, "{round}");
     assert_eq!(texts(&app, "bert", "team.anna").await, texts(&app, "anna", "team").await);
     is_as_if_made_at_once(&app).await;
+}
+
+/// One UID does not come twice into a member because the unified calendar does not show it yet.
+async fn who_writes_what_is_not_shown_yet_finds_it(url: String) {
+    let app = small_rooms(&url).await;
+    let members = r#"members = ["team", { calendar = "own", mask = "MASK" }]"#;
+    let without = HOME.replace(members, r#"members = ["own"]"#).replace("write_to = \"team\"\n", "");
+    let without = kit::config(&url, &without);
+    app.store.write(move |tx| declared::apply(tx, &without, NOW)).await.expect("a reload");
+    put_many(&app, "team").await;
+    reload(&app, &url, "title").await;
+    let shown = seen(&app, "anna", "all").await.expect("anna's calendar");
+    assert!(
+        ["team-20.ics", "team-21.ics", "team-22.ics"].iter().all(|name| !shown.contains_key(*name)),
+        "it is filled already"
+    );
+    let anna = actor(&app, "anna").await;
+    let place = |name: &str| write::Place {
+        owner: "anna".to_owned(),
+        slug: "all".to_owned(),
+        name: Name::new(name).expect("a name"),
+    };
+    let again = |number: usize| event(&format!("team-{number}"), &format!("{LINES}\nDESCRIPTION:again"));
+    let put = write::put(&app, &anna, &place("other.ics"), again(20), &Condition::default()).await;
+    let name = Name::new("team-20.ics").expect("a name");
+    assert_eq!(put, Err(Refusal::UidTaken { name }));
+    let put = write::put(&app, &anna, &place("team-21.ics"), again(21), &Condition::default()).await.expect("a change");
+    assert!(!put.created);
+    let (room, by) = (write::Room::of(&Limits::default()), anna.clone());
+    let taken = app.store.write(move |tx| write::take(tx, &by, ("anna", "all"), &[again(22)], false, room, NOW)).await;
+    assert_eq!(taken, Ok(vec![write::Taken::Kept]));
+    to_the_end(&app).await;
+    is_as_if_made_at_once(&app).await;
+    let all = seen(&app, "anna", "team").await.expect("anna's calendar");
+    assert_eq!(all.len(), MANY);
+    assert!(all["team21.ics"].contains("again"));
 }
 
 async fn what_may_be_seen_no_more_is_out_of_sight_at_once(url: String) {

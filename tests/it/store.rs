@@ -18,6 +18,7 @@ use calgate::sync::write;
 use crate::kit::{self, Change, NOW, Since, event, on_both_engines};
 
 on_both_engines! {
+    what_is_hidden_takes_no_room,
     a_glance_sees_one_snapshot_and_changes_nothing,
     a_closure_that_fails_leaves_nothing,
     what_was_written_together_is_counted_one_by_one,
@@ -114,6 +115,25 @@ async fn since(app: &App, slug: &str, seq: Option<Seq>, limit: u32) -> Since {
 }
 
 const AT_NOON: &str = "DTSTART:20260610T120000Z\nDTEND:20260610T130000Z\nSUMMARY:Noon";
+
+/// A user can not remove what they do not see, so it leaves them the room that they have; it takes it again when it is back.
+async fn what_is_hidden_takes_no_room(url: String) {
+    let app = kit::app(&url, HOME).await;
+    let octets = async || {
+        let anna = anna(&app).await;
+        app.store.read(move |tx| resources::octets(tx, anna.user)).await.expect("a sum")
+    };
+    put(&app, "one", "a.ics", "a", AT_NOON).await;
+    let one = octets().await;
+    assert_eq!(one, event("a", AT_NOON).text().len() as i64);
+    put(&app, "two", "b.ics", "b", AT_NOON).await;
+    assert_eq!(octets().await, 2 * one);
+    let without = HOME.replace("[[user.calendar]]\nname = \"two\"\n", "").replace(", \"two\"", "");
+    app.apply(kit::config(&url, &without)).await.expect("a reload");
+    assert_eq!(octets().await, one);
+    app.apply(kit::config(&url, HOME)).await.expect("a reload");
+    assert_eq!(octets().await, 2 * one);
+}
 
 async fn a_closure_that_fails_leaves_nothing(url: String) {
     let store = kit::store(&url);
